@@ -1,0 +1,71 @@
+"""Files that are either whole or absent: written beside their place, then renamed."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """Yields a temporary path whose file takes the place of `path` when the block ends without an error.
+
+    The temporary file lies in the same folder, is hidden, and has the suffix of `path`. Missing folders are made.
+    When the block raises, the temporary file is removed and `path` stays as it was; when the process is killed, a
+    hidden temporary file may remain.
+
+    Args:
+        path: Where the file shall be.
+
+    Yields:
+        Where the block has to write the file.
+
+    Raises:
+        FileNotFoundError: If the block has not written the temporary file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.tmp{path.suffix}")
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":
+        _flush(path.parent)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes a text file atomically, in UTF-8 with Unix line ends.
+
+    Args:
+        path: Where the file shall be.
+        text: Its content.
+    """
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path | str, content: object) -> None:
+    """Writes a JSON file atomically, indented by two spaces, keys in their order.
+
+    Args:
+        path: Where the file shall be.
+        content: Dictionaries, lists, strings, numbers, booleans and None.
+
+    Raises:
+        TypeError: If the content holds anything else; the file stays as it was.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _flush(path: Path) -> None:
+    """Asks the system to put a file, or the entries of a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,278 @@
+"""How a script starts: its config from `configs/`, and the mistakes of its user told in one line.
+
+The scripts are the only modules that import this one, and with it hydra; the library takes plain values.
+"""
+
+import difflib
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+    SearchPathException,
+)
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+BUILDABLE = (
+    "diffusion_prior",
+    "evaluation",
+    "noise_quant",
+    "preprocessing",
+    "reconstruction",
+    "torch.optim",
+    "torch.nn",
+)
+
+_VERSION_BASE = "1.3"
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+_USER_MISTAKE = 2
+
+
+def script(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Turns a function of a config into a script that reads its config from `configs/` and the command line.
+
+    It runs as a module and by path, and with `--multirun`. A user's mistake, which is a ValueError or an override that
+    does not fit the config, is told in one line on the standard error, with the nearest names, and ends with exit
+    status 2; HYDRA_FULL_ERROR=1 in the environment shows the traceback instead.
+
+    Args:
+        config_name: The root config, the name of a file in `configs/` without its suffix.
+
+    Returns:
+        A decorator; the decorated function takes no argument.
+    """
+
+    def decorate(task: Callable[[DictConfig], None]) -> Callable[[], None]:
+        show_traceback = os.environ.get(_FULL_ERROR) == "1"
+
+        @functools.wraps(task)
+        def tell_mistakes(cfg: DictConfig) -> None:
+            with _environment(_FULL_ERROR, "1" if show_traceback else None):
+                try:
+                    task(cfg)
+                except (ValueError, MissingMandatoryValue) as error:
+                    if show_traceback:
+                        raise
+                    raise SystemExit(_tell(_describe(error, config_name))) from error
+
+        run = hydra.main(version_base=_VERSION_BASE, config_path=str(CONFIGS), config_name=config_name)(tell_mistakes)
+
+        @functools.wraps(task)
+        def main() -> None:
+            # With its full error Hydra raises what it would otherwise print and turn into exit status 1.
+            with _environment(_FULL_ERROR, "1"):
+                try:
+                    run()
+                except (ConfigCompositionException, OverrideParseException, SearchPathException, ValueError) as error:
+                    if show_traceback:
+                        raise
+                    raise SystemExit(_tell(_describe(error, config_name))) from error
+
+        return main
+
+    return decorate
+
+
+def run_path() -> Path:
+    """Names the run folder that the config of the running script gives to this run."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Resolves a config, or a part of one, into dictionaries, lists and plain values.
+
+    Args:
+        cfg: The config.
+
+    Raises:
+        ValueError: If keys without a default have got no value.
+    """
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise ValueError("give a value for " + ", ".join(f"{key}=..." for key in missing))
+    container = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def build(node: DictConfig | Mapping[str, Any], **arguments: object) -> Any:  # noqa: ANN401
+    """Builds the object that a config names by `_target_`, with the other keys as its arguments.
+
+    Only what this project, torch.optim or torch.nn define can be built, so that a config that comes with someone
+    else's run folder cannot call anything else.
+
+    Args:
+        node: The config of the object; parts of it that have a `_target_` are built too.
+        **arguments: More arguments of the object, handed over as they are.
+
+    Returns:
+        The object; or, where the config says `_partial_: true`, a function that builds it.
+
+    Raises:
+        ValueError: If a `_target_` is missing, unknown or not allowed, or the object refuses its arguments.
+    """
+    config = plain(node) if isinstance(node, DictConfig) else dict(node)
+    if "_target_" not in config:
+        raise ValueError("this part of the config builds nothing: it has no key _target_")
+    _check_targets(config)
+    deferred = bool(config.get("_partial_", False))
+    try:
+        factory = hydra.utils.instantiate({**config, "_partial_": True}, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, TypeError | ValueError):
+            raise ValueError(str(error.__cause__)) from error
+        raise
+    if deferred:
+        return functools.partial(factory, **arguments)
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except TypeError as error:
+        raise ValueError(f"{config['_target_']} cannot be built from this config: {error}") from error
+    return factory(**arguments)
+
+
+def _check_targets(config: object) -> None:
+    """Raises ValueError for a `_target_`, at any depth, that is unknown or that other code defines."""
+    if isinstance(config, Mapping):
+        if "_target_" in config:
+            _check_target(str(config["_target_"]))
+        config = list(config.values())
+    if isinstance(config, list):
+        for part in config:
+            _check_targets(part)
+
+
+def _check_target(name: str) -> None:
+    if not _is_buildable(name):
+        raise ValueError(f"_target_: {name} is not a part of {', '.join(BUILDABLE)}")
+    try:
+        origin = getattr(get_object(name), "__module__", None) or ""
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"_target_: {name} does not exist") from error
+    if not _is_buildable(origin):
+        raise ValueError(
+            f"_target_: {name} comes from elsewhere ({origin or 'a module'}), not from {', '.join(BUILDABLE)}"
+        )
+
+
+def _is_buildable(name: str) -> bool:
+    return f"{name}.".startswith(tuple(f"{package}." for package in BUILDABLE))
+
+
+@contextmanager
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    """Sets an environment variable, or unsets it, for the time of the block."""
+    before = os.environ.get(name)
+    _set_variable(name, value)
+    try:
+        yield
+    finally:
+        _set_variable(name, before)
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _tell(message: str) -> int:
+    """Writes an error as one line and returns the exit status that goes with it."""
+    line = " ".join(message.split())
+    sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {line}\n")
+    return _USER_MISTAKE
+
+
+def _describe(error: Exception, config_name: str) -> str:
+    """Says what a user did wrong and what to do, from the error that it caused."""
+    if isinstance(error, OverrideParseException):
+        return f"cannot read '{error.override}': write key=value, and quote values with spaces or special characters"
+    if isinstance(error, MissingConfigException):
+        return _describe_missing_option(error)
+    if isinstance(error, MissingMandatoryValue):
+        return f"give a value for {error.full_key}=..."
+    cause = error.__cause__
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
+            key = _written_key(str(cause.full_key))
+            return f"no key '{key}' in configs/{config_name}.yaml{_suggest(key, _known_keys(config_name))}"
+        return f"{error} {cause}"
+    return str(error)
+
+
+def _describe_missing_option(error: MissingConfigException) -> str:
+    if not error.missing_cfg_file or not error.options:
+        return str(error)
+    group, _, option = error.missing_cfg_file.rpartition("/")
+    near = difflib.get_close_matches(option, error.options, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"no '{option}' for {group}: choose one of {', '.join(error.options)}{hint}"
+
+
+def _suggest(key: str, known: list[str]) -> str:
+    """Names the known keys that are nearest to a key, as a whole or in their last part."""
+
+    def similarity(candidate: str) -> float:
+        whole = difflib.SequenceMatcher(None, key, candidate).ratio()
+        last = difflib.SequenceMatcher(None, key.rpartition(".")[2], candidate.rpartition(".")[2]).ratio()
+        return max(whole, 0.95 * last)
+
+    near = sorted((candidate for candidate in known if similarity(candidate) >= 0.6), key=similarity, reverse=True)[:3]
+    return f": did you mean {' or '.join(near)}?" if near else ": --cfg job lists the keys"
+
+
+def _known_keys(config_name: str) -> list[str]:
+    """Lists the keys, with dots, of a root config with the groups that the command line chooses."""
+    with hydra.initialize_config_dir(str(CONFIGS), version_base=_VERSION_BASE):
+        try:
+            cfg = hydra.compose(config_name, _group_choices())
+        except HydraException:
+            cfg = hydra.compose(config_name)
+        return list(_flatten(OmegaConf.to_container(cfg, resolve=False)))
+
+
+def _written_key(key: str) -> str:
+    """Completes a key, of which hydra names the part up to the first unknown name, as the command line has it."""
+    written = (override.key_or_group for override in _overrides())
+    return next((whole for whole in written if whole.startswith(f"{key}.")), key)
+
+
+def _group_choices() -> list[str]:
+    """Picks the overrides of the command line that choose one option of a group."""
+    return [
+        str(override.input_line)
+        for override in _overrides()
+        if (CONFIGS / override.key_or_group).is_dir() and not override.is_sweep_override()
+    ]
+
+
+def _overrides() -> list[Override]:
+    """Parses the overrides of the command line."""
+    texts = [text for text in sys.argv[1:] if "=" in text and not text.startswith("-")]
+    return OverridesParser.create().parse_overrides(texts)
+
+
+def _flatten(node: object, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from _flatten(value, f"{prefix}{key}.")
