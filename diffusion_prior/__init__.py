@@ -1,0 +1,1 @@
+"""The diffusion prior of ECGs: schedule, denoiser, samplers, network, training, checkpoints, pretrained weights."""

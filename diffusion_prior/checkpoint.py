@@ -1,0 +1,101 @@
+"""Checkpoints of the prior: one safetensors file that holds the weights and, as JSON, how to build the network."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from diffusion_prior.denoiser import Denoiser
+from diffusion_prior.schedule import EDMSchedule
+from diffusion_prior.unet import UNet1d
+from preprocessing.atomic import atomic_write
+from preprocessing.leads import INDEPENDENT_LEADS, canonical_leads
+from preprocessing.statements import STATEMENTS
+
+PRETRAINED = Path(__file__).parent / "pretrained" / "ptbxl_8leads_100Hz.safetensors"
+"""The bundled prior."""
+
+BACKBONES: dict[str, type[nn.Module]] = {"unet1d": UNet1d}
+
+
+def build_denoiser(spec: Mapping[str, Any]) -> Denoiser:
+    """Builds a denoiser with fresh weights.
+
+    Args:
+        spec: Plain data: `backbone` (a mapping with `name` and the backbone's arguments), and optionally `schedule`
+            (arguments of `EDMSchedule`), `leads`, `sampling_rate`, `sigma_data` and `unconditional`.
+
+    Returns:
+        The denoiser; its `spec` attribute keeps the settings for the checkpoint.
+
+    Raises:
+        ValueError: If the backbone is not known.
+    """
+    backbone = dict(spec["backbone"])
+    name = backbone.pop("name")
+    if name not in BACKBONES:
+        raise ValueError(f"unknown backbone {name!r}; known are {', '.join(BACKBONES)}")
+    leads = canonical_leads(spec.get("leads", INDEPENDENT_LEADS))
+    n_labels = 0 if spec.get("unconditional", False) else len(STATEMENTS)
+    denoiser = Denoiser(
+        BACKBONES[name](3 * len(leads), len(leads), n_labels, **backbone),
+        EDMSchedule(**spec.get("schedule", {})),
+        leads,
+        spec.get("sampling_rate", 100.0),
+        spec.get("sigma_data", 0.25),
+        n_labels,
+    )
+    denoiser.spec = json.loads(json.dumps({**spec, "leads": list(leads)}))
+    return denoiser
+
+
+def save_denoiser(path: Path, denoiser: Denoiser, facts: Mapping[str, Any] | None = None, half: bool = False) -> None:
+    """Writes a denoiser that `build_denoiser` built, atomically.
+
+    Args:
+        path: Safetensors file.
+        denoiser: The denoiser.
+        facts: What else to say of it (steps, data, ...), plain data.
+        half: Stores weights in half precision.
+    """
+    dtype = torch.float16 if half else torch.float32
+    weights = {name: w.detach().cpu().to(dtype).contiguous() for name, w in denoiser.backbone.state_dict().items()}
+    metadata = {"spec": json.dumps(denoiser.spec), "facts": json.dumps(facts or {})}
+    with atomic_write(path) as partial:
+        save_file(weights, partial, metadata)
+
+
+def load_denoiser(path: str | Path | None = None) -> Denoiser:
+    """Reads a denoiser, in float32 and evaluation mode, without gradients for its weights.
+
+    Args:
+        path: Safetensors file, a training run's folder, or None for the bundled prior.
+
+    Returns:
+        The denoiser, on the CPU; `facts` holds what the file says of it.
+
+    Raises:
+        ValueError: If there is no such file, or it holds no denoiser of ours.
+    """
+    file = PRETRAINED if path is None else Path(path)
+    if file.is_dir():
+        file = file / "weights.safetensors"
+    if not file.is_file():
+        raise ValueError(f"no weights at {file}: give a .safetensors file or the folder of a training run")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            weights = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{file} is no readable safetensors file ({error})") from error
+    if "spec" not in metadata:
+        raise ValueError(f"{file} does not say how to build its network: it was not written by diffusion_prior.train")
+    denoiser = build_denoiser(json.loads(metadata["spec"]))
+    denoiser.backbone.load_state_dict(weights)
+    denoiser.facts = json.loads(metadata["facts"])
+    return denoiser.eval().requires_grad_(False)

@@ -1,0 +1,52 @@
+"""Draws ECGs from the prior: `python -m diffusion_prior.generate generate.labels=[AFIB,SR]`."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig
+
+from diffusion_prior.checkpoint import load_denoiser
+from diffusion_prior.generation import GenerationSettings, generate_ecgs
+from evaluation.figures import draw_ecg
+from preprocessing.launch import plain, run_path, script
+from preprocessing.leads import LEADS
+from preprocessing.run_folder import RunFolder
+from preprocessing.statements import encode
+from preprocessing.store import Store, write_store
+
+
+@script("generate")
+def main(cfg: DictConfig) -> None:
+    """Takes the labels, draws the ECGs, writes a store and a picture."""
+    config = plain(cfg)
+    generate, split = dict(config["generate"]), config["dataset"]["training_class"]
+    statements, n_ecgs, results_path = (generate.pop(key) for key in ("labels", "n_ecgs", "results_path"))
+    config["generate"].pop("results_path")
+    settings = GenerationSettings(**generate, seed=config["seed"])
+    manifest_hash = None
+    if statements is None:
+        store = Store.open(config["dataset"]["database_path"])
+        rows, manifest_hash = store.rows(split)[:n_ecgs], store.manifest_hash
+        table = store.table.iloc[rows][["ecg_id", "split", "strat_fold", "statements", "age", "sex"]]
+    else:
+        encode(statements)
+        n_ecgs = n_ecgs or 8
+        table = pd.DataFrame({"ecg_id": range(n_ecgs), "split": split, "statements": [list(statements)] * n_ecgs})
+    labels = np.stack([encode(codes) for codes in table["statements"]])
+    denoiser = load_denoiser(config["checkpoint"])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    path = Path(results_path) if results_path else run_path()
+    run = RunFolder.create(path, config, seed=settings.seed, device=device, data_manifest_hash=manifest_hash)
+    ecgs = generate_ecgs(denoiser.to(device), labels, table["ecg_id"].tolist(), settings, run.path / "chunks")
+    facts = {"source": "generated", "settings": generate, "seed": settings.seed, "weights": denoiser.facts}
+    table = table.assign(source="generated")
+    store = write_store(run.path / "store", ecgs, table, denoiser.sampling_rate, LEADS, facts)
+    title = f"generated: {', '.join(table['statements'].iloc[0]) or 'no statement'}"
+    draw_ecg(run.path / "ecg.png", ecgs[0], denoiser.sampling_rate, title=title)
+    print(f"{len(ecgs)} ECGs in {store.path}", f"picture: {run.path / 'ecg.png'}", sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Drawing ECGs from the prior for a list of label vectors, in chunks that survive a kill."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser
+from diffusion_prior.randomness import record_generators
+from diffusion_prior.sampler import DDIMSampler, DDPMSampler, HeunSampler, Sampler
+from preprocessing.atomic import atomic_write
+from preprocessing.leads import LEADS, lead_matrix
+
+SAMPLERS: dict[str, type[Sampler]] = {
+    "multistep": Sampler,
+    "ddim": DDIMSampler,
+    "ddpm": DDPMSampler,
+    "heun": HeunSampler,
+}
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How ECGs are drawn.
+
+    Attributes:
+        sampler: "multistep", "ddim", "ddpm" or "heun".
+        n_steps: Steps of the sampler.
+        guidance_scale: Classifier-free guidance scale; 1 is the plain conditional model.
+        length: Samples of each ECG.
+        batch_size: ECGs drawn at a time; results do not depend on it, but for rounding.
+        seed: Seed; with a record's key it decides its ECG.
+    """
+
+    sampler: str = "multistep"
+    n_steps: int = 25
+    guidance_scale: float = 1.0
+    length: int = 1000
+    batch_size: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise ValueError(f"unknown sampler {self.sampler!r}; known are {', '.join(SAMPLERS)}")
+        if self.length < 64 or self.batch_size < 1:
+            raise ValueError("length must be at least 64 samples and batch_size at least 1")
+
+
+def generate_ecgs(
+    denoiser: Denoiser,
+    labels: NDArray[np.float32],
+    keys: Sequence[int],
+    settings: GenerationSettings,
+    chunks: Path,
+) -> NDArray[np.float32]:
+    """Draws one 12-lead ECG for each label vector.
+
+    Args:
+        denoiser: The prior.
+        labels: Multi-hot SCP statements, shape (N, 71).
+        keys: Keys of the ECGs, from which with the seed their random numbers come, length N.
+        settings: How to draw.
+        chunks: Folder for finished chunks; those that are there already are not drawn again.
+
+    Returns:
+        ECGs in mV, all twelve leads, shape (N, 12, length).
+
+    Raises:
+        ValueError: If the prior is unconditional and labels are given.
+    """
+    if labels.any() and not denoiser.n_labels:
+        raise ValueError("this prior was trained without labels (model.unconditional=true)")
+    device = next(denoiser.parameters()).device
+    to_leads = lead_matrix(LEADS, denoiser.leads).astype(np.float32)
+    parts = []
+    for first in tqdm(range(0, len(keys), settings.batch_size), unit="batch", desc="generate"):
+        file = chunks / f"{first:08d}.npy"
+        if not file.is_file():
+            rows = slice(first, first + settings.batch_size)
+            label = torch.from_numpy(labels[rows]).to(device) if denoiser.n_labels else None
+            conditional = ConditionalDenoiser(denoiser, label, guidance_scale=settings.guidance_scale)
+            sampler = _build_sampler(conditional, settings)
+            generators = record_generators(settings.seed, keys[rows], 1)
+            shape = (1, len(generators[0]), len(denoiser.leads), settings.length)
+            x = sampler.sample(shape, generators, device=device)[0].cpu().numpy()
+            with atomic_write(file) as partial, open(partial, "wb") as stream:
+                np.save(stream, to_leads @ x, allow_pickle=False)
+        parts.append(np.load(file, allow_pickle=False))
+    return np.concatenate(parts)
+
+
+def _build_sampler(denoiser: ConditionalDenoiser, settings: GenerationSettings) -> Sampler:
+    arguments: dict[str, Any] = {"n_steps": settings.n_steps}
+    return SAMPLERS[settings.sampler](denoiser, **arguments)

@@ -1,0 +1,85 @@
+"""Noise schedules: how much of the signal is left at a diffusion time, and how much noise is on it.
+
+A schedule maps a time `t` in [0, 1] to `(alpha_t, sigma_t)`, so that `x_t = alpha_t x + sigma_t z` with `z ~ N(0, I)`.
+`t = 1` is the noisiest.
+
+References:
+    Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022, arXiv 2206.00364.
+    Ho et al., Denoising Diffusion Probabilistic Models, 2020, arXiv 2006.11239.
+"""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """What every schedule offers."""
+
+    def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns `(alpha_t, sigma_t)` for times `t` in [0, 1], each of the shape of `t`."""
+        ...
+
+    def inverse(self, ratio: Tensor) -> Tensor:
+        """Returns the times at which `sigma_t / alpha_t` is `ratio`, of its shape."""
+        ...
+
+
+class EDMSchedule:
+    r"""Variance-exploding schedule on the grid of Karras et al. (2022), Eq. (5).
+
+    `alpha_t = 1` and `sigma_t = (sigma_min^(1/rho) + t (sigma_max^(1/rho) - sigma_min^(1/rho)))^rho`, so that a uniform
+    grid in `t` is their sampling grid.
+
+    Args:
+        sigma_min: Noise level at `t = 0`, in mV.
+        sigma_max: Noise level at `t = 1`, in mV.
+        rho: Exponent; larger values spend more steps at low noise.
+
+    Raises:
+        ValueError: If not `0 < sigma_min < sigma_max` or not `rho > 0`.
+    """
+
+    def __init__(self, sigma_min: float = 0.01, sigma_max: float = 30.0, rho: float = 7.0) -> None:
+        if not 0 < sigma_min < sigma_max or rho <= 0:
+            raise ValueError(f"need 0 < sigma_min < sigma_max and rho > 0, got {sigma_min}, {sigma_max}, {rho}")
+        self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
+
+    def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns `(1, sigma_t)`, each of the shape of `t`."""
+        low, high = self.sigma_min ** (1 / self.rho), self.sigma_max ** (1 / self.rho)
+        return torch.ones_like(t), (low + t * (high - low)) ** self.rho
+
+    def inverse(self, ratio: Tensor) -> Tensor:
+        """Returns the times at which the noise level is `ratio` (mV), of its shape."""
+        low, high = self.sigma_min ** (1 / self.rho), self.sigma_max ** (1 / self.rho)
+        return (ratio ** (1 / self.rho) - low) / (high - low)
+
+
+class VPSchedule:
+    r"""Variance-preserving schedule with linear `beta` (Ho et al. 2020), in continuous time.
+
+    `alpha_t = exp(-(beta_min t + (beta_max - beta_min) t^2 / 2) / 2)` and `sigma_t^2 = 1 - alpha_t^2`. RhythmDiff's
+    1000 steps from 1e-4 to 0.02 are `beta_min = 0.1`, `beta_max = 20`.
+
+    Args:
+        beta_min: Rate of noise at `t = 0`.
+        beta_max: Rate of noise at `t = 1`.
+        t_min: Times below are raised to it, so that `sigma_t` is never zero.
+    """
+
+    def __init__(self, beta_min: float = 0.1, beta_max: float = 20.0, t_min: float = 1e-4) -> None:
+        self.beta_min, self.beta_max, self.t_min = beta_min, beta_max, t_min
+
+    def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns `(alpha_t, sigma_t)`, each of the shape of `t`."""
+        t = t.clamp(min=self.t_min)
+        log_alpha = -0.5 * (self.beta_min * t + 0.5 * (self.beta_max - self.beta_min) * t.square())
+        return log_alpha.exp(), (-torch.expm1(2 * log_alpha)).sqrt()
+
+    def inverse(self, ratio: Tensor) -> Tensor:
+        """Returns the times at which `sigma_t / alpha_t` is `ratio`, of its shape."""
+        slope = self.beta_max - self.beta_min
+        return (-self.beta_min + (self.beta_min**2 + 2 * slope * torch.log1p(ratio.square())).sqrt()) / slope

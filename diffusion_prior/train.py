@@ -1,0 +1,56 @@
+"""Trains the prior: `python -m diffusion_prior.train`, or `accelerate launch -m diffusion_prior.train`."""
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from omegaconf import DictConfig
+
+from diffusion_prior.augmentation import Augmentation
+from diffusion_prior.checkpoint import build_denoiser
+from diffusion_prior.objective import DenoisingObjective, NoiseLevels
+from diffusion_prior.observation import ObservationPatterns
+from diffusion_prior.trainer import Trainer, TrainerSettings
+from diffusion_prior.training_data import Source, TrainingData
+from evaluation.figures import draw_loss_curve
+from preprocessing.launch import plain, run_path, script
+from preprocessing.run_folder import RunFolder
+from preprocessing.store import Store
+
+
+@script("train")
+def main(cfg: DictConfig) -> None:
+    """Builds data, model and trainer from the config, trains, draws the loss curve."""
+    config = plain(cfg)
+    dataset, model, train = config["dataset"], config["model"], config["train"]
+    results_path = train.pop("results_path")
+    objective = config["objective"]
+    settings = TrainerSettings(**train, seed=config["seed"])
+    torch.manual_seed(config["seed"])
+    denoiser = build_denoiser(model)
+    if config.pop("dry_run"):
+        print(cfg, denoiser, f"{sum(w.numel() for w in denoiser.parameters()):,} parameters", sep="\n")
+        return
+    lengths = dataset["segment_length"]
+    stores = [Source(Store.open(dataset["database_path"]))]
+    stores += [Source(Store.open(extra["path"]), weight=extra["weight"]) for extra in dataset["extra_stores"]]
+    augmentation = Augmentation(**config["augmentation"])
+    data = TrainingData(stores, denoiser.leads, augmentation, lengths if isinstance(lengths, list) else [lengths])
+    label_dropout = 1.0 if model["unconditional"] else objective["label_dropout"]
+    noise_levels, patterns = NoiseLevels(**objective["noise_levels"]), ObservationPatterns(**objective["patterns"])
+    state = PartialState()
+    # The processes of one run start at different seconds: the first one's folder is everybody's.
+    path = broadcast_object_list([results_path or str(run_path())])[0]
+    with state.main_process_first():
+        manifest_hash = stores[0].store.manifest_hash
+        run = RunFolder.create(
+            path, config, seed=settings.seed, device=str(state.device), data_manifest_hash=manifest_hash
+        )
+    trainer = Trainer(DenoisingObjective(denoiser, noise_levels, patterns, label_dropout), data, settings, run)
+    losses = trainer.train()
+    if trainer.accelerator.is_main_process:
+        draw_loss_curve(run.metrics(), run.path / "loss.png")
+        print(*(f"{name}: {value:.4f}" for name, value in losses.items()), f"weights in {run.path}", sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from diffusion_prior.checkpoint import PRETRAINED, build_denoiser, load_denoiser, save_denoiser
+from tests.diffusion_prior.test_objective import TINY
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_round_trip(tmp_path, half):
+    torch.manual_seed(0)
+    spec = {**TINY, "schedule": {"sigma_max": 20.0}, "sigma_data": 0.3, "leads": ["I", "II"]}
+    denoiser = build_denoiser(spec).eval()
+    save_denoiser(tmp_path / "weights.safetensors", denoiser, {"steps": 3}, half)
+    loaded = load_denoiser(tmp_path)
+    assert loaded.facts == {"steps": 3}
+    assert loaded.leads == ("I", "II") and loaded.sigma_data == 0.3 and loaded.schedule.sigma_max == 20.0
+    x_t, t = torch.randn(2, 2, 64), torch.tensor(0.3)
+    tolerance = {"rtol": 2e-3, "atol": 2e-3} if half else {"rtol": 0, "atol": 0}
+    torch.testing.assert_close(loaded(x_t, t), denoiser(x_t, t), **tolerance)
+
+
+def test_unconditional_prior_refuses_labels():
+    denoiser = build_denoiser({**TINY, "unconditional": True})
+    assert denoiser(torch.zeros(1, 8, 64), torch.tensor(0.5)).shape == (1, 8, 64)
+    with pytest.raises(ValueError, match="takes 0 labels"):
+        denoiser(torch.zeros(1, 8, 64), torch.tensor(0.5), torch.zeros(1, 71))
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no weights at"):
+        load_denoiser(tmp_path / "absent.safetensors")
+    (tmp_path / "text.safetensors").write_text("not weights")
+    with pytest.raises(ValueError, match="no readable safetensors"):
+        load_denoiser(tmp_path / "text.safetensors")
+    with pytest.raises(ValueError, match="unknown backbone"):
+        build_denoiser({"backbone": {"name": "sashimee"}})
+
+
+def test_bundled_weights_load_and_are_small():
+    denoiser = load_denoiser()
+    assert PRETRAINED.stat().st_size <= 16e6
+    assert denoiser.leads == ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+    assert denoiser.facts["steps"] > 0
+    assert PRETRAINED.with_name("README.md").is_file()

@@ -1,0 +1,93 @@
+"""Samplers against a Gaussian whose denoiser is exact; tolerances are in standard errors of the sample moments."""
+
+import pytest
+import torch
+
+from diffusion_prior.gaussian import GaussianDenoiser
+from diffusion_prior.randomness import record_generators
+from diffusion_prior.sampler import DDIMSampler, DDPMSampler, HeunSampler, Sampler
+from diffusion_prior.schedule import EDMSchedule, VPSchedule
+
+N = 20_000
+
+
+def gaussian(schedule=None):
+    root = torch.randn(6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 0.2
+    mean = torch.linspace(-0.5, 0.5, 6, dtype=torch.float64).reshape(2, 3)
+    return GaussianDenoiser(mean, root @ root.T + 0.01 * torch.eye(6), schedule or EDMSchedule(1e-3, 20.0))
+
+
+def moments(sampler, n=N):
+    x = sampler.sample((1, n, 2, 3), torch.Generator().manual_seed(0), torch.float64)[0].reshape(n, 6)
+    return x.mean(0), torch.cov(x.T)
+
+
+def worst_error(denoiser, mean, covariance, n=N):
+    """Largest error of the moments in standard errors."""
+    truth = denoiser.covariance
+    mean_error = (mean - denoiser.mean.reshape(-1)).abs() / (truth.diag() / n).sqrt()
+    spread = ((truth**2 + truth.diag()[:, None] * truth.diag()) / n).sqrt()
+    return max(float(mean_error.max()), float(((covariance - truth).abs() / spread).max()))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda d: Sampler(d, 100, eta=0.0, order=2),
+        lambda d: Sampler(d, 150, eta=1.0, order=2),
+        lambda d: HeunSampler(d, 60),
+        lambda d: HeunSampler(d, 60, churn=0.2),
+    ],
+    ids=["multistep", "stochastic multistep", "heun", "heun with churn"],
+)
+def test_second_order_samplers_draw_from_the_gaussian(make):
+    denoiser = gaussian()
+    assert worst_error(denoiser, *moments(make(denoiser))) < 4.5
+
+
+@pytest.mark.parametrize("make", [DDIMSampler, DDPMSampler])
+def test_first_order_samplers_converge(make):
+    denoiser = gaussian()
+    truth = denoiser.covariance
+    few, many = (moments(make(denoiser, n))[1] for n in (10, 160))
+    assert torch.linalg.norm(many - truth) < 0.06 * torch.linalg.norm(truth)
+    assert torch.linalg.norm(few - truth) > 3 * torch.linalg.norm(many - truth)
+
+
+def test_first_order_loses_spread_where_second_order_keeps_it():
+    denoiser = gaussian()
+    variance = denoiser.covariance.trace()
+    first, second = (moments(Sampler(denoiser, 16, eta=0.0, order=order))[1].trace() for order in (1, 2))
+    assert first < 0.8 * variance
+    assert variance < second < 1.12 * variance
+
+
+def test_variance_preserving_schedule():
+    denoiser = gaussian(VPSchedule())
+    assert worst_error(denoiser, *moments(Sampler(denoiser, 200, eta=0.0, order=2))) < 4.5
+
+
+@pytest.mark.parametrize("make", [lambda d: Sampler(d, 8, eta=1.0), lambda d: HeunSampler(d, 5, churn=0.1)])
+def test_a_record_does_not_depend_on_its_batch(make):
+    denoiser = gaussian()
+
+    def draw(keys):
+        return make(denoiser).sample((2, len(keys), 2, 3), record_generators(3, keys, 2), torch.float64)
+
+    alone, together = draw([7]), draw([5, 7, 11])
+    torch.testing.assert_close(together[:, 1:2], alone, rtol=0, atol=1e-12)
+    assert not torch.allclose(together[0], together[1])
+    assert torch.equal(together, draw([5, 7, 11]))
+
+
+def test_calls_are_counted_as_stated():
+    denoiser = gaussian()
+    moments(Sampler(denoiser, 16), 2)
+    assert denoiser.n_calls == 16
+    moments(HeunSampler(denoiser, 9), 2)
+    assert denoiser.n_calls == 16 + 17
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="n_steps"):
+        Sampler(gaussian(), 1)
