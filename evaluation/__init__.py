@@ -1,0 +1,1 @@
+"""Metrics, statistics, figures and tables: reads results, never runs a model."""

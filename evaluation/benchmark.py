@@ -1,0 +1,60 @@
+"""Measures training, reconstruction and preparation, each in a process of its own: python -m evaluation.benchmark."""
+
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from omegaconf import DictConfig
+
+from diffusion_prior.checkpoint import build_denoiser
+from diffusion_prior.objective import DenoisingObjective, NoiseLevels
+from diffusion_prior.observation import ObservationPatterns
+from diffusion_prior.trainer import Trainer, TrainerSettings
+from diffusion_prior.training_data import Source, TrainingData
+from evaluation.tables import write_measurements
+from evaluation.workload import Jobs, StepTimer, machine, measure_jobs
+from preprocessing.launch import plain, run_path, script
+from preprocessing.ptbxl import FULL_SIZE
+from preprocessing.ptbxl_store import prepare_ptbxl
+from preprocessing.run_folder import RunFolder
+from preprocessing.synthetic import simulate_ecg, simulate_store
+from reconstruction.api import reconstruct
+
+
+def train(model: dict[str, Any], n_steps: int, batch_size: int, precision: str) -> dict[str, Any]:
+    """Trains a fresh prior on simulated ECGs."""
+    with TemporaryDirectory() as folder:
+        data = StepTimer(TrainingData([Source(simulate_store(f"{folder}/store", 40))]))
+        objective = DenoisingObjective(build_denoiser(model), NoiseLevels(), ObservationPatterns())
+        settings = TrainerSettings(n_steps, batch_size, mixed_precision=precision)
+        Trainer(objective, data, settings, RunFolder.create(f"{folder}/run", {}, seed=0, device="")).train()
+    return {"records_per_second": batch_size / data.seconds_per_step()}
+
+
+def restore(method: str, n_samples: int, weights: str | None) -> dict[str, Any]:
+    """Reconstructs one simulated ECG of 10 s at 100 Hz from lead I."""
+    result = reconstruct(simulate_ecg(1)[0, :1], 100, ["I"], n_samples, method, weights=weights)
+    return {name: getattr(result, name) for name in ("seconds", "network_calls", "gradient_calls")}
+
+
+def prepare(raw_path: str, n_workers: int | None) -> dict[str, Any]:
+    """Prepares the 500 Hz files of PTB-XL that are there, and projects the time to all of it."""
+    with TemporaryDirectory() as folder:
+        done = prepare_ptbxl(raw_path, f"{folder}/store", source_rate=500, n_workers=n_workers)
+    pace = done.seconds / done.n_done
+    return {"records_per_second": 1 / pace, "minutes_for_all": FULL_SIZE * pace / 60}
+
+
+@script("benchmark")
+def main(cfg: DictConfig) -> None:
+    """Measures the parts that the config names and prints the table."""
+    config, part = plain(cfg), plain(cfg.benchmark)
+    training = {"model": config["model"], **part["training"]}
+    jobs: Jobs = {("training", p): (train, {**training, "precision": p}) for p in part["precisions"]}
+    jobs |= {("samplers", m): (restore, {**part["sampling"], "method": m}) for m in part["methods"]}
+    jobs["preprocessing", "500 Hz"] = (prepare, part["preparation"])
+    folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
+    print(write_measurements(measure_jobs(jobs, part["parts"]), folder.path, machine()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""ECG paper in true size: 25 mm/s, 10 mm/mV, with the layouts of printed ECGs.
+
+Lengths are millimetres, which are the axes' data unit too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+SPEED = 25.0
+"""Paper speed in mm/s."""
+
+GAIN = 10.0
+"""Gain in mm/mV."""
+
+MM_PER_INCH = 25.4
+PAPER = "#fffaf8"
+LIGHT_GRID = "#f7d9d5"
+STRONG_GRID = "#eba9a2"
+INK = "#1a1a1a"
+MARGIN = 10.0
+HEADER = 15.0
+FOOTER = 10.0
+PULSE = 10.0
+"""Width in mm of the field left of a row that holds the calibration pulse."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One lead's place on the paper.
+
+    Attributes:
+        lead: Index of the lead in the recording.
+        start: First time shown, in s.
+        stop: Last time shown, in s.
+        left: Place of `start` on the paper, in mm from the left edge.
+        row: Number of the row, from the top.
+    """
+
+    lead: int
+    start: float
+    stop: float
+    left: float
+    row: int
+
+    def window(self, sampling_rate: float) -> slice:
+        """Samples shown, the one at `stop` included so that neighbouring strips meet."""
+        return slice(round(self.start * sampling_rate), round(self.stop * sampling_rate) + 1)
+
+
+@dataclass
+class Page:
+    """A sheet of ECG paper with its strips placed; `baselines` are the rows' zero lines in mm from the bottom edge."""
+
+    figure: Figure
+    axes: Axes
+    strips: list[Strip]
+    baselines: list[float]
+    width: float
+    height: float
+    row_tops: list[float] = field(default_factory=list)
+
+    def save(self, path: Path | str, dpi: int) -> None:
+        """Writes the page; the format follows the suffix (png, pdf, svg)."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self.figure.savefig(path, dpi=dpi)
+
+
+def place_strips(leads: Sequence[str], duration: float, layout: str) -> list[Strip]:
+    """Places the leads of a recording on the paper.
+
+    `3x4` is the standard printout: I, II, III / aVR, aVL, aVF / V1-V3 / V4-V6 in four columns of 2.5 s, consecutive
+    in time, and lead II (or the first lead) over the whole width below. `12x1` shows every lead in a row of its own.
+    At most 10 s are shown.
+
+    Args:
+        leads: Lead names; `3x4` needs twelve.
+        duration: Length of the recording in s.
+        layout: `3x4` or `12x1`.
+
+    Returns:
+        The strips.
+
+    Raises:
+        ValueError: If the layout is unknown, or `3x4` is asked for with other than twelve leads.
+    """
+    left = MARGIN + PULSE
+    duration = min(duration, 10.0)
+    if layout == "12x1":
+        return [Strip(lead, 0.0, duration, left, lead) for lead in range(len(leads))]
+    if layout != "3x4":
+        raise ValueError(f"unknown layout {layout!r}: choose 3x4 or 12x1")
+    if len(leads) != 12:
+        raise ValueError(f"the 3x4 layout needs twelve leads, but there are {len(leads)}: choose layout 12x1")
+    piece = min(2.5, duration)
+    strips = []
+    for lead in range(12):
+        column, row = divmod(lead, 3)
+        start = min(2.5 * column, duration - piece)
+        strips.append(Strip(lead, start, start + piece, left + column * piece * SPEED, row))
+    rhythm = list(leads).index("II") if "II" in leads else 0
+    return [*strips, Strip(rhythm, 0.0, duration, left, 3)]
+
+
+def new_page(strips: Sequence[Strip], extents: Sequence[tuple[float, float]], spacing: float) -> Page:
+    """Makes the paper: grid, calibration pulses and the rows' baselines.
+
+    Args:
+        strips: What will be drawn.
+        extents: Lowest and highest value of each strip in mV; rows are as far apart as these need.
+        spacing: Least distance of two baselines in mm.
+
+    Returns:
+        The empty page.
+    """
+    n_rows = 1 + max(strip.row for strip in strips)
+    low, high = np.zeros(n_rows), np.zeros(n_rows)
+    for strip, (lowest, highest) in zip(strips, extents, strict=True):
+        low[strip.row] = min(low[strip.row], lowest * GAIN)
+        high[strip.row] = max(high[strip.row], highest * GAIN)
+    high = np.maximum(high, GAIN)  # the calibration pulse
+    # Neighbours may share up to a third of a row's distance: peaks seldom meet valleys.
+    gaps = [max(spacing, 0.67 * (high[row + 1] - low[row])) for row in range(n_rows - 1)]
+    gaps = [5.0 * np.ceil(min(gap, 60.0) / 5.0) for gap in gaps]
+    top = 5.0 * np.ceil(min(max(high[0], 10.0), 40.0) / 5.0) + HEADER
+    bottom = 5.0 * np.ceil(min(max(-low[-1], 5.0), 40.0) / 5.0) + FOOTER
+    height = float(top + sum(gaps) + bottom)
+    width = 5.0 * np.ceil((max(s.left + (s.stop - s.start) * SPEED for s in strips) + MARGIN) / 5.0)
+    baselines = [float(height - top - sum(gaps[:row])) for row in range(n_rows)]
+    figure = Figure(figsize=(width / MM_PER_INCH, height / MM_PER_INCH), facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_xlim(0.0, width)
+    axes.set_ylim(0.0, height)
+    axes.set_axis_off()
+    _rule(axes, float(width), height)
+    for baseline in baselines:
+        left = MARGIN + 2.0
+        pulse = np.array([(0, 0), (1, 0), (1, GAIN), (6, GAIN), (6, 0), (7, 0)]) + (left, baseline)
+        axes.plot(*pulse.T, color=INK, linewidth=0.8, solid_joinstyle="miter", zorder=3)
+    return Page(figure, axes, list(strips), baselines, float(width), height)
+
+
+def _rule(axes: Axes, width: float, height: float) -> None:
+    bottom, top = FOOTER - 5.0, height - HEADER + 5.0
+    left, right = 5.0, width - 5.0
+    for pitch, colour, thickness in ((1.0, LIGHT_GRID, 0.35), (5.0, STRONG_GRID, 0.6)):
+        lines = [[(x, bottom), (x, top)] for x in np.arange(left, right + 0.01, pitch)]
+        lines += [[(left, y), (right, y)] for y in np.arange(bottom, top + 0.01, pitch)]
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=thickness, zorder=0))
+
+
+def trace_points(
+    strip: Strip, values: np.ndarray, baseline: float, sampling_rate: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places of a strip's samples on the paper.
+
+    Args:
+        strip: The strip.
+        values: All samples of its lead in mV, shape (L,).
+        baseline: Zero line of its row in mm.
+        sampling_rate: Sampling rate in Hz.
+
+    Returns:
+        Horizontal and vertical places in mm, each of shape (n,).
+    """
+    window = strip.window(sampling_rate)
+    shown = values[window]
+    times = np.arange(window.start, window.start + len(shown)) / sampling_rate
+    return strip.left + (times - strip.start) * SPEED, baseline + GAIN * shown

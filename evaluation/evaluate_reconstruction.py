@@ -1,0 +1,25 @@
+"""Scores reconstructions beside the baselines, as tables and pictures.
+
+python -m evaluation.evaluate_reconstruction run=<run folder of reconstruction.inpaint>
+"""
+
+from omegaconf import DictConfig
+
+from evaluation.reconstruction_report import evaluate_runs
+from preprocessing.launch import plain, run_path, script
+from preprocessing.run_folder import RunFolder
+
+
+@script("evaluate_reconstruction")
+def main(cfg: DictConfig) -> None:
+    """Evaluates the runs that the config names and prints the table."""
+    config = plain(cfg)
+    runs = [*([config["run"]] if config["run"] else []), *config["runs"]]
+    folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
+    report = evaluate_runs(runs, folder.path, seed=config["seed"], **config["evaluate"])
+    print(report.markdown)
+    print(f"tables and pictures: {folder.path}")
+
+
+if __name__ == "__main__":
+    main()

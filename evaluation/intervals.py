@@ -1,0 +1,195 @@
+"""Predictive bands from few samples, and bootstrap intervals over records."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar, overload
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from scipy.special import ndtr
+
+Values = TypeVar("Values", np.ndarray, torch.Tensor)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its interval, all in the unit of the statistic."""
+
+    estimate: float
+    lower: float
+    upper: float
+
+
+def _quantile_place(n_samples: int, probability: float) -> tuple[int, float]:
+    """Index of the order statistic below a quantile and the weight of the one above (linear interpolation)."""
+    position = probability * (n_samples - 1)
+    index = min(int(position), n_samples - 2)
+    return index, position - index
+
+
+def _check_level(level: float) -> None:
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must lie between 0 and 1, but is {level}: write 0.90 for a 90 % band")
+
+
+@lru_cache(maxsize=256)
+def band_stretch(n_samples: int, level: float = 0.90) -> float:
+    """Factor by which the empirical band of few samples is stretched about their mean.
+
+    With m the mean and q_lo, q_hi the empirical quantiles of `n_samples` draws of a Gaussian, the factor c solves
+
+        E[Phi(m + c (q_hi - m)) - Phi(m + c (q_lo - m))] = level,
+
+    the probability that a further draw of the same Gaussian falls into the stretched band. It is found once by a seeded
+    Monte Carlo integral (error of the coverage below 0.001) and tends to 1 as the number of samples grows.
+
+    Args:
+        n_samples: Number of samples S that the band is made of, at least 2.
+        level: Wanted coverage, in (0, 1).
+
+    Returns:
+        The factor, 1.48 for ten samples and a 90 % band.
+
+    Raises:
+        ValueError: If there are fewer than two samples, or the level is no probability.
+    """
+    _check_level(level)
+    if n_samples < 2:
+        raise ValueError("a band needs at least two samples: raise n_samples")
+    n_draws = max(20, min(100_000, 4_000_000 // n_samples))
+    draws = np.sort(np.random.default_rng(0).standard_normal((n_draws, n_samples)), axis=1)
+    mean = draws.mean(axis=1)
+    index, weight = _quantile_place(n_samples, (1.0 - level) / 2.0)
+    below = mean - ((1.0 - weight) * draws[:, index] + weight * draws[:, index + 1])
+    above = (1.0 - weight) * draws[:, -1 - index] + weight * draws[:, -2 - index] - mean
+
+    def missing_coverage(factor: float) -> float:
+        return float(np.mean(ndtr(mean + factor * above) - ndtr(mean - factor * below))) - level
+
+    return float(brentq(missing_coverage, 1e-3, 1e3, xtol=1e-6))
+
+
+@overload
+def predictive_band(samples: np.ndarray, level: float = 0.90) -> tuple[np.ndarray, np.ndarray]: ...
+@overload
+def predictive_band(samples: torch.Tensor, level: float = 0.90) -> tuple[torch.Tensor, torch.Tensor]: ...
+def predictive_band(samples: Values, level: float = 0.90) -> tuple[Values, Values]:
+    """Central band of the predictive distribution, estimated from few samples.
+
+    For the 90 % band these are the 5th and the 95th percentile of the distribution that the samples are drawn from.
+    The plain empirical percentiles of ten samples cover only 74 % of the truth even where the truth is one more draw
+    of the same distribution, because ten draws seldom reach its tails. So the distances of the empirical percentiles
+    (linear interpolation) from the sample mean are stretched by `band_stretch`: for Gaussian distributions the band
+    then covers exactly `level` at any number of samples, for others nearly. Where all samples agree the band is that
+    value.
+
+    Args:
+        samples: Samples, shape (S, ...), any unit; a numpy array or a tensor of floats.
+        level: Wanted coverage, in (0, 1).
+
+    Returns:
+        Lower and upper edge, each of shape (...), in the unit, type and precision of `samples`.
+
+    Raises:
+        ValueError: If there are fewer than two samples, or the level is no probability.
+    """
+    n_samples = int(samples.shape[0])
+    stretch = band_stretch(n_samples, level)
+    index, weight = _quantile_place(n_samples, (1.0 - level) / 2.0)
+    ordered = samples.sort(dim=0).values if isinstance(samples, torch.Tensor) else np.sort(samples, axis=0)
+    low = ordered[index] + weight * (ordered[index + 1] - ordered[index])
+    high = ordered[-1 - index] + weight * (ordered[-2 - index] - ordered[-1 - index])
+    # Measured from one sample, so that the mean of equal samples is that sample to the bit.
+    anchor = ordered[0]
+    centre = anchor + (samples - anchor).mean(0)
+    return centre + stretch * (low - centre), centre + stretch * (high - centre)
+
+
+def mean_over_records(values: np.ndarray) -> np.ndarray:
+    """Mean over records of values `(n, ...)`, shape `(...)`; NaN marks a record without a value, and a mean of none."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis=0)
+    return np.where(count > 0, np.where(finite, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
+
+
+def percent_below(pairs: np.ndarray) -> np.ndarray:
+    """Per cent by which a method's mean error lies below a reference's, over the records where both exist.
+
+    Args:
+        pairs: Errors of each record, the method's and the reference's, shape (n, 2, ...).
+
+    Returns:
+        100 (1 - mean of the first / mean of the second), shape (...); NaN where the second is 0 or there is no record.
+    """
+    both = np.isfinite(pairs).all(axis=1)
+    total = np.where(both[:, None], pairs, 0.0).sum(axis=0)
+    defined = total[1] > 0.0
+    return np.where(defined, 100.0 * (1.0 - total[0] / np.where(defined, total[1], 1.0)), np.nan)
+
+
+def bootstrap_intervals(
+    values: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray] = mean_over_records,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> list[Interval]:
+    """Percentile bootstrap intervals of several statistics over records.
+
+    Records (the first axis) are drawn with replacement; whatever lies along the other axes stays together, so paired
+    columns remain paired. The same seed and number of records give the same draws: methods are compared on the same
+    ones.
+
+    Args:
+        values: Per-record values, shape (n, ...), n at least 1.
+        statistic: Function of an array of the same shape as `values` that returns k numbers, shape (k,).
+        n_resamples: Number of bootstrap draws.
+        seed: Seed of the draws.
+        level: Coverage of the intervals, in (0, 1).
+
+    Returns:
+        The k statistics of all records with their intervals; NaN edges where no draw has a finite value.
+
+    Raises:
+        ValueError: If there is no record, or the level is no probability.
+    """
+    _check_level(level)
+    n_records = len(values)
+    if n_records == 0:
+        raise ValueError("no records to resample: a bootstrap interval needs at least one")
+    rng = np.random.default_rng(seed)
+    draws = np.stack([statistic(values[rng.integers(0, n_records, n_records)]) for _ in range(n_resamples)])
+    tail = (1.0 - level) / 2.0
+    intervals = []
+    for estimate, column in zip(statistic(values), draws.T, strict=True):
+        finite = column[np.isfinite(column)]
+        lower, upper = np.quantile(finite, [tail, 1.0 - tail]) if len(finite) else (np.nan, np.nan)
+        intervals.append(Interval(float(estimate), float(lower), float(upper)))
+    return intervals
+
+
+def bootstrap_interval(
+    values: np.ndarray,
+    statistic: Callable[[np.ndarray], float | np.ndarray] = mean_over_records,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile bootstrap interval of one statistic over records, as `bootstrap_intervals` makes several.
+
+    Args:
+        values: Per-record values, shape (n, ...), n at least 1.
+        statistic: Function of an array of the same shape as `values` that returns one number.
+        n_resamples: Number of bootstrap draws.
+        seed: Seed of the draws.
+        level: Coverage of the interval, in (0, 1).
+
+    Returns:
+        The statistic of all records with its interval.
+
+    Raises:
+        ValueError: If there is no record, or the level is no probability.
+    """
+    return bootstrap_intervals(values, lambda drawn: np.reshape(statistic(drawn), (1,)), n_resamples, seed, level)[0]

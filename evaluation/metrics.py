@@ -1,0 +1,211 @@
+"""Errors, correlation, CRPS, coverage and amplitudes of reconstructed ECGs, per record and lead.
+
+Shapes: N records, S samples, C leads, L time samples. Every function looks at the samples where `unobserved` is True
+    and no
+others; a lead of a record without any gives NaN, which averages leave out. Leading dimensions broadcast, so one sample
+`(N, C, L)`, a mean `(N, C, L)` or all samples `(N, S, C, L)` with a truth of `(N, 1, C, L)` are scored by the same
+code.
+"""
+
+import warnings
+
+import numpy as np
+
+FLAT = 1e-6
+"""Peak-to-peak value in mV up to which a lead counts as constant."""
+
+AMPLITUDE_WINDOW = 1.25
+"""Length in seconds of the windows whose peak-to-peak values an amplitude is the median of."""
+
+
+def _mean_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of the values where `where` is True, in float64; NaN where there are none."""
+    where = np.broadcast_to(where, values.shape)
+    count = where.sum(axis=-1)
+    total = np.where(where, values, 0.0).sum(axis=-1, dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def absolute_error(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
+    """Mean absolute error over the unobserved samples of each lead, in mV.
+
+    Args:
+        estimate: Reconstruction in mV, shape (..., C, L).
+        truth: True ECG in mV, shape (..., C, L).
+        unobserved: True where a sample is to be scored, shape (..., C, L).
+
+    Returns:
+        MAE in mV, shape (..., C).
+    """
+    return _mean_where(np.abs(estimate - truth), unobserved)
+
+
+def squared_error(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
+    """Mean squared error over the unobserved samples of each lead, in mV^2; arguments as in `absolute_error`."""
+    return _mean_where(np.square(estimate - truth), unobserved)
+
+
+def pearson(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
+    """Pearson correlation of estimate and truth over the unobserved samples of each lead.
+
+    A flat truth correlates with nothing and gives NaN (left out for every method alike); a flat estimate of a truth
+    that is not flat gives 0. Flat means a peak-to-peak value up to `FLAT`.
+
+    Args:
+        estimate: Reconstruction in mV, shape (..., C, L).
+        truth: True ECG in mV, shape (..., C, L).
+        unobserved: True where a sample is to be scored, shape (..., C, L).
+
+    Returns:
+        Correlation in [-1, 1], shape (..., C).
+    """
+    a = estimate - _mean_where(estimate, unobserved)[..., None]
+    b = truth - _mean_where(truth, unobserved)[..., None]
+    product = _mean_where(a * b, unobserved)
+    scale = np.sqrt(_mean_where(a * a, unobserved) * _mean_where(b * b, unobserved))
+    flat_truth = _is_flat(truth, unobserved)
+    flat = _is_flat(estimate, unobserved) | (scale == 0.0)
+    correlation = np.clip(product / np.where(flat | np.isnan(scale), 1.0, scale), -1.0, 1.0)
+    return np.where(flat_truth, np.nan, np.where(flat, 0.0, correlation))
+
+
+def _is_flat(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    highest = np.where(where, values, -np.inf).max(axis=-1)
+    lowest = np.where(where, values, np.inf).min(axis=-1)
+    return highest - lowest <= FLAT
+
+
+def crps(samples: np.ndarray, truth: np.ndarray, unobserved: np.ndarray, fair: bool = True) -> np.ndarray:
+    """Continuous ranked probability score of an ensemble, averaged over the unobserved samples of each lead, in mV.
+
+    The fair estimator (Ferro, Q. J. R. Meteorol. Soc. 140, 1917-1923, 2014), whose expectation is the score of the
+    distribution that the samples come from, whatever their number:
+
+        mean_i |X_i - y| - 1 / (2 S (S - 1)) sum_ij |X_i - X_j|.
+
+    The empirical one, `fair=False`, divides by 2 S^2 instead: it is the score of the S samples themselves. Of a single
+    deterministic estimate the score is the absolute error.
+
+    Args:
+        samples: Samples in mV, shape (..., S, C, L).
+        truth: True ECG in mV, shape (..., C, L).
+        unobserved: True where a sample is to be scored, shape (..., C, L).
+        fair: Which estimator.
+
+    Returns:
+        CRPS in mV, shape (..., C); lower is better, and the fair one may be slightly negative.
+
+    Raises:
+        ValueError: If the fair estimator is asked of fewer than two samples.
+    """
+    n_samples = samples.shape[-3]
+    if fair and n_samples < 2:
+        raise ValueError("the fair CRPS needs at least two samples per record: raise algo.n_samples")
+    distance = np.abs(samples - truth[..., None, :, :]).mean(axis=-3, dtype=np.float64)
+    # sum_ij |X_i - X_j| = 2 sum_k (2 k - S + 1) X_(k), with X_(0) <= ... <= X_(S-1).
+    rank = (2.0 * np.arange(n_samples) - n_samples + 1.0)[:, None, None]
+    spread = 2.0 * (rank * np.sort(samples, axis=-3)).sum(axis=-3)
+    pairs = n_samples * (n_samples - 1) if fair else n_samples**2
+    return _mean_where(distance - spread / (2.0 * pairs), unobserved)
+
+
+def coverage(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
+    """Share of the unobserved samples of each lead where the truth lies in the band, edges included.
+
+    Args:
+        lower: Lower edge in mV, shape (..., C, L).
+        upper: Upper edge in mV, shape (..., C, L).
+        truth: True ECG in mV, shape (..., C, L).
+        unobserved: True where a sample is to be scored, shape (..., C, L).
+
+    Returns:
+        Share in [0, 1], shape (..., C).
+    """
+    return _mean_where(((truth >= lower) & (truth <= upper)).astype(np.float64), unobserved)
+
+
+def amplitude(ecg: np.ndarray, unobserved: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """Amplitude of each lead: the median over windows of the peak-to-peak value of its unobserved samples, in mV.
+
+    The windows are consecutive, about 1.25 s long (a whole number of them fills the record), so that most hold a QRS
+    complex down to 30 beats a minute, and the median ignores a lone artefact or extrasystole, which the range of the
+    record would not. Windows with fewer than half of their samples unobserved are left out; NaN where none is left.
+
+    Args:
+        ecg: ECG in mV, shape (..., C, L).
+        unobserved: True where a sample counts, shape (..., C, L).
+        sampling_rate: Sampling rate in Hz.
+
+    Returns:
+        Amplitude in mV, shape (..., C).
+    """
+    length = ecg.shape[-1]
+    n_windows = max(1, round(length / (AMPLITUDE_WINDOW * sampling_rate)))
+    edges = np.linspace(0, length, n_windows + 1).astype(int)
+    where = np.broadcast_to(unobserved, ecg.shape)
+    heights = []
+    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        counted = where[..., start:stop]
+        window = ecg[..., start:stop]
+        height = np.where(counted, window, -np.inf).max(axis=-1) - np.where(counted, window, np.inf).min(axis=-1)
+        heights.append(np.where(counted.mean(axis=-1) >= 0.5, height, np.nan))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN leads are a documented outcome
+        return np.asarray(np.nanmedian(np.stack(heights), axis=0), dtype=np.float64)
+
+
+def amplitude_variance_ratio(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Variance over records of the reconstructed amplitudes, relative to the variance of the true ones; 1 is ideal.
+
+    Below 1 the reconstructions differ less from each other than patients do (regression to the mean). A record with NaN
+    for a lead is left out there.
+
+    Args:
+        estimate: Amplitudes in mV, shape (n, S, C); the ratios of the S samples are averaged.
+        truth: True amplitudes in mV, shape (n, C).
+
+    Returns:
+        Ratio of each lead, shape (C,); NaN for fewer than two records or where the truth does not vary.
+    """
+    kept, estimate_deviation, truth_deviation = _deviations(estimate, truth)
+    truth_sum = (truth_deviation**2).sum(axis=0)
+    estimate_sum = (estimate_deviation**2).sum(axis=0).mean(axis=0)
+    defined = (kept.sum(axis=0) >= 2) & (truth_sum > 0.0)
+    return np.where(defined, estimate_sum / np.where(defined, truth_sum, 1.0), np.nan)
+
+
+def amplitude_error_regression(estimate: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Regression over records of the amplitude error (estimate - truth) on the true amplitude: R2 and slope.
+
+    After Commun. Med. 2025, s43856-025-00814-w: R2 near 1 with a slope near -1 is regression to the mean, every
+    patient gets the same amplitude. With rho the share of the amplitude's variance that the observation explains, the
+    exact posterior (Gaussian) has slope rho - 1, and R2 (1 - rho) / 2 for single samples, 1 - rho for the mean: from
+    0.5 and 1 where nothing is known down to 0.
+
+    Args:
+        estimate: Amplitudes in mV, shape (n, S, C); the results of the S samples are averaged.
+        truth: True amplitudes in mV, shape (n, C).
+
+    Returns:
+        R2 in [0, 1] and slope of each lead, each of shape (C,); NaN for fewer than three records or where the truth
+        does not vary; R2 is 0 where the error does not vary.
+    """
+    kept, error_deviation, truth_deviation = _deviations(estimate - truth[:, None], truth)
+    truth_sum = (truth_deviation**2).sum(axis=0)
+    error_sum = (error_deviation**2).sum(axis=0)
+    product = (error_deviation * truth_deviation[:, None]).sum(axis=0)
+    defined = (kept.sum(axis=0) >= 3) & (truth_sum > 0.0)
+    scale = error_sum * np.where(defined, truth_sum, 1.0)
+    r2 = np.where(scale > 0.0, product**2 / np.where(scale > 0.0, scale, 1.0), 0.0).mean(axis=0)
+    slope = product.mean(axis=0) / np.where(defined, truth_sum, 1.0)
+    return np.where(defined, r2, np.nan), np.where(defined, slope, np.nan)
+
+
+def _deviations(values: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which records count for each lead, and deviations from the means over them (0 where a record does not count)."""
+    kept = np.isfinite(truth) & np.isfinite(values).all(axis=1)
+    count = np.maximum(kept.sum(axis=0), 1)
+    values, truth = np.where(kept[:, None], values, 0.0), np.where(kept, truth, 0.0)
+    values_deviation = np.where(kept[:, None], values - values.sum(axis=0) / count, 0.0)
+    truth_deviation = np.where(kept, truth - truth.sum(axis=0) / count, 0.0)
+    return kept, values_deviation, truth_deviation
