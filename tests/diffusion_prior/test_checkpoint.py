@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from diffusion_prior.checkpoint import PRETRAINED, build_denoiser, load_denoiser, save_denoiser
+from diffusion_prior.checkpoint import PRETRAINED, build_denoiser, load_denoiser, save_denoiser, take_weights
 from tests.diffusion_prior.test_objective import TINY
 
 
@@ -42,3 +42,13 @@ def test_bundled_weights_load_and_are_small():
     assert denoiser.leads == ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
     assert denoiser.facts["steps"] > 0
     assert PRETRAINED.with_name("README.md").is_file()
+
+
+def test_training_can_start_from_weights_of_the_same_network_only(tmp_path):
+    first, second = build_denoiser(TINY), build_denoiser(TINY)
+    save_denoiser(tmp_path / "weights.safetensors", first)
+    take_weights(second, tmp_path)
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(ValueError, match="another network"):
+        take_weights(build_denoiser({**TINY, "leads": ["I", "II"]}), tmp_path)

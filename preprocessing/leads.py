@@ -1,0 +1,117 @@
+"""The twelve leads, their names and their algebra.
+
+Only eight leads are independent (I, II, V1-V6): the limb leads are differences of three electrode potentials, so
+III = II - I (Einthoven's law), aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2 (Goldberger's leads).
+"""
+
+import difflib
+import importlib
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # torch is imported where a tensor is met only: the preparing processes do without it
+    import torch
+
+LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+INDEPENDENT_LEADS: tuple[str, ...] = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+NINE_LEADS: tuple[str, ...] = ("I", "II", "III", "V1", "V2", "V3", "V4", "V5", "V6")
+
+LIMB_COEFFICIENTS: dict[str, tuple[float, float]] = {
+    "I": (1.0, 0.0),
+    "II": (0.0, 1.0),
+    "III": (-1.0, 1.0),
+    "aVR": (-0.5, -0.5),
+    "aVL": (1.0, -0.5),
+    "aVF": (-0.5, 1.0),
+}
+"""Each limb lead as (a, b) of a * I + b * II."""
+
+_BY_UPPER = {lead.upper(): lead for lead in LEADS}
+
+SignalT = TypeVar("SignalT", NDArray[np.float32], NDArray[np.float64], "torch.Tensor")
+
+
+def canonical_leads(names: Sequence[str]) -> tuple[str, ...]:
+    """Spells lead names the way the project does.
+
+    Args:
+        names: Lead names in any case, in any order; "lead II" and blanks around a name are understood.
+
+    Returns:
+        The same leads, spelt as in `LEADS`, in the order given.
+
+    Raises:
+        ValueError: If a name is unknown or a lead is given twice.
+    """
+    if isinstance(names, str):
+        names = [names]
+    leads: list[str] = []
+    for name in names:
+        key = str(name).strip().upper().removeprefix("LEAD").strip(" _-")
+        if key not in _BY_UPPER:
+            near = [_BY_UPPER[match] for match in difflib.get_close_matches(key, list(_BY_UPPER), n=3, cutoff=0.4)]
+            hint = f"near names: {', '.join(near)}" if near else f"known leads: {', '.join(LEADS)}"
+            raise ValueError(f"unknown lead {name!r}; {hint}")
+        lead = _BY_UPPER[key]
+        if lead in leads:
+            raise ValueError(f"lead {lead} is given twice in {list(names)}; name each lead once")
+        leads.append(lead)
+    return tuple(leads)
+
+
+def lead_matrix(to: Sequence[str], frm: Sequence[str] = INDEPENDENT_LEADS) -> NDArray[np.float64]:
+    """Returns the matrix that derives leads from others.
+
+    A lead that is itself among the sources is copied; other limb leads come from the first pair of independent limb
+    leads, by Cramer's rule, so that all entries are exact.
+
+    Args:
+        to: Leads to derive, m names in any case.
+        frm: Leads to derive them from, n names in any case.
+
+    Returns:
+        Matrix of shape (m, n), without unit, such that `matrix @ ecg[frm]` is `ecg[to]`.
+
+    Raises:
+        ValueError: If a lead cannot be derived from those given.
+    """
+    targets, sources = canonical_leads(to), canonical_leads(frm)
+    limb = [lead for lead in sources if lead in LIMB_COEFFICIENTS]
+    pair = next(iter(combinations(limb, 2)), None)  # no two limb leads are parallel
+    matrix = np.zeros((len(targets), len(sources)))
+    for row, lead in enumerate(targets):
+        if lead in sources:
+            matrix[row, sources.index(lead)] = 1.0
+        elif lead in LIMB_COEFFICIENTS and pair is not None:
+            (a1, b1), (a2, b2), (a, b) = (LIMB_COEFFICIENTS[name] for name in (*pair, lead))
+            determinant = a1 * b2 - a2 * b1
+            matrix[row, sources.index(pair[0])] = (a * b2 - a2 * b) / determinant
+            matrix[row, sources.index(pair[1])] = (a1 * b - a * b1) / determinant
+        else:
+            needs = "two limb leads" if lead in LIMB_COEFFICIENTS else f"{lead} itself"
+            raise ValueError(f"lead {lead} cannot be derived from {', '.join(sources)}: it needs {needs}")
+    return matrix
+
+
+def to_twelve(x: SignalT) -> SignalT:
+    """Derives the twelve leads from the eight independent ones.
+
+    Args:
+        x: ECG in mV, leads in the order of `INDEPENDENT_LEADS`, shape (..., 8, L); numpy or torch.
+
+    Returns:
+        ECG in mV, leads in the order of `LEADS`, shape (..., 12, L), of the same kind, type and device.
+
+    Raises:
+        ValueError: If the lead axis does not have eight entries.
+    """
+    if x.shape[-2] != len(INDEPENDENT_LEADS):
+        raise ValueError(f"expected {len(INDEPENDENT_LEADS)} leads on axis -2 ({', '.join(INDEPENDENT_LEADS)})")
+    one, two = x[..., 0:1, :], x[..., 1:2, :]
+    derived: list[Any] = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2]
+    library: Any = np if isinstance(x, np.ndarray) else importlib.import_module("torch")
+    return library.concatenate([*derived, x[..., 2:, :]], axis=-2)

@@ -1,0 +1,29 @@
+"""Prepares the acceptable records of the CinC Challenge 2011: filters, resamples and stores them.
+
+python -m preprocessing.prepare_cinc2011 dataset.raw_path=... dataset.sampling_rate=100
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from preprocessing.cinc2011 import prepare_cinc2011
+from preprocessing.launch import plain, script
+
+
+@script("prepare_cinc2011")
+def main(cfg: DictConfig) -> None:
+    """Builds the store that the config asks for and says what was done."""
+    dataset = plain(cfg)["dataset"]
+    summary = prepare_cinc2011(
+        Path(dataset["raw_path"]),
+        Path(dataset["database_path"]),
+        sampling_rate=dataset["sampling_rate"],
+        n_workers=dataset["n_workers"],
+        max_skipped=dataset["max_skipped"],
+    )
+    print(summary.describe())
+
+
+if __name__ == "__main__":
+    main()

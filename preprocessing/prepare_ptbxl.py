@@ -1,0 +1,33 @@
+"""Prepares PTB-XL: filters, resamples and stores its records.
+
+python -m preprocessing.prepare_ptbxl dataset.raw_path=... dataset.sampling_rate=100
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from preprocessing.launch import plain, script
+from preprocessing.ptbxl import FULL_SIZE
+from preprocessing.ptbxl_store import prepare_ptbxl
+
+
+@script("prepare_ptbxl")
+def main(cfg: DictConfig) -> None:
+    """Builds the store that the config asks for and says what was done."""
+    dataset = plain(cfg)["dataset"]
+    summary = prepare_ptbxl(
+        Path(dataset["raw_path"]),
+        Path(dataset["database_path"]),
+        sampling_rate=dataset["sampling_rate"],
+        source=dataset["source"],
+        source_rate=dataset["source_rate"],
+        filtered=dataset["filtered"],
+        n_workers=dataset["n_workers"],
+        max_skipped=1.0 if dataset["allow_skipped"] else dataset["max_skipped"],
+    )
+    print(summary.describe(FULL_SIZE))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The 71 SCP-ECG statements of PTB-XL, in one fixed order.
+
+The order is that of PTB-XL 1.0.3's `scp_statements.csv` (Wagner et al., Scientific Data 7, 154, 2020): diagnostic
+statements first, then form, then rhythm. A record's label is the multi-hot vector of all its statements, whatever their
+likelihood. Column k of every label array in this project is `STATEMENTS[k]`.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+STATEMENTS: tuple[str, ...] = (
+    "NDT",
+    "NST_",
+    "DIG",
+    "LNGQT",
+    "NORM",
+    "IMI",
+    "ASMI",
+    "LVH",
+    "LAFB",
+    "ISC_",
+    "IRBBB",
+    "1AVB",
+    "IVCD",
+    "ISCAL",
+    "CRBBB",
+    "CLBBB",
+    "ILMI",
+    "LAO/LAE",
+    "AMI",
+    "ALMI",
+    "ISCIN",
+    "INJAS",
+    "LMI",
+    "ISCIL",
+    "LPFB",
+    "ISCAS",
+    "INJAL",
+    "ISCLA",
+    "RVH",
+    "ANEUR",
+    "RAO/RAE",
+    "EL",
+    "WPW",
+    "ILBBB",
+    "IPLMI",
+    "ISCAN",
+    "IPMI",
+    "SEHYP",
+    "INJIN",
+    "INJLA",
+    "PMI",
+    "3AVB",
+    "INJIL",
+    "2AVB",
+    "ABQRS",
+    "PVC",
+    "STD_",
+    "VCLVH",
+    "QWAVE",
+    "LOWT",
+    "NT_",
+    "PAC",
+    "LPR",
+    "INVT",
+    "LVOLT",
+    "HVOLT",
+    "TAB_",
+    "STE_",
+    "PRC(S)",
+    "SR",
+    "AFIB",
+    "STACH",
+    "SARRH",
+    "SBRAD",
+    "PACE",
+    "SVARR",
+    "BIGU",
+    "AFLT",
+    "SVTAC",
+    "PSVT",
+    "TRIGU",
+)
+
+STATEMENT_INDEX: dict[str, int] = {code: index for index, code in enumerate(STATEMENTS)}
+
+
+def check_statements(codes: Iterable[str]) -> tuple[str, ...]:
+    """Returns statements as a tuple, after checking that all are known.
+
+    Args:
+        codes: Statement codes such as "AFIB".
+
+    Returns:
+        The codes, in the order given.
+
+    Raises:
+        ValueError: If a code is unknown; the message lists near names.
+    """
+    codes = (codes,) if isinstance(codes, str) else tuple(codes)
+    for code in codes:
+        if code not in STATEMENT_INDEX:
+            near = difflib.get_close_matches(str(code).upper(), STATEMENTS, n=4, cutoff=0.4)
+            hint = f"near names: {', '.join(near)}" if near else f"known statements: {', '.join(STATEMENTS)}"
+            raise ValueError(f"unknown statement {code!r}; {hint}")
+    return codes
+
+
+def encode(codes: Iterable[str]) -> NDArray[np.float32]:
+    """Encodes statements as a multi-hot vector.
+
+    Args:
+        codes: Statement codes such as "AFIB", in any order.
+
+    Returns:
+        Ones at the statements given, zeros elsewhere, shape (71,), float32.
+
+    Raises:
+        ValueError: If a code is unknown; the message lists near names.
+    """
+    label = np.zeros(len(STATEMENTS), dtype=np.float32)
+    label[[STATEMENT_INDEX[code] for code in check_statements(codes)]] = 1.0
+    return label
+
+
+def decode(label: ArrayLike) -> tuple[str, ...]:
+    """Returns the statements of a multi-hot vector.
+
+    Args:
+        label: Vector of shape (71,); entries above one half count.
+
+    Returns:
+        The statements' codes in the fixed order.
+
+    Raises:
+        ValueError: If the shape is another one.
+    """
+    values = np.asarray(label)
+    if values.shape != (len(STATEMENTS),):
+        raise ValueError(f"a label has shape ({len(STATEMENTS)},), one entry per statement; got {values.shape}")
+    return tuple(code for code, value in zip(STATEMENTS, values, strict=True) if value > 0.5)

@@ -1,0 +1,95 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from preprocessing.leads import LEADS
+from preprocessing.synthetic import simulate_store
+from reconstruction.amortised import AmortisedSampler
+from reconstruction.batch import ARRAYS, reconstruct_batch
+from reconstruction.missingness import Missingness
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return simulate_store(tmp_path_factory.mktemp("stores") / "store", 5, 100, 2.5)
+
+
+class Stopping(AmortisedSampler):
+    """Fails at its second call, as a killed run does."""
+
+    n_done = 0
+
+    def __call__(self, likelihood, n_samples, generator):
+        if self.n_done == 1:
+            raise KeyboardInterrupt
+        self.n_done += 1
+        return super().__call__(likelihood, n_samples, generator)
+
+
+def run(store, denoiser, folder, rows=range(5), pattern=None, sampler=None, **settings):
+    sampler = sampler or AmortisedSampler(denoiser, n_steps=3)
+    pattern = pattern or Missingness("lead", 1)
+    return reconstruct_batch(store, np.array(rows), sampler, folder, pattern, n_samples=3, **settings)
+
+
+def results(folder):
+    return {name: np.load(folder / f"{name}.npy") for name in ARRAYS}
+
+
+def test_files_and_their_content(store, tiny_denoiser, tmp_path):
+    done = []
+    summary = run(store, tiny_denoiser, tmp_path, batch_size=2, progress=done.append)
+    arrays = results(tmp_path)
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "samples": (5, 3, 12, 250),
+        **dict.fromkeys(("mean", "lower", "upper", "truth", "observed"), (5, 12, 250)),
+    }
+    assert {array.dtype for name, array in arrays.items() if name != "observed"} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(arrays["truth"], store.read(np.arange(5)))
+    np.testing.assert_allclose(arrays["samples"].mean(1), arrays["mean"], atol=1e-6)
+    np.testing.assert_array_equal(arrays["samples"][:, 0, 0], arrays["truth"][:, 0])
+    assert arrays["observed"].all(axis=(0, 2)).tolist() == [lead == "I" for lead in LEADS]
+    records = pd.read_parquet(tmp_path / "records.parquet")
+    assert records["ecg_id"].tolist() == store.table["ecg_id"].tolist()
+    assert (records["network_calls"] == 3).all()
+    assert done == [2, 2, 1]
+    assert summary.n_records == summary.n_new == 5
+    assert {path.name for path in tmp_path.iterdir()} == {*(f"{name}.npy" for name in ARRAYS), "records.parquet"}
+
+
+def test_a_second_call_does_nothing(store, tiny_denoiser, tmp_path):
+    run(store, tiny_denoiser, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    summary = run(store, tiny_denoiser, tmp_path)
+    assert summary.n_new == 0
+    assert "nothing to do" in summary.describe()
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(store, tiny_denoiser, tmp_path):
+    run(store, tiny_denoiser, tmp_path / "whole", batch_size=2)
+    with pytest.raises(KeyboardInterrupt):
+        run(store, tiny_denoiser, tmp_path / "killed", sampler=Stopping(tiny_denoiser, n_steps=3), batch_size=2)
+    assert not (tmp_path / "killed" / "records.parquet").exists()
+    assert run(store, tiny_denoiser, tmp_path / "killed", batch_size=2).n_new == 3
+    whole, killed = results(tmp_path / "whole"), results(tmp_path / "killed")
+    for name in ARRAYS:
+        np.testing.assert_array_equal(whole[name], killed[name])
+
+
+@pytest.mark.parametrize("pattern", [Missingness("lead", 1), Missingness("bm", 50), Missingness("rm", 30)])
+def test_a_record_does_not_depend_on_its_batch_mates(store, tiny_denoiser, tmp_path, pattern):
+    run(store, tiny_denoiser, tmp_path / "first", [0, 1], pattern, batch_size=2)
+    run(store, tiny_denoiser, tmp_path / "second", [4, 1], pattern, batch_size=2)
+    run(store, tiny_denoiser, tmp_path / "alone", [1], pattern, batch_size=1)
+    first, second, alone = (results(tmp_path / name)["samples"] for name in ("first", "second", "alone"))
+    np.testing.assert_array_equal(first[1], second[1])
+    np.testing.assert_allclose(first[1], alone[0], atol=1e-5)
+
+
+def test_mistakes_are_told(store, tiny_denoiser, tmp_path):
+    with pytest.raises(ValueError, match="no record"):
+        run(store, tiny_denoiser, tmp_path, [])
+    faster = simulate_store(tmp_path / "store", 1, 200, 2.5)
+    with pytest.raises(ValueError, match="dataset.sampling_rate=100"):
+        run(faster, tiny_denoiser, tmp_path, [0])

@@ -1,0 +1,115 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import wfdb
+import yaml
+
+from evaluation.reconstructions import Reconstructions
+from preprocessing.launch import CONFIGS
+from preprocessing.leads import LEADS
+from preprocessing.records import Recording
+from preprocessing.synthetic import simulate_ecg, simulate_store
+from reconstruction.amortised import AmortisedSampler
+from reconstruction.recording_report import DEMO_ECG, leads_to_keep, load_recording, reconstruct_recording
+
+
+def run(tmp_path, *overrides):
+    return subprocess.run(
+        [sys.executable, "-m", "reconstruction.inpaint", "n_threads=1", f"paths.runs={tmp_path}", *overrides],
+        cwd=CONFIGS.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algo", ["amortised", "mgps"])
+def test_script_reconstructs_a_store_and_goes_on(algo, tiny_weights, tmp_path):
+    simulate_store(tmp_path / "store", 12, 100, 2.5)
+    overrides = [
+        f"algo={algo}",
+        "algo.n_samples=2",
+        "algo.sampler.n_steps=3",
+        f"dataset.store={tmp_path / 'store'}",
+        "dataset.split=train",
+        "dataset.n_records=2",
+        f"checkpoint={tiny_weights}",
+        f"inpaint.results_path={tmp_path / 'run'}",
+    ]
+    first = run(tmp_path, *overrides)
+    assert first.returncode == 0, first.stderr
+    assert "2 ECGs (2 of them now)" in first.stdout
+    assert "network calls" in first.stdout
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["algo"]["missingness_type"] == "lead"
+    assert json.loads((tmp_path / "run" / "provenance.json").read_text())["data_manifest_hash"]
+    opened = Reconstructions.open(tmp_path / "run")
+    assert opened.name == algo
+    assert opened.samples.shape == (2, 2, 12, 250)
+    assert opened.whole_leads() == ("I",)
+    if algo == "amortised":
+        assert "nothing to do" in run(tmp_path, *overrides).stdout
+        other = run(tmp_path, *overrides, "algo.missingness=2")
+        assert other.returncode == 2
+        assert "other settings" in other.stderr
+
+
+@pytest.mark.slow
+def test_script_reconstructs_a_wfdb_record(tiny_weights, tmp_path):
+    ecg = simulate_ecg(1, 250, 4.0)[0].astype(np.float64)
+    wfdb.wrsamp("mine", 250, ["mV"] * 12, list(LEADS), p_signal=ecg.T, fmt=["16"] * 12, write_dir=str(tmp_path))
+    done = run(
+        tmp_path,
+        "data=wfdb",
+        f"data.path={tmp_path / 'mine'}",
+        f"checkpoint={tiny_weights}",
+        f"inpaint.results_path={tmp_path / 'run'}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "12 leads from I (amortised, 10 samples)" in done.stdout
+    record = wfdb.rdrecord(str(tmp_path / "run" / "reconstruction"))
+    with np.load(tmp_path / "run" / "reconstruction.npz", allow_pickle=False) as file:
+        assert file["samples"].shape == (10, 12, 1000)
+        np.testing.assert_allclose(record.p_signal.T, file["mean"], atol=6e-4)
+        assert tuple(file["leads"]) == tuple(record.sig_name) == LEADS
+    assert (tmp_path / "run" / "reconstruction.png").stat().st_size > 10_000
+
+
+def test_the_bundled_ecg_is_whole():
+    recording = load_recording(None)
+    assert recording.ecg.shape == (12, 5000)
+    assert recording.leads == LEADS
+    assert leads_to_keep(recording, 1) == ("I",)
+    assert DEMO_ECG.stat().st_size < 500_000
+
+
+def test_report_compares_with_what_is_known(tiny_denoiser, tmp_path):
+    text = reconstruct_recording(
+        load_recording(None, 1.0, 3.0), tmp_path, AmortisedSampler(tiny_denoiser), keep=["I"], n_samples=3
+    )
+    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert lines["I"] == ["100", "%", "-", "-", "-", "-"]
+    assert set(LEADS) <= lines.keys()
+    assert abs(float(lines["V3"][2])) <= 1
+    assert float(lines["V3"][3]) > 0
+    assert "16 network calls" in text
+
+
+def test_report_says_where_nothing_is_known(tiny_denoiser, tmp_path):
+    ecg = simulate_ecg(1, 200, 3.0)[0, :2].astype(np.float64)
+    ecg[1, 100:300] = np.nan
+    recording = Recording(ecg, 200.0, ("I", "II"), "two leads")
+    assert leads_to_keep(recording, 1) is None
+    text = reconstruct_recording(recording, tmp_path, AmortisedSampler(tiny_denoiser), n_samples=3)
+    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert lines["V1"][2:5] == ["?", "?", "?"]
+    assert "two leads: 12 leads from I, II" in text
+
+
+def test_a_part_outside_the_recording_is_refused():
+    with pytest.raises(ValueError, match="lasts 10.0 s"):
+        load_recording(None, 8.0, 4.0)

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import torch
+
+from preprocessing.filters import clean_signal
+from preprocessing.leads import INDEPENDENT_LEADS, LEADS, to_twelve
+from preprocessing.synthetic import simulate_ecg
+from reconstruction.measurement import Measurement, measure_recording
+
+ECG = simulate_ecg(1, 500, 4.0, seed=1)[0].astype(np.float64)
+
+
+def measure(ecg, leads, rate=500):
+    return measure_recording(ecg, rate, leads, INDEPENDENT_LEADS, 100.0)
+
+
+def test_signal_is_filtered_as_the_prior_was_trained():
+    measurement, notes = measure(ECG[:1], ["I"])
+    np.testing.assert_allclose(measurement.y[0].numpy(), clean_signal(ECG[:1], 500, 100), atol=1e-6)
+    assert measurement.observed.all()
+    assert "0.6-50 Hz" in notes[0]
+    assert "from 500 to 100 Hz" in notes[0]
+
+
+def test_gaps_spread_by_what_the_resampling_reaches():
+    gappy = ECG[:1].copy()
+    gappy[0, 1000:1100] = np.nan
+    measurement, notes = measure(gappy, ["I"])
+    missing = np.flatnonzero(~measurement.observed[0, 0].numpy())
+    # The gap lasts from 2.0 to 2.2 s; 0.05 s are added on either side.
+    assert (missing[0], missing[-1]) == (195, 224)
+    assert len(missing) == 30
+    assert (measurement.y[~measurement.observed] == 0).all()
+    assert "0.20 s missing, 0.30 s restored" in notes[1]
+    same_rate, _ = measure(gappy[:, ::5], ["I"], 100)
+    assert np.flatnonzero(~same_rate.observed[0, 0].numpy()).tolist() == list(range(200, 220))
+
+
+def test_a_gap_hardly_changes_what_is_kept():
+    gappy = ECG[:1].copy()
+    gappy[0, 1000:1100] = np.nan
+    measurement, _ = measure(gappy, ["I"])
+    whole, _ = measure(ECG[:1], ["I"])
+    error = (measurement.y - whole.y)[measurement.observed].abs()
+    assert error.max() < 0.1
+    assert error.square().mean().sqrt() < 0.02
+
+
+def test_a_lead_of_nan_is_not_measured():
+    measurement, notes = measure(np.stack([ECG[0], np.full(ECG.shape[-1], np.nan)]), ["I", "V2"])
+    assert measurement.observed[0].any(dim=-1).tolist() == [True, False]
+    assert notes[1] == "lead V2 is missing throughout: not measured"
+
+
+def test_too_many_gaps_are_refused():
+    gappy = np.full((1, 2000), np.nan)
+    gappy[0, 1000:1010] = 0.1 * np.arange(10)
+    with pytest.raises(ValueError, match="fewer missing samples"):
+        measure(gappy, ["I"])
+
+
+def test_two_limb_leads_make_all_six_known():
+    measurement, _ = measure(ECG[[5, 4]], ["aVF", "aVL"])
+    values, known = measurement.known()
+    assert known[0].all(dim=-1).tolist() == [True] * 6 + [False] * 6
+    np.testing.assert_allclose(values[0, :6].numpy(), clean_signal(ECG[:6], 500, 100), atol=1e-5)
+    assert (values[0, 6:] == 0).all()
+
+
+def test_one_derived_limb_lead_makes_only_itself_known():
+    measurement, _ = measure(ECG[2:3], ["III"])
+    _, known = measurement.known()
+    assert known[0].all(dim=-1).tolist() == [lead == "III" for lead in LEADS]
+
+
+def test_a_limb_gap_is_bridged_by_the_other_leads():
+    gappy = ECG[:3].copy()
+    gappy[1, 500:900] = np.nan
+    measurement, _ = measure(gappy, ["I", "II", "III"])
+    values, known = measurement.known()
+    assert known[0, :6].all()
+    np.testing.assert_allclose(values[0, 1].numpy(), clean_signal(ECG[1], 500, 100), atol=0.1)
+
+
+def test_complete_keeps_the_measured_and_derives_the_rest():
+    measurement, _ = measure(ECG[[0, 7]], ["I", "V2"])
+    samples = torch.randn(5, 1, 8, 400, generator=torch.Generator().manual_seed(0))
+    twelve = measurement.complete(samples)
+    assert torch.equal(twelve[:, 0, [0, 7]], measurement.y[0].expand(5, 2, 400))
+    inner = samples.clone()
+    inner[:, 0, [0, 3]] = measurement.y[0]
+    torch.testing.assert_close(twelve, to_twelve(inner))
+
+
+def test_contradicting_limb_leads_are_told():
+    wrong = ECG[:3].copy()
+    wrong[2] *= -1
+    with pytest.warns(UserWarning, match="Einthoven"):
+        _, notes = measure(wrong, ["I", "II", "III"])
+    assert "check lead names and electrodes" in notes[-1]
+
+
+def test_known_of_a_batch_is_of_each_record():
+    observed = torch.ones(2, 2, 10, dtype=torch.bool)
+    observed[1, 1] = False
+    measurement = Measurement(torch.ones(2, 2, 10), observed, ("I", "II"), INDEPENDENT_LEADS)
+    _, known = measurement.known()
+    assert known[0].any(-1).sum() == 6
+    assert known[1].any(-1).sum() == 1
