@@ -99,3 +99,20 @@ def load_denoiser(path: str | Path | None = None) -> Denoiser:
     denoiser.backbone.load_state_dict(weights)
     denoiser.facts = json.loads(metadata["facts"])
     return denoiser.eval().requires_grad_(False)
+
+
+def take_weights(denoiser: Denoiser, path: str | Path) -> None:
+    """Copies the weights of a checkpoint into a denoiser of the same network, to go on training from them.
+
+    Args:
+        denoiser: The denoiser.
+        path: As for `load_denoiser`.
+
+    Raises:
+        ValueError: If there is no such checkpoint, or its network is another one.
+    """
+    loaded = load_denoiser(path)
+    theirs, ours = ({name: w.shape for name, w in d.state_dict().items()} for d in (loaded, denoiser))
+    if theirs != ours:
+        raise ValueError(f"the weights at {path} are of another network: give the settings of {loaded.spec}")
+    denoiser.load_state_dict(loaded.state_dict())

@@ -6,7 +6,7 @@ from accelerate.utils import broadcast_object_list
 from omegaconf import DictConfig
 
 from diffusion_prior.augmentation import Augmentation
-from diffusion_prior.checkpoint import build_denoiser
+from diffusion_prior.checkpoint import build_denoiser, take_weights
 from diffusion_prior.objective import DenoisingObjective, NoiseLevels
 from diffusion_prior.observation import ObservationPatterns
 from diffusion_prior.trainer import Trainer, TrainerSettings
@@ -27,6 +27,8 @@ def main(cfg: DictConfig) -> None:
     settings = TrainerSettings(**train, seed=config["seed"])
     torch.manual_seed(config["seed"])
     denoiser = build_denoiser(model)
+    if config["checkpoint"]:
+        take_weights(denoiser, config["checkpoint"])
     if config.pop("dry_run"):
         print(cfg, denoiser, f"{sum(w.numel() for w in denoiser.parameters()):,} parameters", sep="\n")
         return

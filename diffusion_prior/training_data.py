@@ -57,7 +57,7 @@ class TrainingData:
                 )
             rows = source.store.rows(source.split)
             if "flat_leads" in source.store.table:
-                rows = rows[source.store.table["flat_leads"].to_numpy()[rows] == 0]
+                rows = rows[source.store.table["flat_leads"].to_numpy()[rows] == ""]
             self._rows += [(i, int(row)) for row in rows]
             weights += [source.weight] * len(rows)
         if not self._rows:

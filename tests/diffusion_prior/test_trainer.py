@@ -102,9 +102,9 @@ def test_moving_average_follows_the_weights():
 
 
 def test_sources_are_drawn_by_weight_and_flat_records_never(store):
-    table = store.table.assign(flat_leads=0)
+    table = store.table.assign(flat_leads="")
     flat = store.rows("train")[:3]
-    table.loc[flat, "flat_leads"] = 2
+    table.loc[flat, "flat_leads"] = "V1,V2"
     marked = type(store)(store.path, store.signals, table, store.manifest)
     data = TrainingData([Source(store, weight=3.0), Source(marked, split="train")], augmentation=None)
     n = len(store.rows("train"))
