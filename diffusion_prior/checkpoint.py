@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from diffusion_prior.denoiser import Denoiser
@@ -67,7 +67,7 @@ def save_denoiser(path: Path, denoiser: Denoiser, facts: Mapping[str, Any] | Non
     weights = {name: w.detach().cpu().to(dtype).contiguous() for name, w in denoiser.backbone.state_dict().items()}
     metadata = {"spec": json.dumps(denoiser.spec), "facts": json.dumps(facts or {})}
     with atomic_write(path) as partial:
-        save_file(weights, partial, metadata)
+        partial.write_bytes(save(weights, metadata))  # save_file would make the file readable by its owner alone
 
 
 def load_denoiser(path: str | Path | None = None) -> Denoiser:

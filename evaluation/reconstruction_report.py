@@ -10,9 +10,9 @@ import pandas as pd
 from evaluation.baselines import NINE_REPORTED, MeanEcg, RidgeLeads
 from evaluation.calibration_figures import draw_amplitudes, draw_coverage
 from evaluation.figures import draw_reconstruction
+from evaluation.intervals import mean_over_records
 from evaluation.reconstructions import Reconstructions, common_records, open_runs
 from evaluation.scores import LEVELS, REPORTED, Scores, record_values, score, summarise
-from evaluation.intervals import mean_over_records
 from evaluation.tables import results_table, write_csv, write_parquet
 from preprocessing.atomic import write_text
 from preprocessing.leads import LEADS, canonical_leads, lead_matrix

@@ -1,0 +1,60 @@
+"""Reconstructs twelve leads from parts of them.
+
+python -m reconstruction.inpaint algo.missingness_type=lead algo.missingness=1 algo.n_samples=10
+python -m reconstruction.inpaint data=wfdb data.path=my_record
+python -m reconstruction.inpaint data=demo
+"""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from diffusion_prior.checkpoint import load_denoiser
+from preprocessing.launch import build, plain, run_path, script
+from preprocessing.run_folder import RunFolder
+from preprocessing.store import Store
+from reconstruction.batch import reconstruct_batch
+from reconstruction.missingness import Missingness
+from reconstruction.recording_report import leads_to_keep, load_recording, reconstruct_recording
+
+
+@script("inpaint")
+def main(cfg: DictConfig) -> None:
+    """Reconstructs the records of a store, one WFDB record, or the bundled ECG."""
+    config = plain(cfg)
+    algo, data, dataset, seed, device = (config[key] for key in ("algo", "data", "dataset", "seed", "device"))
+    if config["n_threads"]:
+        torch.set_num_threads(config["n_threads"])
+    folder = Path(config["inpaint"]["results_path"] or run_path())
+    sampler = build(algo["sampler"])(load_denoiser(config["checkpoint"]).to(device))
+    missingness = Missingness(algo["missingness_type"], algo["missingness"])
+    settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
+    new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
+    if data["kind"] == "store":
+        store = Store.open(dataset["store"])
+        rows = store.rows(dataset["split"])[: dataset["n_records"]]
+        new_run(data_manifest_hash=store.manifest_hash)
+        with tqdm(total=len(rows), unit="ECG") as bar:
+            summary = reconstruct_batch(
+                store,
+                rows,
+                sampler,
+                folder,
+                missingness,
+                batch_size=algo["batch_size"],
+                progress=bar.update,
+                **settings,
+            )
+        print(f"{algo['name']}: {summary.describe()}\nwritten to {folder}")
+        return
+    recording = load_recording(data["path"], data["start"], data["duration"])
+    keep = data["leads"] or leads_to_keep(recording, missingness.amount)
+    new_run()
+    print(reconstruct_recording(recording, folder, sampler, keep=keep, method=algo["name"], **settings))
+
+
+if __name__ == "__main__":
+    main()

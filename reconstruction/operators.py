@@ -1,0 +1,272 @@
+"""Linear measurements of an ECG: which leads, which samples, at which rate.
+
+Each operator offers `operator(x)`, its exact adjoint and its Moore-Penrose pseudo-inverse, all on `(..., C, L)` arrays.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.signal import firwin
+from torch import Tensor
+from torch.nn.functional import conv1d, conv_transpose1d
+
+from preprocessing.leads import INDEPENDENT_LEADS, canonical_leads, lead_matrix
+
+_PINV_TOLERANCE = 1e-12
+_PINV_MAX_STEPS = 200
+
+
+class LinearOperator(ABC):
+    """A linear map `A` from ECGs `(..., C, L)` to measurements `(..., C', L')`, both in mV."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """Measures: `A x`.
+
+        Args:
+            x: ECG in mV, shape (..., C, L).
+        """
+
+    @abstractmethod
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Applies the transpose, `A^T y`.
+
+        Args:
+            y: Measurement, shape (..., C', L').
+        """
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """Returns `A^+ y`, the shortest of the ECGs that fit `y` best in least squares.
+
+        Conjugate gradients on `A^T A x = A^T y` from zero, for each record by itself.
+
+        Args:
+            y: Measurement in mV, shape (..., C', L').
+
+        Returns:
+            ECG in mV, shape (..., C, L).
+        """
+        residual = self.adjoint(y)
+        x, direction = torch.zeros_like(residual), residual
+        power = _inner(residual, residual)
+        goal = power * (_PINV_TOLERANCE if y.dtype == torch.float64 else 1e-6) ** 2
+        for _ in range(_PINV_MAX_STEPS):
+            if bool((power <= goal).all()):
+                break
+            image = self.adjoint(self(direction))
+            # A record that has converged stands still, so that its batch-mates change nothing.
+            step = torch.where(power > goal, power / _inner(direction, image), 0.0)
+            x = x + step * direction
+            residual = residual - step * image
+            previous, power = power, _inner(residual, residual)
+            direction = residual + torch.where(power > goal, power / previous, 0.0) * direction
+        return x
+
+
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(dim=(-2, -1), keepdim=True)
+
+
+class SamplewiseOperator(LinearOperator):
+    """An operator that mixes leads at each sample by itself: `y[..., :, l] = matrix(l) x[..., :, l]`."""
+
+    @abstractmethod
+    def matrix(self, like: Tensor) -> Tensor:
+        """Returns the matrix at each sample, shape (..., L or 1, m, C), in the type and on the device of `like`."""
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """Returns `A^+ y`, sample by sample, in closed form.
+
+        Args:
+            y: Measurement in mV, shape (..., m, L).
+
+        Returns:
+            ECG in mV, shape (..., C, L).
+        """
+        matrix = self.matrix(y.double())
+        gram = matrix.mT @ matrix
+        return _apply(torch.linalg.pinv(gram, rtol=1e-9, hermitian=True), self.adjoint(y))
+
+    def identified(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Finds which samples of the ECG the measurement determines, whatever the rest may be.
+
+        A unit vector is determined where it lies in the row space of the matrix.
+
+        Args:
+            like: Tensor whose device is used.
+
+        Returns:
+            Which samples are determined, bool of shape (..., C, L or 1); and whether at each sample (..., L or 1)
+            these hold all that was measured.
+        """
+        matrix = self.matrix(like.double())
+        gram = matrix.mT @ matrix
+        projector = torch.linalg.pinv(gram, rtol=1e-9, hermitian=True) @ gram
+        share = projector.diagonal(dim1=-2, dim2=-1)
+        determined = share > 1 - 1e-6
+        complete = determined.sum(-1) == share.sum(-1).round()
+        return determined.mT, complete
+
+
+def _apply(matrix: Tensor, x: Tensor) -> Tensor:
+    """Multiplies `(..., L or 1, m, C)` matrices with the samples of `x (..., C, L)`."""
+    matrix = matrix.to(x)
+    if matrix.shape[-3] == 1:
+        return matrix.squeeze(-3) @ x
+    return (matrix @ x.mT.unsqueeze(-1)).squeeze(-1).mT
+
+
+class LeadSelection(SamplewiseOperator):
+    """Leads of an ECG, measured or derived from others.
+
+    Args:
+        leads_out: Measured leads, m names of the twelve.
+        leads_in: Leads of the ECG that is measured, C names.
+
+    Raises:
+        ValueError: If a measured lead cannot be derived.
+    """
+
+    def __init__(self, leads_out: Sequence[str], leads_in: Sequence[str] = INDEPENDENT_LEADS) -> None:
+        self.leads_out, self.leads_in = canonical_leads(leads_out), canonical_leads(leads_in)
+        self._matrix = torch.from_numpy(lead_matrix(self.leads_out, self.leads_in))
+        self._pinv = torch.from_numpy(np.linalg.pinv(self._matrix.numpy()))
+
+    def matrix(self, like: Tensor) -> Tensor:
+        """Returns the lead matrix, shape (1, m, C)."""
+        return self._matrix.to(like)[None]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Returns the measured leads, shape (..., m, L), of the ECG `(..., C, L)`."""
+        return self._matrix.to(x) @ x
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Returns the transposed matrix times `y (..., m, L)`, shape (..., C, L)."""
+        return self._matrix.to(y).mT @ y
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """Returns the shortest ECG `(..., C, L)` that fits the leads `y (..., m, L)` best."""
+        return self._pinv.to(y) @ y
+
+
+class Mask(SamplewiseOperator):
+    """Samples that were measured; the others become zero.
+
+    Args:
+        observed: True where measured, bool of shape (C, L) or (B, C, L).
+    """
+
+    def __init__(self, observed: Tensor) -> None:
+        self.observed = observed.bool()
+
+    def matrix(self, like: Tensor) -> Tensor:
+        """Returns diagonal matrices, shape (..., L, C, C)."""
+        return torch.diag_embed(self.observed.to(like).mT)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Returns `x (..., C, L)` with zeros where nothing was measured."""
+        return x * self.observed.to(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Returns the same as the operator: it is its own adjoint."""
+        return self(y)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        """Returns the same as the operator: it is its own pseudo-inverse."""
+        return self(y)
+
+
+class MeasuredLeads(SamplewiseOperator):
+    """Samples of some leads: a mask after a lead selection.
+
+    Args:
+        observed: True where measured, bool of shape (m, L) or (B, m, L).
+        leads_out: Measured leads, m names of the twelve.
+        leads_in: Leads of the ECG that is measured, C names.
+
+    Raises:
+        ValueError: If a measured lead cannot be derived, or the mask has not one row for each.
+    """
+
+    def __init__(self, observed: Tensor, leads_out: Sequence[str], leads_in: Sequence[str] = INDEPENDENT_LEADS) -> None:
+        if observed.shape[-2] != len(leads_out):
+            raise ValueError(f"the mask has {observed.shape[-2]} rows for {len(leads_out)} leads: give one for each")
+        self.selection, self.mask = LeadSelection(leads_out, leads_in), Mask(observed)
+        self.observed = self.mask.observed
+
+    def matrix(self, like: Tensor) -> Tensor:
+        """Returns the lead matrix with rows of zeros where nothing was measured, shape (..., L, m, C)."""
+        return self.selection.matrix(like) * self.observed.to(like).mT.unsqueeze(-1)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Returns the measured leads, shape (..., m, L), of the ECG `(..., C, L)`."""
+        return self.mask(self.selection(x))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Returns the adjoint of the selection of the masked `y (..., m, L)`, shape (..., C, L)."""
+        return self.selection.adjoint(self.mask(y))
+
+
+class Resampling(LinearOperator):
+    """A change of the sampling rate by the ratio `up / down`, band-limited.
+
+    Zeros are put between the samples, a linear-phase low-pass filter is applied and every `down`-th sample is kept;
+    beyond its ends the ECG counts as zero. The filter passes half the amplitude at the lower of the two Nyquist
+    frequencies.
+
+    Args:
+        up: Numerator of the ratio of rates.
+        down: Denominator of the ratio of rates.
+        length: Number of samples L of the ECG that is measured.
+        half_width: Half the length of the filter, in samples of the lower of the two rates.
+    """
+
+    def __init__(self, up: int, down: int, length: int, half_width: int = 10) -> None:
+        divisor = math.gcd(up, down)
+        self.up, self.down, self.length = up // divisor, down // divisor, length
+        widest = max(self.up, self.down)
+        taps = firwin(2 * half_width * widest + 1, 1 / widest, window=("kaiser", 5.0)) if widest > 1 else np.ones(1)
+        self._filter = torch.from_numpy(np.asarray(taps, dtype=np.float64) * self.up)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Returns the resampled ECG, shape (..., C, ceil(L up / down)), of the ECG `(..., C, L)`."""
+        stuffed = torch.zeros(*x.shape, self.up, dtype=x.dtype, device=x.device)
+        stuffed[..., 0] = x
+        kernel = self._filter.to(x)[None, None]
+        rows = stuffed.reshape(-1, 1, self.length * self.up)
+        return conv1d(rows, kernel, stride=self.down, padding=kernel.shape[-1] // 2).reshape(*x.shape[:-1], -1)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Returns the adjoint, shape (..., C, L), of the measurement `(..., C, L')`."""
+        kernel = self._filter.to(y)[None, None]
+        spare = self.length * self.up - 1 - (y.shape[-1] - 1) * self.down
+        rows = conv_transpose1d(
+            y.reshape(-1, 1, y.shape[-1]), kernel, stride=self.down, padding=kernel.shape[-1] // 2, output_padding=spare
+        )
+        return rows.reshape(*y.shape[:-1], self.length, self.up)[..., 0]
+
+
+class Compose(LinearOperator):
+    """One operator after another: `Compose(a, b)(x)` is `a(b(x))`.
+
+    Args:
+        operators: The operators, the last one meets the ECG first.
+    """
+
+    def __init__(self, *operators: LinearOperator) -> None:
+        self.operators = operators
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Applies the operators from the last to the first to `x (..., C, L)`."""
+        for operator in reversed(self.operators):
+            x = operator(x)
+        return x
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Applies the adjoints from the first to the last to `y (..., C', L')`."""
+        for operator in self.operators:
+            y = operator.adjoint(y)
+        return y

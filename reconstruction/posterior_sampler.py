@@ -1,0 +1,106 @@
+"""What every posterior sampler offers, and the Gaussian bridge they are made of."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from diffusion_prior.randomness import Noise, randn
+from diffusion_prior.schedule import Schedule
+from preprocessing.leads import INDEPENDENT_LEADS
+from reconstruction.likelihood import GaussianLikelihood
+
+
+class PosteriorSampler(ABC):
+    """Draws ECGs from the posterior that a prior and a measurement make.
+
+    Args:
+        denoiser: The prior's denoiser, which says the leads and the rate of its signals; where it does not, they are
+            the eight independent leads at 100 Hz.
+
+    Attributes:
+        leads: Names of the C leads of the prior.
+        sampling_rate: Sampling rate of the prior in Hz.
+        network_calls: Forward evaluations of the network in the latest call, each on the whole batch.
+        gradient_calls: How many of these were followed by a backward evaluation.
+        posterior_mean: In mV, shape (B, C, L), of the latest call, where the sampler knows it better than by averaging
+            its samples; else None.
+    """
+
+    network_calls: int = 0
+    gradient_calls: int = 0
+    posterior_mean: Tensor | None = None
+
+    def __init__(self, denoiser: object) -> None:
+        self.leads: tuple[str, ...] = tuple(getattr(denoiser, "leads", INDEPENDENT_LEADS))
+        self.sampling_rate = float(getattr(denoiser, "sampling_rate", 100.0))
+
+    @abstractmethod
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
+        """Draws samples.
+
+        Args:
+            likelihood: The measurement of B records.
+            n_samples: Number of samples S for each record.
+            generator: One generator, or one for each sample of each record, indexed `[sample][record]`.
+
+        Returns:
+            ECGs in mV, shape (S, B, C, L), in the leads of the prior.
+        """
+
+
+class Bridge:
+    """Law of a diffusion at a middle time, given a start that is less noisy and an end that is noisier.
+
+    With `x_l = a x_start + sqrt(v) z` and `x_t = b x_l + sqrt(w) z'`, the law of `x_l` given both ends is Gaussian with
+
+        variance  v w / (w + b^2 v)  and mean  a x_start + (b v / (w + b^2 v)) (x_t - b a x_start).
+
+    Args:
+        schedule: Noise schedule.
+        start: Time of the start; None: the clean signal.
+        middle: The middle time, not before `start`.
+        end: Time of the end, after `middle`.
+    """
+
+    def __init__(self, schedule: Schedule, start: Tensor | None, middle: Tensor, end: Tensor) -> None:
+        a, v = schedule(middle)
+        v = v.square()
+        if start is not None:
+            a, v = _transition(schedule, start, middle)
+        b, w = _transition(schedule, middle, end)
+        self.a, self.b, self.gain = a, b, b * v / (w + b.square() * v)
+        self.std = (v * w / (w + b.square() * v)).clamp(min=0).sqrt()
+
+    def mean(self, x_start: Tensor, x_end: Tensor) -> Tensor:
+        """Returns the mean at the middle time, of the shape of both ends `(..., C, L)`."""
+        return self.a * x_start + self.gain * (x_end - self.b * self.a * x_start)
+
+
+def _transition(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns `a, v` of the forward step `x_t = a x_s + sqrt(v) z` from time `s` to a later time `t`."""
+    (alpha_s, sigma_s), (alpha_t, sigma_t) = schedule(s), schedule(t)
+    a = alpha_t / alpha_s
+    return a, (sigma_t.square() - a.square() * sigma_s.square()).clamp(min=0)
+
+
+def time_grid(n_steps: int, like: Tensor) -> Tensor:
+    """Returns the times from 1 to 0 of a sampler with `n_steps` steps, shape (n_steps + 1,)."""
+    return torch.linspace(1.0, 0.0, n_steps + 1, dtype=like.dtype, device=like.device)
+
+
+class StandardNormal:
+    """A source of standard normal numbers of one shape.
+
+    Args:
+        shape: Shape (S, B, C, L) of each draw.
+        generator: One generator, or one for each sample of each record.
+        like: Tensor whose type and device the draws have.
+    """
+
+    def __init__(self, shape: tuple[int, ...], generator: Noise, like: Tensor) -> None:
+        self.shape, self.generator, self.dtype, self.device = shape, generator, like.dtype, like.device
+
+    def __call__(self) -> Tensor:
+        """Draws the next numbers."""
+        return randn(self.shape, self.generator, self.dtype, self.device)

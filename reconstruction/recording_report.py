@@ -1,0 +1,210 @@
+"""One recording reconstructed into a folder: the samples, the mean as WFDB, a picture and a table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import wfdb
+from numpy.typing import NDArray
+
+from evaluation.figures import draw_reconstruction
+from evaluation.intervals import mean_over_records
+from preprocessing.atomic import atomic_write
+from preprocessing.filters import clean_signal, resample
+from preprocessing.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, lead_matrix
+from preprocessing.records import Recording, read_wfdb
+from reconstruction.api import SIGMA_Y_MV, Reconstruction, reconstruct
+from reconstruction.posterior_sampler import PosteriorSampler
+
+DEMO_ECG = Path(__file__).parent / "demo" / "demo_ecg.npz"
+"""The bundled ECG: simulated, never recorded."""
+
+
+def load_recording(path: str | Path | None, start: float = 0.0, duration: float | None = None) -> Recording:
+    """Reads a WFDB record, or the bundled ECG.
+
+    Args:
+        path: The WFDB record, or None for the bundled ECG.
+        start: Where to begin, in s.
+        duration: How much to take, in s; None: all that follows.
+
+    Returns:
+        The recording or the part of it.
+
+    Raises:
+        ValueError: If the record cannot be read, or the part lies outside it.
+    """
+    if path is None:
+        with np.load(DEMO_ECG, allow_pickle=False) as file:
+            recording = Recording(file["ecg"].astype(np.float64), float(file["sampling_rate"]), LEADS, "demo")
+    else:
+        recording = read_wfdb(path)
+    rate, length = recording.sampling_rate, recording.ecg.shape[-1]
+    first = round(start * rate)
+    last = length if duration is None else first + round(duration * rate)
+    if not 0 <= first < last <= length:
+        raise ValueError(
+            f"record {recording.name} lasts {length / rate:.1f} s: data.start={start:g} and data.duration={duration} "
+            "do not lie in it"
+        )
+    return Recording(recording.ecg[:, first:last], rate, recording.leads, recording.name)
+
+
+def reconstruct_recording(
+    recording: Recording,
+    folder: Path,
+    sampler: PosteriorSampler,
+    *,
+    keep: Sequence[str] | None = None,
+    method: str = "amortised",
+    n_samples: int = 10,
+    seed: int = 0,
+    sigma_y: float = SIGMA_Y_MV,
+    device: str = "cpu",
+) -> str:
+    """Reconstructs one recording and writes what comes out.
+
+    Writes `reconstruction.npz` (samples, mean, band, observed, leads, rate, and the truth where known), the mean as the
+    WFDB record `reconstruction`, and `reconstruction.png`. Leads of the recording that are not kept are the truth to
+    compare with.
+
+    Args:
+        recording: The recording.
+        folder: Where to write.
+        sampler: The posterior sampler.
+        keep: Leads to reconstruct from; None: all that the recording has.
+        method: Name of the sampler's method.
+        n_samples: Number of samples.
+        seed: Seed.
+        sigma_y: Standard deviation of the measurement's noise in mV, for samplers that ask for it.
+        device: Device of the network.
+
+    Returns:
+        A table with a line for each lead, and what was done, as text.
+
+    Raises:
+        ValueError: If the recording is not usable or lacks a lead to keep.
+    """
+    kept = recording.leads if keep is None else canonical_leads(keep)
+    result = reconstruct(
+        recording.ordered(kept),
+        recording.sampling_rate,
+        kept,
+        n_samples,
+        method,
+        seed,
+        sampler=sampler,
+        sigma_y=sigma_y,
+        key=recording.name,
+        device=device,
+    )
+    truth = _truth(recording, sampler.sampling_rate)
+    _write(folder, result, truth)
+    title = f"{recording.name}: 12 leads from {', '.join(kept)} ({method}, {n_samples} samples)"
+    known = np.isfinite(truth).any()
+    draw_reconstruction(
+        folder / "reconstruction.png",
+        result.mean,
+        result.lower,
+        result.upper,
+        result.sampling_rate,
+        truth=truth if known else None,
+        observed=result.observed,
+        title=title,
+    )
+    calls = f"{result.network_calls} network calls ({result.gradient_calls} with a gradient) in {result.seconds:.1f} s"
+    return "\n".join([title, *_table(result, truth), calls, *result.notes, f"written to {folder}"])
+
+
+def leads_to_keep(recording: Recording, n_leads: int) -> tuple[str, ...] | None:
+    """Chooses what to reconstruct a recording from.
+
+    Args:
+        recording: The recording.
+        n_leads: How many of the twelve leads are kept where all are there.
+
+    Returns:
+        The first leads of the twelve where the recording is complete, so that there is something to compare with;
+        None (all leads) where it lacks leads or samples.
+    """
+    complete = set(INDEPENDENT_LEADS) <= set(recording.leads) and not np.isnan(recording.ecg).any()
+    return tuple(lead for lead in LEADS if lead in recording.leads)[:n_leads] if complete else None
+
+
+def _truth(recording: Recording, prior_rate: float) -> NDArray[np.float64]:
+    """Returns the twelve leads of the recording as filtered, in mV, shape (12, L), NaN where it does not say."""
+    rate, length = recording.sampling_rate, recording.ecg.shape[-1]
+    clean = resample(clean_signal(recording.ecg, rate, prior_rate), prior_rate, rate, length)
+    clean[np.isnan(recording.ecg)] = np.nan
+    truth = np.full((len(LEADS), length), np.nan)
+    for row, lead in enumerate(LEADS):
+        try:
+            weights = lead_matrix([lead], recording.leads)[0]
+        except ValueError:  # the recording does not hold this lead
+            continue
+        truth[row] = weights[weights != 0] @ clean[weights != 0]
+    return truth
+
+
+def _table(result: Reconstruction, truth: NDArray[np.float64]) -> list[str]:
+    """Writes one line for each lead: how near the mean is to the truth, and how often the band holds it."""
+    lines = [f"{'lead':>5} {'observed':>9} {'correlation':>12} {'MAE (mV)':>9} {'in 90 % band':>13} {'width (mV)':>11}"]
+    rows: list[list[float]] = []
+    for row, lead in enumerate(result.leads):
+        rest = ~result.observed[row]
+        share = f"{100 * result.observed[row].mean():.0f} %"
+        if not rest.any():
+            lines.append(f"{lead:>5} {share:>9} {'-':>12} {'-':>9} {'-':>13} {'-':>11}")
+            continue
+        scores = _scores(result, row, truth[row], rest)
+        rows.append(scores)
+        lines.append(f"{lead:>5} {share:>9} {_format(scores)}")
+    if rows:
+        lines.append(f"{'mean':>5} {'':>9} {_format(mean_over_records(np.array(rows)).tolist())}")
+    return lines
+
+
+def _scores(result: Reconstruction, row: int, truth: NDArray[np.float64], rest: NDArray[np.bool_]) -> list[float]:
+    """Returns correlation, MAE, coverage and width of the band over the restored samples of a lead; NaN if unknown."""
+    width = float((result.upper[row] - result.lower[row])[rest].mean())
+    rest = rest & np.isfinite(truth)
+    if rest.sum() < 2 or np.ptp(truth[rest]) == 0 or np.ptp(result.mean[row, rest]) == 0:
+        return [np.nan, np.nan, np.nan, width]
+    mean, inside = result.mean[row], (result.lower[row] <= truth) & (truth <= result.upper[row])
+    correlation = np.corrcoef(mean[rest], truth[rest])[0, 1]
+    return [float(correlation), float(np.abs(mean - truth)[rest].mean()), float(inside[rest].mean()), width]
+
+
+def _format(scores: Sequence[float]) -> str:
+    correlation, error, coverage, width = scores
+    cells = [f"{correlation:.3f}", f"{error:.3f}", f"{100 * coverage:.0f} %", f"{width:.3f}"]
+    cells = ["?" if "nan" in cell else cell for cell in cells]
+    return f"{cells[0]:>12} {cells[1]:>9} {cells[2]:>13} {cells[3]:>11}"
+
+
+def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / "reconstruction.npz") as partial:
+        np.savez_compressed(
+            partial,
+            samples=result.samples,
+            mean=result.mean,
+            lower=result.lower,
+            upper=result.upper,
+            observed=result.observed,
+            leads=np.array(result.leads),
+            sampling_rate=result.sampling_rate,
+            truth=truth.astype(np.float32),
+        )
+    wfdb.wrsamp(
+        "reconstruction",
+        fs=result.sampling_rate,
+        units=["mV"] * len(result.leads),
+        sig_name=list(result.leads),
+        p_signal=result.mean.T.astype(np.float64),
+        fmt=["16"] * len(result.leads),
+        adc_gain=[1000.0] * len(result.leads),
+        baseline=[0] * len(result.leads),
+        comments=["mean of the samples of a reconstruction; not a recording", *result.notes],
+        write_dir=str(folder),
+    )
