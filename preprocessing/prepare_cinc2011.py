@@ -8,13 +8,16 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from preprocessing.cinc2011 import prepare_cinc2011
-from preprocessing.launch import plain, script
+from preprocessing.launch import plain, run_path, script
+from preprocessing.run_folder import RunFolder
+from preprocessing.store import Store
 
 
 @script("prepare_cinc2011")
 def main(cfg: DictConfig) -> None:
     """Builds the store that the config asks for and says what was done."""
-    dataset = plain(cfg)["dataset"]
+    config = plain(cfg)
+    dataset = config["dataset"]
     summary = prepare_cinc2011(
         Path(dataset["raw_path"]),
         Path(dataset["database_path"]),
@@ -22,6 +25,8 @@ def main(cfg: DictConfig) -> None:
         n_workers=dataset["n_workers"],
         max_skipped=dataset["max_skipped"],
     )
+    manifest_hash = Store.open(summary.store).manifest_hash
+    RunFolder.create(run_path(), config, seed=config["seed"], device="cpu", data_manifest_hash=manifest_hash)
     print(summary.describe())
 
 

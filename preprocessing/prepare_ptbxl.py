@@ -7,15 +7,18 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from preprocessing.launch import plain, script
+from preprocessing.launch import plain, run_path, script
 from preprocessing.ptbxl import FULL_SIZE
 from preprocessing.ptbxl_store import prepare_ptbxl
+from preprocessing.run_folder import RunFolder
+from preprocessing.store import Store
 
 
 @script("prepare_ptbxl")
 def main(cfg: DictConfig) -> None:
     """Builds the store that the config asks for and says what was done."""
-    dataset = plain(cfg)["dataset"]
+    config = plain(cfg)
+    dataset = config["dataset"]
     summary = prepare_ptbxl(
         Path(dataset["raw_path"]),
         Path(dataset["database_path"]),
@@ -26,6 +29,8 @@ def main(cfg: DictConfig) -> None:
         n_workers=dataset["n_workers"],
         max_skipped=1.0 if dataset["allow_skipped"] else dataset["max_skipped"],
     )
+    manifest_hash = Store.open(summary.store).manifest_hash
+    RunFolder.create(run_path(), config, seed=config["seed"], device="cpu", data_manifest_hash=manifest_hash)
     print(summary.describe(FULL_SIZE))
 
 

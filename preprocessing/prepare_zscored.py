@@ -7,7 +7,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from preprocessing.launch import plain, script
+from preprocessing.launch import plain, run_path, script
+from preprocessing.run_folder import RunFolder
+from preprocessing.store import Store
 from preprocessing.zscored import prepare_zscored
 
 
@@ -23,6 +25,8 @@ def main(cfg: DictConfig) -> None:
         n_draws=dataset["n_draws"],
         seed=config["seed"],
     )
+    manifest_hash = Store.open(summary.store).manifest_hash
+    RunFolder.create(run_path(), config, seed=config["seed"], device="cpu", data_manifest_hash=manifest_hash)
     print(summary.describe())
 
 

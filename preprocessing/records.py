@@ -1,5 +1,6 @@
 """One recording, and the reader of WFDB files with all its checks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ def _read_header(stem: Path) -> Any:  # noqa: ANN401 (wfdb's untyped header)
     """Reads a WFDB header and checks what does not need the signals."""
     if not stem.with_name(stem.name + ".hea").is_file():
         raise ValueError(f"no header {stem}.hea; give the path of a WFDB record, without extension")
+    _check_names(stem, _named_files(stem.with_name(stem.name + ".hea")))
     try:
         header = wfdb.rdheader(str(stem))
     except Exception as error:
@@ -113,10 +115,9 @@ def _read_header(stem: Path) -> Any:  # noqa: ANN401 (wfdb's untyped header)
 
 
 def _check_files(stem: Path, header: Any) -> None:  # noqa: ANN401
-    """Refuses files outside the header's folder, missing files and files that are too short."""
+    """Refuses missing files and files that are too short."""
+    _check_names(stem, header.file_name)
     for name in dict.fromkeys(header.file_name):
-        if not name or name in (".", "..", "~") or Path(name).name != name or "\\" in name or ":" in name:
-            raise ValueError(f"header {stem}.hea points outside its folder ({name!r}): not read")
         file = stem.parent / name
         if not file.is_file():
             raise ValueError(f"signal file {file} is missing")
@@ -126,6 +127,20 @@ def _check_files(stem: Path, header: Any) -> None:  # noqa: ANN401
         needed += int(header.byte_offset[columns[0]] or 0)
         if file.stat().st_size < needed:
             raise ValueError(f"signal file {file} is truncated: {file.stat().st_size} of {needed} bytes")
+
+
+def _named_files(header: Path) -> list[str]:
+    """Returns the first word of each signal line of a header, which names a file."""
+    lines = [line.split() for line in header.read_text(encoding="utf-8", errors="replace").splitlines()]
+    words = [line[0] for line in lines if line and not line[0].startswith("#")]
+    return words[1:]
+
+
+def _check_names(stem: Path, names: Iterable[str]) -> None:
+    """Refuses names of files that do not lie beside the header."""
+    for name in names:
+        if not name or name in (".", "..", "~") or Path(name).name != name or "\\" in name or ":" in name:
+            raise ValueError(f"header {stem}.hea points outside its folder ({name!r}): not read")
 
 
 def _is_plain_format_16(header: Any) -> bool:  # noqa: ANN401

@@ -141,21 +141,27 @@ class Store:
         """Returns the statements of all records as multi-hot vectors, shape (N, 71), in the order of `STATEMENTS`."""
         return np.stack([encode(codes) for codes in self.table["statements"]]) if len(self) else encode([])[None][:0]
 
-    def rows(self, split: str) -> NDArray[np.int64]:
-        """Returns the row numbers of a split.
+    def rows(self, split: str, n_records: int | None = None) -> NDArray[np.int64]:
+        """Returns the row numbers of a split, or of some of its records.
 
         Args:
             split: "train", "val" or "test".
+            n_records: How many records to choose at random, always the same ones; None: all.
 
         Returns:
             Row numbers, ascending, shape (n,).
 
         Raises:
-            ValueError: If there is no such split.
+            ValueError: If there is no such split, or it has fewer records.
         """
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}; splits are {', '.join(SPLITS)}")
-        return np.flatnonzero(self.table["split"].to_numpy() == split)
+        rows = np.flatnonzero(self.table["split"].to_numpy() == split)
+        if n_records is None:
+            return rows
+        if not 0 < n_records <= len(rows):
+            raise ValueError(f"cannot choose {n_records} of the {len(rows)} records of {split}")
+        return np.sort(np.random.default_rng(0).permutation(rows)[:n_records])
 
     def rows_of(self, ecg_ids: Sequence[int]) -> NDArray[np.int64]:
         """Returns the row numbers of records by key, in the order asked for.

@@ -27,7 +27,7 @@ from preprocessing.amplitudes import (
 )
 from preprocessing.hashing import hash_file
 from preprocessing.leads import INDEPENDENT_LEADS, LEADS, to_twelve
-from preprocessing.preparation import PROCESSING_VERSION
+from preprocessing.preparation import PROCESSING_VERSION, settled_path
 from preprocessing.ptbxl import parse_statements
 from preprocessing.splits import split_of
 from preprocessing.statements import encode
@@ -39,6 +39,8 @@ CLIPPED = 31_999
 SOURCE_RATE = 100
 LOW_PASS_HZ = 40.0
 KEY_STEP = 10_000_000
+STANDARD = {"name": "zscored", "n_draws": 4, "seed": 0}
+"""Settings whose store lies where it is asked for; others get a hash behind the folder's name."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def prepare_zscored(
         ValueError: If the file or the reference is missing or not as described, or a record is not of folds 1 to 8.
     """
     start = time.perf_counter()
-    source, target = Path(raw_path), Path(database_path)
+    source = Path(raw_path)
     if n_draws < 1:
         raise ValueError(f"dataset.n_draws must be at least 1, not {n_draws}")
     if not source.is_file():
@@ -103,6 +105,7 @@ def prepare_zscored(
         "sources": {source.name: hash_file(source), "reference": reference.manifest_hash},
         "processing_version": PROCESSING_VERSION,
     }
+    target = settled_path(Path(database_path), inputs["settings"], STANDARD)
     if (target / "manifest.json").is_file():
         manifest = Store.open(target).manifest
         if manifest.get("inputs") == inputs:

@@ -22,6 +22,8 @@ def test_denoiser_given_measured_samples():
     x = PRIOR(X_T, T, y=y, observed=observed)
     torch.testing.assert_close(x[observed], y[observed])
     alpha, sigma = PRIOR.schedule(T)
-    rows = torch.cat([alpha / sigma * torch.eye(6, dtype=torch.float64), torch.eye(6, dtype=torch.float64)[[0, 2]] * 1e5])
+    rows = torch.cat(
+        [alpha / sigma * torch.eye(6, dtype=torch.float64), torch.eye(6, dtype=torch.float64)[[0, 2]] * 1e5]
+    )
     measured = torch.cat([X_T[0].reshape(-1) / sigma, y[0].reshape(-1)[[0, 2]] * 1e5])
     torch.testing.assert_close(x[0], PRIOR.posterior(rows, measured, 1.0)[0], rtol=1e-4, atol=1e-5)

@@ -44,7 +44,9 @@ def test_unknown_sampler_is_refused():
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "diffusion_prior.generate", *arguments], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "diffusion_prior.generate", *arguments], capture_output=True, text=True
+    )
 
 
 @pytest.mark.slow
