@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     manifest_hash = None
     if statements is None:
         store = Store.open(config["dataset"]["database_path"])
-        rows, manifest_hash = store.rows(split)[:n_ecgs], store.manifest_hash
+        rows, manifest_hash = store.rows(split, n_ecgs), store.manifest_hash
         table = store.table.iloc[rows][["ecg_id", "split", "strat_fold", "statements", "age", "sex"]]
     else:
         encode(statements)

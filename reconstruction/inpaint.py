@@ -35,7 +35,7 @@ def main(cfg: DictConfig) -> None:
     new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
     if data["kind"] == "store":
         store = Store.open(dataset["store"])
-        rows = store.rows(dataset["split"])[: dataset["n_records"]]
+        rows = store.rows(dataset["split"], dataset["n_records"])
         new_run(data_manifest_hash=store.manifest_hash)
         with tqdm(total=len(rows), unit="ECG") as bar:
             summary = reconstruct_batch(
