@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+REFERENCE_LENGTH = 1000
+"""Length in samples at which the length embedding is zero."""
+
+
 def fourier_features(c: Tensor, n_features: int) -> Tensor:
     """Embeds a scalar per record in sines and cosines at frequencies from 1 to 100, shape (B, n_features)."""
     frequencies = torch.exp(torch.linspace(0.0, math.log(100.0), n_features // 2, device=c.device, dtype=c.dtype))
@@ -114,6 +118,9 @@ class UNet1d(nn.Module):
         self.n_frequencies = max(channels)
         self.embed_noise = nn.Sequential(nn.Linear(self.n_frequencies, n_embedding), nn.SiLU())
         self.embed_label = nn.Linear(n_labels, n_embedding, bias=False) if n_labels else None
+        # The more beats, the more of a lead's amplitude shows through strong noise: the network has to know the length.
+        self.embed_length = nn.Linear(1, n_embedding, bias=False)
+        nn.init.zeros_(self.embed_length.weight)
         self.embedding = nn.Sequential(nn.Linear(n_embedding, n_embedding), nn.SiLU())
         self.patch_in = nn.Conv1d(n_in, channels[0], patch, stride=patch)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -151,6 +158,7 @@ class UNet1d(nn.Module):
         length = x.shape[-1]
         h = self.patch_in(functional.pad(x, (0, -length % self.stride)))
         embedding = self.embed_noise(fourier_features(c_noise, self.n_frequencies))
+        embedding = embedding + self.embed_length(x.new_full((1, 1), math.log2(length / REFERENCE_LENGTH)))
         if self.embed_label is not None:
             embedding = embedding + self.embed_label(label)
         embedding = self.embedding(embedding)
