@@ -9,7 +9,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,10 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
                     if show_traceback:
                         raise
                     raise SystemExit(_tell(_describe(error, config_name))) from error
+                finally:
+                    # Hydra makes this folder even where the run's results go elsewhere; rmdir spares one that is in use.
+                    with suppress(OSError):
+                        run_path().rmdir()
 
         run = hydra.main(version_base=_VERSION_BASE, config_path=str(CONFIGS), config_name=config_name)(tell_mistakes)
 

@@ -85,7 +85,7 @@ def test_runs_as_module_and_by_path(start, tmp_path, how):
     name, n_samples, folder = answer.stdout.split()
     assert (name, n_samples) == ("mgps", "4")
     assert Path(folder).parent == tmp_path / "runs" / "measure"
-    assert Path(folder).is_dir()
+    assert not Path(folder).exists()  # nothing was written there, and no empty folder is left
 
 
 def test_multirun_gives_each_job_a_folder(start):
