@@ -27,11 +27,15 @@ class AmortisedSampler(PosteriorSampler):
         n_steps: Number of sampling steps, each one network call.
         eta: Stochasticity: 1 is the ancestral sampler, 0 the deterministic one.
         order: Order of the sampler, 1 or 2 (see `diffusion_prior.sampler.Sampler`).
+        spread: Factor by which the samples are moved away from the posterior mean. A network that saw few records is
+            too sure of itself; the default was chosen on PTB-XL's fold 9 for the bundled weights. 1 changes nothing.
     """
 
-    def __init__(self, denoiser: Denoiser, n_steps: int = 16, eta: float = 1.0, order: int = 2) -> None:
+    def __init__(
+        self, denoiser: Denoiser, n_steps: int = 18, eta: float = 0.0, order: int = 2, spread: float = 1.15
+    ) -> None:
         super().__init__(denoiser)
-        self.denoiser, self.n_steps, self.eta, self.order = denoiser, n_steps, eta, order
+        self.denoiser, self.n_steps, self.eta, self.order, self.spread = denoiser, n_steps, eta, order, spread
 
     @torch.no_grad()
     def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
@@ -48,7 +52,7 @@ class AmortisedSampler(PosteriorSampler):
         noise = randn(samples.shape, generator, y.dtype, y.device)
         self.posterior_mean = denoiser(noisiest * noise, torch.ones((), device=y.device)).mean(dim=0)
         self.network_calls = denoiser.n_calls
-        return samples
+        return torch.lerp(self.posterior_mean.expand_as(samples), samples, self.spread)
 
 
 def measured_samples(operator: LinearOperator, y: Tensor) -> tuple[Tensor, Tensor]:

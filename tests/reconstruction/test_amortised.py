@@ -13,7 +13,7 @@ def test_samples_follow_the_exact_posterior(gaussian, truth, observed, eta):
     y = torch.where(observed, truth, 0.0)[None]
     selected = torch.eye(observed.numel(), dtype=torch.float64)[observed.flatten()]
     mean, covariance = gaussian.posterior(selected, y.flatten()[observed.flatten()], 0.0)
-    sampler = AmortisedSampler(gaussian, eta=eta)
+    sampler = AmortisedSampler(gaussian, n_steps=16, eta=eta, spread=1.0)
     likelihood = GaussianLikelihood(Mask(observed), y, 0.02)
     samples = sampler(likelihood, n_samples, torch.Generator().manual_seed(1))[:, 0]
     missing = ~observed
