@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-
 REFERENCE_LENGTH = 1000
 """Length in samples at which the length embedding is zero."""
 

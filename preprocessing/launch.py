@@ -73,7 +73,7 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
                         raise
                     raise SystemExit(_tell(_describe(error, config_name))) from error
                 finally:
-                    # Hydra makes this folder even where the run's results go elsewhere; rmdir spares one that is in use.
+                    # Hydra makes this folder even where the results go elsewhere; rmdir spares one that is in use.
                     with suppress(OSError):
                         run_path().rmdir()
 
