@@ -46,7 +46,7 @@ def test_root_takes_the_shared_settings(root):
 def test_experiment_composes_and_resolves(experiment):
     root = root_of(experiment)
     defaults = OmegaConf.load(CONFIGS / f"{root}.yaml").get("defaults", [])
-    listed = any(OmegaConf.is_dict(entry) and "experiment" in entry for entry in defaults)
+    listed = any(OmegaConf.is_dict(entry) and "experiment" in str(next(iter(entry))) for entry in defaults)
     cfg = compose(root, [f"experiment={experiment}" if listed else f"+experiment={experiment}"])
     OmegaConf.to_container(cfg, resolve=True)
 

@@ -96,7 +96,7 @@ def test_report_compares_with_what_is_known(tiny_denoiser, tmp_path):
     assert set(LEADS) <= lines.keys()
     assert abs(float(lines["V3"][2])) <= 1
     assert float(lines["V3"][3]) > 0
-    assert "17 network calls" in text
+    assert "19 network calls" in text
 
 
 def test_report_says_where_nothing_is_known(tiny_denoiser, tmp_path):
