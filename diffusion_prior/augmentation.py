@@ -9,17 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-# Dower et al. 1980 (J. Electrocardiol. 13): leads I, II, V1-V6 from the Frank leads X, Y, Z.
-DOWER = (
-    (0.632, -0.235, 0.059),
-    (0.235, 1.066, -0.132),
-    (-0.515, 0.157, -0.917),
-    (0.044, 0.164, -1.387),
-    (0.882, 0.098, -1.277),
-    (1.213, 0.127, -0.601),
-    (1.125, 0.127, -0.086),
-    (0.831, 0.076, 0.230),
-)
+from preprocessing.synthetic import DOWER
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class Augmentation:
         n_batch, n_leads, n_samples = x.shape
         x = self._cut(x, length, generator)
         angles = self.rotation * torch.randn(n_batch, 3, generator=generator)
-        forward = torch.tensor(DOWER, dtype=x.dtype)
+        forward = torch.as_tensor(DOWER, dtype=x.dtype)
         turn = forward @ (_rotation(angles) - torch.eye(3)) @ torch.linalg.pinv(forward)
         gain = self.lead_gain * torch.randn(n_batch, n_leads, 1, generator=generator)
         gain = gain + self.amplitude * torch.randn(n_batch, 1, 1, generator=generator)

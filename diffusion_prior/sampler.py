@@ -7,7 +7,7 @@ References:
     Lu et al., DPM-Solver++, 2022, arXiv 2211.01095.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -77,7 +77,6 @@ class Sampler:
         generator: Noise,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
-        progress: Callable[[], None] | None = None,
     ) -> Tensor:
         """Draws signals.
 
@@ -86,7 +85,6 @@ class Sampler:
             generator: Random numbers: one generator, or one for each sample and record.
             dtype: Data type.
             device: Device.
-            progress: Called after each step.
 
         Returns:
             Signals in mV.
@@ -105,8 +103,6 @@ class Sampler:
                     ratio = (log_snr[i + 1] - log_snr[i]) / (log_snr[i] - log_snr[i - 1])
                     estimate = x + ratio / 2 * (x - before)
                 x_t, before = self.step(x_t, times[i], times[i + 1], generator, estimate), x
-            if progress is not None:
-                progress()
         return x
 
 
@@ -164,7 +160,6 @@ class HeunSampler(Sampler):
         generator: Noise,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
-        progress: Callable[[], None] | None = None,
     ) -> Tensor:
         """Draws signals; arguments and result as in `Sampler.sample`."""
         x_t = randn(shape, generator, dtype, device)
@@ -179,6 +174,4 @@ class HeunSampler(Sampler):
                 x_t = x_t + extra * randn(x_t.shape, generator, dtype, device)
                 t = schedule.inverse(noisier)
             x_t = self.step(x_t, t, s, generator)
-            if progress is not None:
-                progress()
         return self.denoiser(x_t, times[-1])

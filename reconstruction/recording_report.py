@@ -205,6 +205,6 @@ def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64]) -> 
         fmt=["16"] * len(result.leads),
         adc_gain=[1000.0] * len(result.leads),
         baseline=[0] * len(result.leads),
-        comments=["mean of the samples of a reconstruction; not a recording", *result.notes],
+        comments=["mean of a reconstruction; not a recording", *result.notes],
         write_dir=str(folder),
     )

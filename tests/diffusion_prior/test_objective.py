@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_prior.augmentation import DOWER, Augmentation
+from diffusion_prior.augmentation import Augmentation
 from diffusion_prior.checkpoint import build_denoiser
 from diffusion_prior.objective import DenoisingObjective, NoiseLevels
 from diffusion_prior.observation import ObservationPatterns
+from preprocessing.synthetic import DOWER
 
 TINY = {"backbone": {"name": "unet1d", "channels": [32, 32], "kernel_sizes": [3, 3], "attention": [False, True]}}
 NONE = Augmentation(amplitude=0, lead_gain=0, rotation=0, stretch=0, stretch_share=0)
@@ -78,7 +79,7 @@ def test_no_augmentation_only_cuts():
 
 
 def test_rotation_keeps_the_dipole_and_its_length():
-    forward = torch.tensor(DOWER)
+    forward = torch.as_tensor(DOWER, dtype=torch.float32)
     heart = torch.randn(4, 3, 50)
     piece = Augmentation(amplitude=0, lead_gain=0, rotation=0.3, stretch_share=0)(forward @ heart, 50, generator())
     turned = torch.linalg.pinv(forward) @ piece

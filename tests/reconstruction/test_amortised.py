@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from diffusion_prior.randomness import record_generators
 from reconstruction.amortised import AmortisedSampler, measured_samples
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.operators import LeadSelection, Mask, MeasuredLeads, Resampling
@@ -56,35 +55,3 @@ def test_a_gap_that_leaves_one_derived_limb_lead_is_refused():
 def test_another_operator_is_refused():
     with pytest.raises(ValueError, match='Resampling: take method="mgps"'):
         measured_samples(Resampling(1, 2, 10), torch.zeros(1, 8, 5))
-
-
-def run(denoiser, y, keys):
-    sampler = AmortisedSampler(denoiser, n_steps=4)
-    return sampler(GaussianLikelihood(LeadSelection(["I"]), y, 0.02), 2, record_generators(0, keys, 2))
-
-
-def batch_of(n_records, length=96):
-    return 0.3 * torch.randn(n_records, 1, length, generator=torch.Generator().manual_seed(3))
-
-
-def test_batch_mates_change_nothing(tiny_denoiser):
-    y = batch_of(3)
-    other = y.clone()
-    other[1:] = 5 * other[1:].flip(-1) + 1
-    assert torch.equal(run(tiny_denoiser, y, [1, 2, 3])[:, 0], run(tiny_denoiser, other, [1, 8, 9])[:, 0])
-
-
-def test_a_batch_equals_its_records_one_by_one(tiny_denoiser):
-    y = batch_of(3)
-    together = run(tiny_denoiser, y, ["a", "b", "c"])
-    for row, key in enumerate("abc"):
-        alone = run(tiny_denoiser, y[row : row + 1], [key])
-        torch.testing.assert_close(together[:, row : row + 1], alone, rtol=1e-4, atol=1e-5)
-
-
-def test_samples_differ_and_belong_to_seed_and_key(tiny_denoiser):
-    y = batch_of(1)
-    first, again, other = run(tiny_denoiser, y, [7]), run(tiny_denoiser, y, [7]), run(tiny_denoiser, y, [8])
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert not torch.equal(first[0], first[1])

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from diffusion_prior.gaussian import GaussianDenoiser
-from diffusion_prior.randomness import record_generators
 from diffusion_prior.schedule import EDMSchedule, VPSchedule
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.mgps import MGPS, GradientSchedule
-from reconstruction.operators import LeadSelection, Mask
+from reconstruction.operators import Mask
 
 LAW_SIGMA_Y = 0.05
 SIGMA_Y = 0.01
@@ -131,32 +130,6 @@ def test_without_information_the_samples_are_the_prior(gaussian):
     z = (samples.mean(0) - gaussian.mean.flatten()) / (variance / n_samples).sqrt()
     assert z.abs().max() < 4.5
     assert (samples.var(0) / variance).mean() == pytest.approx(1, abs=0.1)
-
-
-def batch_of(n_records, length=96):
-    generator = torch.Generator().manual_seed(3)
-    return 0.3 * torch.randn(n_records, 1, length, generator=generator)
-
-
-def run(denoiser, y, keys):
-    sampler = MGPS(denoiser, 4, GradientSchedule(2, 2, 0))
-    return sampler(GaussianLikelihood(LeadSelection(["I"]), y, 0.02), 2, record_generators(0, keys, 2))
-
-
-def test_batch_mates_change_nothing(tiny_denoiser):
-    y = batch_of(3)
-    other = y.clone()
-    other[1:] = 5 * other[1:].flip(-1) + 1
-    assert torch.equal(run(tiny_denoiser, y, [1, 2, 3])[:, 0], run(tiny_denoiser, other, [1, 8, 9])[:, 0])
-
-
-def test_a_batch_equals_its_records_one_by_one(tiny_denoiser):
-    y = batch_of(3)
-    together = run(tiny_denoiser, y, ["a", "b", "c"])
-    for row, key in enumerate("abc"):
-        alone = run(tiny_denoiser, y[row : row + 1], [key])
-        # Adam divides by the root of a squared gradient, so rounding grows where a gradient is nearly zero.
-        torch.testing.assert_close(together[:, row : row + 1], alone, rtol=1e-3, atol=1e-3)
 
 
 def test_settings_are_checked(gaussian):
