@@ -32,7 +32,7 @@ DOWER: NDArray[np.float64] = np.array(
         [0.831, 0.076, 0.230],
     ]
 )
-"""Rows I, II, V1-V6; columns x, y, z."""
+"""Lead field (Dower et al., J. Electrocardiol. 13, 1980): rows I, II, V1-V6, columns the Frank leads x, y, z."""
 
 CENTRES_S = np.array([-0.16, -0.022, 0.0, 0.026, 0.24, 0.29])
 """Times of P, Q, R, S and T's halves after the R peak at 60 beats/min, in s."""

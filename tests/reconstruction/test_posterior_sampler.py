@@ -9,7 +9,7 @@ from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.mgps import MGPS, GradientSchedule
 from reconstruction.operators import LeadSelection
 
-# With the largest difference between a batch and its records one by one: Adam divides by the root of a squared gradient,
+# With the largest difference of a batch from its records one by one: Adam divides by the root of a squared gradient,
 # so rounding grows where a gradient is nearly zero.
 SAMPLERS = {
     "amortised": (lambda denoiser: AmortisedSampler(denoiser, n_steps=4), 1e-4),
