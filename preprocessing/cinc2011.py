@@ -36,6 +36,7 @@ def prepare_cinc2011(
     database_path: str | Path,
     *,
     sampling_rate: float = 100,
+    filtered: bool = True,
     n_workers: int | None = None,
     max_skipped: float = 1.0,
 ) -> Summary:
@@ -45,6 +46,8 @@ def prepare_cinc2011(
         raw_path: Folder with `RECORDS-acceptable` and `set-a`.
         database_path: Folder of the store.
         sampling_rate: Rate of the store in Hz.
+        filtered: Whether to filter; otherwise the ECG is only resampled, and an implausible amplitude is no reason to
+            leave a record out.
         n_workers: Processes; by default one per CPU core.
         max_skipped: Largest fraction of records left out that is no error.
 
@@ -56,11 +59,11 @@ def prepare_cinc2011(
     """
     if not 50 <= sampling_rate <= SOURCE_RATE:
         raise ValueError(f"dataset.sampling_rate must be 50 to {SOURCE_RATE} Hz here, not {sampling_rate:g}")
-    inputs = cinc2011_inputs(Path(raw_path), sampling_rate)
+    inputs = cinc2011_inputs(Path(raw_path), sampling_rate, filtered)
     return build_store(
-        settled_path(Path(database_path), inputs.settings, {"name": "cinc2011"}),
+        settled_path(Path(database_path), inputs.settings, {"name": "cinc2011", "filtered": None}),
         inputs,
-        Cinc2011Reader(sampling_rate),
+        Cinc2011Reader(sampling_rate, filtered),
         n_samples=round(DURATION_S * sampling_rate),
         sampling_rate=sampling_rate,
         n_workers=n_workers,
@@ -68,12 +71,13 @@ def prepare_cinc2011(
     )
 
 
-def cinc2011_inputs(root: Path, sampling_rate: float) -> Inputs:
+def cinc2011_inputs(root: Path, sampling_rate: float, filtered: bool = True) -> Inputs:
     """Lists everything that the store is made from.
 
     Args:
         root: Folder with `RECORDS-acceptable` and `set-a`.
         sampling_rate: Rate of the store in Hz.
+        filtered: Whether ECGs are filtered.
 
     Returns:
         The inputs, records in the order of their numbers.
@@ -92,10 +96,12 @@ def cinc2011_inputs(root: Path, sampling_rate: float) -> Inputs:
     if not files:
         raise ValueError(f"{root / 'set-a'} holds none of the records of {LISTING}; correct dataset.raw_path")
     table = pd.DataFrame({"ecg_id": [file.ecg_id for file in files], "split": "train", "source": "cinc2011"})
-    settings = {"name": "cinc2011", "sampling_rate": float(sampling_rate)}
+    settings = {"name": "cinc2011", "sampling_rate": float(sampling_rate), **({} if filtered else {"filtered": False})}
     notes = {"records in the list": len(names), "records absent from this copy": len(names) - len(files)}
-    checks = (f"left out: a lead flat, at an extreme for {SATURATED_S:g} s, or beyond {PLAUSIBLE_MV:g} mV",)
-    return Inputs(files, table, settings, {LISTING: hash_file(listing)}, filters.STEPS + checks, notes)
+    implausible = f", or beyond {PLAUSIBLE_MV:g} mV" if filtered else ""
+    checks = (f"left out: a lead flat, at an extreme for {SATURATED_S:g} s{implausible}",)
+    steps = (filters.STEPS if filtered else filters.STEPS[-1:]) + checks
+    return Inputs(files, table, settings, {LISTING: hash_file(listing)}, steps, notes)
 
 
 @dataclass(frozen=True)
@@ -104,9 +110,11 @@ class Cinc2011Reader:
 
     Attributes:
         sampling_rate: Rate of the store in Hz.
+        filtered: Whether to filter.
     """
 
     sampling_rate: float
+    filtered: bool = True
 
     def __call__(self, file: RecordFile) -> Processed:
         """Returns the record, filtered and at the store's rate.
@@ -132,6 +140,8 @@ class Cinc2011Reader:
                 raise ValueError(f"flat lead {lead}")
             if hold >= SATURATED_S:
                 raise ValueError(f"saturated lead {lead}")
+        if not self.filtered:
+            return Processed(filters.resample(ecg, SOURCE_RATE, self.sampling_rate), {"flat_leads": ""})
         clean = filters.clean_signal(ecg, SOURCE_RATE, self.sampling_rate)
         if np.abs(clean).max() > PLAUSIBLE_MV:
             raise ValueError(f"implausible amplitude in lead {LEADS[int(np.abs(clean).max(axis=1).argmax())]}")

@@ -22,6 +22,7 @@ def main(cfg: DictConfig) -> None:
         Path(dataset["raw_path"]),
         Path(dataset["database_path"]),
         sampling_rate=dataset["sampling_rate"],
+        filtered=dataset["filtered"],
         n_workers=dataset["n_workers"],
         max_skipped=dataset["max_skipped"],
     )

@@ -37,6 +37,16 @@ def test_flat_saturated_and_implausible_records_are_left_out(folder, tmp_path):
     assert prepare_cinc2011(folder, tmp_path / "store", n_workers=1).up_to_date
 
 
+def test_an_unfiltered_store_keeps_large_amplitudes_and_lies_beside_the_filtered_one(folder, tmp_path):
+    filtered = prepare_cinc2011(folder, tmp_path / "store", n_workers=1).store
+    unfiltered = prepare_cinc2011(folder, tmp_path / "store", filtered=False, n_workers=1).store
+    assert unfiltered != filtered and Store.open(filtered).manifest["inputs"]["settings"].get("filtered") is None
+    store = Store.open(unfiltered)
+    assert store.manifest["inputs"]["settings"]["filtered"] is False
+    assert store.table["ecg_id"].tolist() == [1000, 1003, 1004]
+    assert np.ptp(store.read([1])[0, 10]) > 15
+
+
 def test_set_up_is_checked(folder, tmp_path):
     with pytest.raises(ValueError, match=r"dataset\.raw_path"):
         prepare_cinc2011(tmp_path, tmp_path / "store")
