@@ -28,6 +28,7 @@ class EMA:
         """Takes in the model's weights after optimiser step `step`."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for smooth, weight in zip(self.model.parameters(), model.parameters(), strict=True):
-            smooth.lerp_(weight, 1 - decay)
+            if weight.requires_grad:  # the others never change
+                smooth.lerp_(weight, 1 - decay)
         for copied, value in zip(self.model.buffers(), model.buffers(), strict=True):
             copied.copy_(value)

@@ -105,7 +105,7 @@ class Trainer:
     """Trains an objective.
 
     Args:
-        objective: Module to train.
+        objective: Module to train; its parameters without gradients stay as they are.
         data: Where batches come from.
         settings: Settings.
         run: Run folder for metrics, states and weights.
@@ -128,8 +128,9 @@ class Trainer:
         self.step = 0
         torch.manual_seed(settings.seed)
         self.ema = EMA(objective.to(self.accelerator.device), settings.ema_decay)
+        trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
-            objective.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
+            trained, settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
         )
         self.objective = objective
         self.model, self.optimizer = self.accelerator.prepare(objective, optimizer)

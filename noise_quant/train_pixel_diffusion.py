@@ -1,0 +1,16 @@
+"""Trains the diffusion of scalograms' pixels: `python -m noise_quant.train_pixel_diffusion`."""
+
+from omegaconf import DictConfig
+
+from noise_quant.training import train_scalogram_model
+from preprocessing.launch import plain, run_path, script
+
+
+@script("train_pixel_diffusion")
+def main(cfg: DictConfig) -> None:
+    """Trains from the config, draws the loss curve and tells the last losses."""
+    print(train_scalogram_model("pixel", plain(cfg), run_path()))
+
+
+if __name__ == "__main__":
+    main()
