@@ -1,1 +1,16 @@
 """Noise scores of ECG leads from their scalograms (Han et al., arXiv 2506.11815, 2025)."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from noise_quant.api import Output, ecg_noise_quantification
+
+__all__ = ["Output", "ecg_noise_quantification"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Imports the interface when it is first asked for: the labels' and stores' processes do without torch."""
+    if name in __all__:
+        return getattr(import_module("noise_quant.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

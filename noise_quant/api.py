@@ -1,0 +1,173 @@
+"""`ecg_noise_quantification`: how noisy the leads of a recording are, window by window."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from noise_quant.checkpoint import PRETRAINED, load_model
+from noise_quant.reverse_process import ReverseProcess
+from noise_quant.scalogram_models import LatentDiffusion, ScalogramDiffusion
+from noise_quant.scorer import Key, Scorer, lead_names
+from noise_quant.usability import check_units
+from noise_quant.verdict import find_thresholds, verdicts
+
+MIN_RATE_HZ = 100.0
+
+
+@dataclass(frozen=True)
+class Output:
+    """How noisy a recording is; with one partition a segment is a window of ten seconds, the last one maybe shorter.
+
+    Attributes:
+        psnr: In dB, higher is cleaner, shape (leads, segments); NaN where a lead is unusable.
+        original_image: Scalograms as levels 0 to 255, shape (leads, windows, 32, 256), float32, or None.
+        cleaned_image: Their reconstructions, same shape, or None.
+        ssim: Structural similarity, shape (leads, segments).
+        mse: Mean squared difference of levels, shape (leads, segments).
+        mae: Mean absolute difference of levels, shape (leads, segments).
+        unusable: True where a lead is flat, saturated, clipped, out of range or not finite, shape (leads, segments).
+        reason: Which of these, "" where usable, shape (leads, segments).
+        verdict: "clean", "partly noisy", "heavily noisy", "unusable", or "" where no thresholds are known for these
+            settings, shape (leads, segments).
+        leads: Names of the leads, or their numbers.
+        start_s: Start of each segment in s, shape (segments,).
+        stop_s: End of each segment in s, shape (segments,).
+    """
+
+    psnr: NDArray[np.float64]
+    original_image: NDArray[np.float32] | None
+    cleaned_image: NDArray[np.float32] | None
+    ssim: NDArray[np.float64]
+    mse: NDArray[np.float64]
+    mae: NDArray[np.float64]
+    unusable: NDArray[np.bool_]
+    reason: NDArray[np.object_]
+    verdict: NDArray[np.object_]
+    leads: tuple[str, ...]
+    start_s: NDArray[np.float64]
+    stop_s: NDArray[np.float64]
+
+
+def ecg_noise_quantification(
+    ecg: ArrayLike,
+    sampling_freq: float,
+    checkpoint_path: str | Path | None = None,
+    n_partitions: int = 1,
+    batch_size: int = 64,
+    diffusion_timestep: int = 30,
+    noise_scheduler_type: str = "ddim",
+    discretize: bool | None = None,
+    use_ldm: bool | None = None,
+    step_interval: int = 10,
+    seed: int = 123,
+    return_images: bool = False,
+    *,
+    leads: Sequence[str] | None = None,
+    key: Key = 0,
+    device: str | torch.device = "cpu",
+) -> Output:
+    """Scores the noise of a recording of any length from one second on.
+
+    Args:
+        ecg: Unfiltered ECG in mV, shape (leads, samples), (samples, leads) or (samples,).
+        sampling_freq: Sampling rate in Hz, 100 or more.
+        checkpoint_path: Weights: a file of ours, a training run's folder or a published .pth file; None: the bundled.
+        n_partitions: Segments of each window of ten seconds.
+        batch_size: Images that the network takes at once.
+        diffusion_timestep: Timestep of the noised images.
+        noise_scheduler_type: "ddim" or "ddpm".
+        discretize: Whether images are compared by whole levels; None: as the model was trained.
+        use_ldm: True or False to insist on a latent or a pixel model; None: what the weights are.
+        step_interval: Timesteps between the network calls of DDIM.
+        seed: Seed; the same seed and key give the same scores.
+        return_images: Whether to return the images.
+        leads: Names of the leads, to which random numbers belong; by default the twelve where there are twelve.
+        key: Key of the record, to which random numbers belong.
+        device: Device of the network.
+
+    Returns:
+        Scores, verdicts and reasons.
+
+    Raises:
+        ValueError: If the recording, its unit or an argument is not usable; the message says what to do.
+    """
+    x = _check_shape(ecg)
+    if not (math.isfinite(sampling_freq) and sampling_freq >= MIN_RATE_HZ):
+        raise ValueError(f"sampling_freq is {sampling_freq:g} Hz, but noise scores need {MIN_RATE_HZ:g} Hz or more")
+    names = _names(len(x), leads)
+    check_units(x, sampling_freq)
+    process = ReverseProcess(int(diffusion_timestep), step_interval, noise_scheduler_type)
+    model = load_scorer_model(checkpoint_path, use_ldm, device)
+    thresholds = find_thresholds(model, process)
+    scorer = Scorer(model, process, seed, batch_size, discretize, keep_images=return_images)
+    scores = scorer.score(x, sampling_freq, key, n_partitions, names)
+    return Output(
+        psnr=scores.psnr,
+        original_image=scores.levels,
+        cleaned_image=scores.cleaned,
+        ssim=scores.ssim,
+        mse=scores.mse,
+        mae=scores.mae,
+        unusable=scores.unusable,
+        reason=scores.reason,
+        verdict=verdicts(scores.psnr, scores.unusable, thresholds),
+        leads=names,
+        start_s=scores.start_s,
+        stop_s=scores.stop_s,
+    )
+
+
+def load_scorer_model(
+    path: str | Path | None = None, use_ldm: bool | None = None, device: str | torch.device = "cpu"
+) -> ScalogramDiffusion:
+    """Reads a model, once as long as its file stays the same.
+
+    Args:
+        path: As `checkpoint_path` above.
+        use_ldm: As above.
+        device: As above.
+
+    Raises:
+        ValueError: If there are no such weights, or they are of the other kind than `use_ldm` says.
+    """
+    file = PRETRAINED if path is None else Path(path)
+    file = file / "weights.safetensors" if file.is_dir() else file
+    changed = file.stat().st_mtime_ns if file.is_file() else 0
+    model = _model(None if path is None else str(path), changed, str(device))
+    latent = isinstance(model, LatentDiffusion)
+    if use_ldm is not None and use_ldm != latent:
+        what = "latent" if latent else "pixel"
+        raise ValueError(f"use_ldm is {use_ldm}, but {file.name} holds a {what} model: leave use_ldm out")
+    return model
+
+
+@lru_cache(maxsize=4)
+def _model(path: str | None, changed: int, device: str) -> ScalogramDiffusion:
+    return load_model(path).to(device)
+
+
+def _check_shape(ecg: ArrayLike) -> NDArray[np.float64]:
+    """Returns an ECG as (leads, samples), float64."""
+    x = np.asarray(ecg)
+    if x.ndim not in (1, 2) or not x.size:
+        raise ValueError(f"ecg has shape {x.shape}, but one recording is wanted: (leads, samples) or (samples,)")
+    if not np.issubdtype(x.dtype, np.floating):
+        raise ValueError(
+            f"ecg holds {x.dtype} values, which look like raw counts: divide by the recorder's gain (counts per mV) "
+            "to have mV, as floating-point numbers"
+        )
+    x = x[None] if x.ndim == 1 else x
+    return (x.T if x.shape[0] > x.shape[1] else x).astype(np.float64)
+
+
+def _names(n_leads: int, leads: Sequence[str] | None) -> tuple[str, ...]:
+    names = lead_names(n_leads) if leads is None else tuple(map(str, leads))
+    if len(names) != n_leads or len(set(names)) < n_leads:
+        raise ValueError(f"{n_leads} leads need {n_leads} names, each another, not {', '.join(names)}")
+    return names

@@ -1,0 +1,40 @@
+"""Draws signal, scalogram, reconstruction and PSNR of a recording's leads, side by side.
+
+python -m noise_quant.plot record=my_record lead=II
+python -m noise_quant.plot                             # the bundled ECG
+"""
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from noise_quant.checkpoint import load_model
+from noise_quant.recording_report import load_recording, report_recording
+from noise_quant.reverse_process import ReverseProcess
+from noise_quant.scorer import Scorer
+from noise_quant.verdict import find_thresholds
+from preprocessing.launch import plain, run_path, script
+from preprocessing.run_folder import RunFolder
+
+
+@script("plot")
+def main(cfg: DictConfig) -> None:
+    """Scores one WFDB record, or the bundled ECG, and draws its windows."""
+    config = plain(cfg)
+    plot, seed, device = config["plot"], config["seed"], config["device"]
+    if config["n_threads"]:
+        torch.set_num_threads(config["n_threads"])
+    folder = Path(plot["results_path"] or run_path())
+    recording = load_recording(config["record"], config["lead"])
+    process = ReverseProcess(config["timestep"], config["step_interval"], config["noise_scheduler_type"])
+    model = load_model(config["checkpoint"]).to(device)
+    scorer = Scorer(model, process, seed, config["batch_size"], config["discretization"], keep_images=True)
+    RunFolder.create(folder, config, seed=seed, device=device)
+    thresholds = find_thresholds(model, process)
+    report = report_recording(recording, folder, scorer, thresholds, plot["max_windows"], plot["dpi"])
+    print(f"{report.describe()}\nwritten to {folder}")
+
+
+if __name__ == "__main__":
+    main()
