@@ -1,4 +1,4 @@
-"""Measures training, reconstruction and preparation, each in a process of its own: python -m evaluation.benchmark."""
+"""Measures each part, alone in a process of its own: python -m evaluation.benchmark benchmark.parts=[scoring]."""
 
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,8 +10,9 @@ from diffusion_prior.objective import DenoisingObjective, NoiseLevels
 from diffusion_prior.observation import ObservationPatterns
 from diffusion_prior.trainer import Trainer, TrainerSettings
 from diffusion_prior.training_data import Source, TrainingData
+from evaluation.noise_workload import noise_jobs
 from evaluation.tables import write_measurements
-from evaluation.workload import Jobs, StepTimer, machine, measure_jobs
+from evaluation.workload import StepTimer, machine, measure_jobs
 from preprocessing.launch import plain, run_path, script
 from preprocessing.ptbxl import FULL_SIZE
 from preprocessing.ptbxl_store import prepare_ptbxl
@@ -40,16 +41,15 @@ def prepare(raw_path: str, n_workers: int | None) -> dict[str, Any]:
     """Prepares the 500 Hz files of PTB-XL that are there, and projects the time to all of it."""
     with TemporaryDirectory() as folder:
         done = prepare_ptbxl(raw_path, f"{folder}/store", source_rate=500, n_workers=n_workers)
-    pace = done.seconds / done.n_done
-    return {"records_per_second": 1 / pace, "minutes_for_all": FULL_SIZE * pace / 60}
+    return {"records_per_second": (pace := done.n_done / done.seconds), "minutes_for_all": FULL_SIZE / pace / 60}
 
 
 @script("benchmark")
 def main(cfg: DictConfig) -> None:
     """Measures the parts that the config names and prints the table."""
     config, part = plain(cfg), plain(cfg.benchmark)
-    training = {"model": config["model"], **part["training"]}
-    jobs: Jobs = {("training", p): (train, {**training, "precision": p}) for p in part["precisions"]}
+    jobs = noise_jobs(part["superlet"], part["scoring"])
+    jobs |= {("training", p): (train, {**part["training"], "precision": p}) for p in part["precisions"]}
     jobs |= {("samplers", m): (restore, {**part["sampling"], "method": m}) for m in part["methods"]}
     jobs["preprocessing", "500 Hz"] = (prepare, part["preparation"])
     folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")

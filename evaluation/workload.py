@@ -98,7 +98,7 @@ def measure_alone(work: Work, **arguments: object) -> dict[str, Any]:
     try:
         while not receiver.poll(0.1):
             for pid in _descendants(process.pid or 0):
-                peaks[pid] = max(peaks.get(pid, 0.0), _peak_memory_mb(pid))
+                peaks[pid] = max(peaks.get(pid, 0.0), peak_memory_mb(pid))
         found: dict[str, Any] = receiver.recv()
     except EOFError as error:
         raise RuntimeError(f"{work.__name__} ended without a result: perhaps memory ran out") from error
@@ -117,28 +117,40 @@ def _run(sender: Connection, work: Work, arguments: Mapping[str, Any]) -> None:
         start = time.perf_counter()
         found = dict(work(**arguments))
         found["wall_seconds"] = time.perf_counter() - start
-        found["peak_memory_mb"] = _peak_memory_mb(os.getpid())
+        found["peak_memory_mb"] = peak_memory_mb()
         sender.send(found)
     except Exception as error:  # the parent raises it
         sender.send({"error": f"{work.__name__}: {error}", "is_mistake": isinstance(error, ValueError)})
 
 
-def _peak_memory_mb(pid: int) -> float:
+def peak_memory_mb(pid: int | None = None) -> float:
     """Largest resident memory of a process; 0 for one that has ended.
 
     The kernel's high-water mark of the address space, as `getrusage` would also count what the parent had before the
     start.
+
+    Args:
+        pid: The process; by default this one.
     """
-    status = Path(f"/proc/{pid}/status")
-    try:
-        peak = [line.split()[1] for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")]
-    except OSError:
-        peak = []
-    if peak:
-        return int(peak[0]) * 1024 / 1e6
-    if status.parents[1].is_dir() or pid != os.getpid():
-        return 0.0
+    own = os.getpid()
+    peak = _memory_mb("VmHWM", pid or own)
+    if peak or Path("/proc/self").exists() or pid not in (None, own):
+        return peak
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def resident_memory_mb() -> float:
+    """Resident memory of this process now; 0 where there is no /proc."""
+    return _memory_mb("VmRSS", os.getpid())
+
+
+def _memory_mb(name: str, pid: int) -> float:
+    """Reads a line of a process's status; 0 if it is not there."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(name))
 
 
 def _descendants(pid: int) -> list[int]:

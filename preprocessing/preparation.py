@@ -69,11 +69,12 @@ class Processed:
     """A record as it goes into the store.
 
     Attributes:
-        ecg: ECG in mV, leads in the order of `LEADS`, shape (12, L).
+        values: What the store holds of it, leads in the order of `LEADS`, shape (12, ...): an ECG in mV, shape (12, L),
+            for a store of signals.
         columns: Values for the table found while reading.
     """
 
-    ecg: NDArray[Any]
+    values: NDArray[Any]
     columns: dict[str, Any] = field(default_factory=dict)
 
 

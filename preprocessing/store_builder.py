@@ -1,4 +1,4 @@
-"""Builds a large store from many recordings: in parallel, in little memory, resumable and atomic.
+"""Builds a large store from many recordings, of whatever form: in parallel, in little memory, resumable and atomic.
 
 Records are processed in chunks, each written whole into a file named after the hash of its inputs, so that a run that
 was killed goes on with the chunks it lacks, whatever was added meanwhile. At the end the chunks are joined, the
@@ -25,11 +25,9 @@ from tqdm import tqdm
 
 from preprocessing.atomic import atomic_write
 from preprocessing.hashing import hash_json
-from preprocessing.leads import LEADS
 from preprocessing.preparation import PROCESSING_VERSION, Inputs, Reader, RecordFile, Summary
 from preprocessing.splits import SPLITS
-from preprocessing.store import Store
-from preprocessing.store_files import UNITS_PER_MV, check_place, finish_store, partial_folder, publish, quantise
+from preprocessing.store_files import SignalForm, StoreForm, check_place, partial_folder, publish
 
 CHUNK_RECORDS = 32
 MAX_SKIPPED = 0.01
@@ -45,7 +43,7 @@ def build_store(
     n_workers: int | None = None,
     max_skipped: float = MAX_SKIPPED,
 ) -> Summary:
-    """Builds a store, or continues one, or does nothing where it is there already.
+    """Builds a store of ECGs, or continues one, or does nothing where it is there already.
 
     Args:
         path: Folder of the store.
@@ -62,22 +60,49 @@ def build_store(
     Raises:
         ValueError: If no record is left, or more than `max_skipped` of them are broken.
     """
+    form = SignalForm(n_samples, sampling_rate)
+    return build_form(path, inputs, reader, form, n_workers=n_workers, max_skipped=max_skipped)
+
+
+def build_form(
+    path: Path,
+    inputs: Inputs,
+    reader: Reader,
+    form: StoreForm,
+    *,
+    n_workers: int | None = None,
+    max_skipped: float = MAX_SKIPPED,
+) -> Summary:
+    """Builds a store of any form, or continues one, or does nothing where it is there already.
+
+    Args:
+        path: Folder of the store.
+        inputs: What it is made from.
+        reader: Reads and processes one record.
+        form: What the store holds of each record.
+        n_workers: Processes; by default one per CPU core. One works in this process.
+        max_skipped: Largest fraction of broken records that is no error.
+
+    Returns:
+        What was done.
+
+    Raises:
+        ValueError: If no record is left, or more than `max_skipped` of them are broken.
+    """
     start = time.perf_counter()
     check_place(path)
     publish(path)
     chunks_folder = path.with_name(path.name + ".chunks")
     identity = inputs.identity()
-    if (path / "manifest.json").is_file() and Store.open(path).manifest.get("inputs") == identity:
+    if (path / "manifest.json").is_file() and _read_manifest(path).get("inputs") == identity:
         shutil.rmtree(chunks_folder, ignore_errors=True)
         return _summary(path, True, inputs, 0, start)
     chunks = _chunks(inputs, chunks_folder)
     pending = {file: records for file, records in chunks.items() if not file.is_file()}
     n_done = sum(len(records) for records in pending.values())
-    _process(pending, reader, n_samples, len(inputs.files), n_workers or os.cpu_count() or 1)
+    _process(pending, reader, form, len(inputs.files), n_workers or os.cpu_count() or 1)
     results = [_read_meta(file) for file in chunks]
-    skipped = pd.DataFrame(
-        [row for result in results for row in result["skipped"]], columns=["ecg_id", "reason"]
-    ).astype({"ecg_id": np.int64, "reason": str})
+    skipped = _skipped(results)
     partial = partial_folder(path)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -86,17 +111,16 @@ def build_store(
     rows = pd.DataFrame([row for result in results for row in result["rows"]])
     known = inputs.table.drop(columns=[column for column in rows if column != "ecg_id"], errors="ignore")
     table = known.merge(rows, on="ecg_id", how="right", validate="one_to_one")
-    shape = (len(table), len(LEADS), n_samples)
-    digest = _join(list(chunks), partial / "signals.npy", shape)
+    digest = _join(list(chunks), partial / f"{form.name}.npy", len(table), form)
     manifest = {
         "inputs": identity,
         "steps": list(inputs.steps),
         "notes": inputs.notes,
         "n_skipped": len(skipped),
-        "signals_sha256": digest,
+        f"{form.name}_sha256": digest,
         "package_version": package_version(),
     }
-    finish_store(path, table, shape, sampling_rate, LEADS, manifest, UNITS_PER_MV)
+    form.finish(path, table, manifest)
     shutil.rmtree(chunks_folder, ignore_errors=True)
     return _summary(path, False, inputs, n_done, start)
 
@@ -143,7 +167,7 @@ def _chunks(inputs: Inputs, folder: Path) -> dict[Path, list[RecordFile]]:
 
 
 def _process(
-    pending: dict[Path, list[RecordFile]], reader: Reader, n_samples: int, n_records: int, n_workers: int
+    pending: dict[Path, list[RecordFile]], reader: Reader, form: StoreForm, n_records: int, n_workers: int
 ) -> None:
     """Processes the chunks that are not there yet, in this process or in several."""
     done = n_records - sum(len(records) for records in pending.values())
@@ -152,12 +176,12 @@ def _process(
     with tqdm(total=n_records, initial=done, desc="records", unit="record", smoothing=0.1) as progress:
         if n_workers == 1 or len(pending) == 1:
             for file, records in pending.items():
-                progress.update(_process_chunk(file, records, reader, n_samples))
+                progress.update(_process_chunk(file, records, reader, form))
             return
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(n_workers, len(pending)), context, initializer=_follow_parent) as pool:
             futures: list[Future[int]] = [
-                pool.submit(_process_chunk, file, records, reader, n_samples) for file, records in pending.items()
+                pool.submit(_process_chunk, file, records, reader, form) for file, records in pending.items()
             ]
             try:
                 for future in as_completed(futures):
@@ -179,9 +203,9 @@ def _follow_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _process_chunk(file: Path, records: Sequence[RecordFile], reader: Reader, n_samples: int) -> int:
+def _process_chunk(file: Path, records: Sequence[RecordFile], reader: Reader, form: StoreForm) -> int:
     """Processes the records of one chunk into one file and returns how many there were."""
-    signals: list[NDArray[np.int16]] = []
+    arrays: list[NDArray[Any]] = []
     rows: list[dict[str, Any]] = []
     skipped: list[tuple[int, str]] = []
     for record in records:
@@ -189,15 +213,16 @@ def _process_chunk(file: Path, records: Sequence[RecordFile], reader: Reader, n_
             if record.problem:
                 raise ValueError(record.problem)
             processed = reader(record)
-            if processed.ecg.shape != (len(LEADS), n_samples):
-                raise ValueError(f"the ECG has shape {processed.ecg.shape}, not {(len(LEADS), n_samples)}")
-            signals.append(quantise(processed.ecg))
+            if processed.values.shape != form.shape:
+                raise ValueError(f"the record has shape {processed.values.shape}, not {form.shape}")
+            arrays.append(form.encode(processed.values))
             rows.append({"ecg_id": record.ecg_id, "source_rate": record.source_rate, **processed.columns})
         except (ValueError, OSError) as error:
             skipped.append((record.ecg_id, " ".join(str(error).split())))
-    stacked = np.stack(signals) if signals else np.zeros((0, len(LEADS), n_samples), np.int16)
+    stacked = np.stack(arrays) if arrays else np.zeros((0, *form.shape), form.dtype)
     with atomic_write(file) as temporary:
-        np.savez(temporary, signals=stacked, meta=np.array(json.dumps({"rows": rows, "skipped": skipped})))
+        content: dict[str, Any] = {form.name: stacked, "meta": np.array(json.dumps({"rows": rows, "skipped": skipped}))}
+        np.savez(temporary, **content)
     return len(records)
 
 
@@ -208,32 +233,44 @@ def _read_meta(file: Path) -> dict[str, Any]:
     return meta
 
 
-def _signals(files: Sequence[Path]) -> Iterator[NDArray[np.int16]]:
-    """Yields the signals of chunks, one chunk at a time."""
+def _skipped(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Lists the broken records of chunks, with the reasons."""
+    rows = [row for result in results for row in result["skipped"]]
+    return pd.DataFrame(rows, columns=["ecg_id", "reason"]).astype({"ecg_id": np.int64, "reason": str})
+
+
+def _values(files: Sequence[Path], name: str) -> Iterator[NDArray[Any]]:
+    """Yields the arrays of chunks, one chunk at a time."""
     for file in files:
         with np.load(file, allow_pickle=False) as chunk:
-            yield chunk["signals"]
+            yield chunk[name]
 
 
-def _join(files: Sequence[Path], target: Path, shape: tuple[int, int, int]) -> str:
-    """Joins the chunks' signals into one array file, in little memory, and returns the SHA-256 of its samples."""
+def _join(files: Sequence[Path], target: Path, n_records: int, form: StoreForm) -> str:
+    """Joins the chunks' arrays into one array file, in little memory, and returns the SHA-256 of its values."""
     digest = sha256()
-    header = {"descr": np.dtype("<i2").str, "fortran_order": False, "shape": shape}
+    header = {"descr": form.dtype, "fortran_order": False, "shape": (n_records, *form.shape)}
     with atomic_write(target) as temporary, temporary.open("wb") as output:
         np.lib.format.write_array_header_1_0(output, header)
-        for signals in _signals(files):
-            data = signals.astype("<i2", copy=False).tobytes()
+        for values in _values(files, form.name):
+            data = values.astype(form.dtype, copy=False).tobytes()
             digest.update(data)
             output.write(data)
     return digest.hexdigest()
 
 
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """Reads the manifest of a finished store."""
+    manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
+
+
 def _summary(path: Path, up_to_date: bool, inputs: Inputs, n_done: int, start: float) -> Summary:
     """Describes a finished store."""
-    store = Store.open(path)
+    table = pd.read_parquet(path / "table.parquet", columns=["split", "source_rate"])
     skipped = pd.read_csv(path / "skipped.csv", dtype={"reason": str})
-    splits = {split: len(store.rows(split)) for split in SPLITS}
-    rates = store.table["source_rate"].value_counts().sort_index(ascending=False)
+    splits = {split: int((table["split"] == split).sum()) for split in SPLITS}
+    rates = table["source_rate"].value_counts().sort_index(ascending=False)
     source_rates = {f"{rate:g} Hz": int(count) for rate, count in rates.items()}
     seconds = time.perf_counter() - start
     return Summary(path, up_to_date, splits, source_rates, skipped, inputs.notes, n_done, seconds)

@@ -2,15 +2,16 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from preprocessing.atomic import write_json
-from preprocessing.leads import canonical_leads
+from preprocessing.leads import LEADS, canonical_leads
 from preprocessing.splits import SPLITS
 from preprocessing.statements import encode
 
@@ -31,6 +32,61 @@ TABLE_DEFAULTS: dict[str, Any] = {
     "source": "",
 }
 """Columns of every table beside `ecg_id`, and what stands there where nothing is known (fold 0: no fold)."""
+
+
+class StoreForm(Protocol):
+    """What a store holds of each record, and how."""
+
+    @property
+    def name(self) -> str:
+        """Name of the array file, without its suffix."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """Data type of the array, as numpy writes it, such as "<i2"."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a record, leads first."""
+        ...
+
+    def encode(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Turns a record's values into those of the array; raises ValueError where it cannot."""
+        ...
+
+    def finish(self, path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
+        """Completes the store being built beside `path`, whose array is there, and moves it into place."""
+        ...
+
+
+@dataclass(frozen=True)
+class SignalForm:
+    """ECGs as int16.
+
+    Attributes:
+        n_samples: Number of samples L of each record.
+        sampling_rate: Sampling rate in Hz.
+    """
+
+    n_samples: int
+    sampling_rate: float
+    name: ClassVar[str] = "signals"
+    dtype: ClassVar[str] = "<i2"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape (12, L) of a record."""
+        return len(LEADS), self.n_samples
+
+    def encode(self, values: NDArray[Any]) -> NDArray[np.int16]:
+        """Rounds an ECG in mV to int16, as `quantise` does."""
+        return quantise(values)
+
+    def finish(self, path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
+        """Completes the store as `finish_store` does."""
+        finish_store(path, table, (len(table), *self.shape), self.sampling_rate, LEADS, manifest, UNITS_PER_MV)
 
 
 def quantise(x: NDArray[Any], units_per_mv: float = UNITS_PER_MV) -> NDArray[np.int16]:
@@ -99,8 +155,6 @@ def finish_store(
     names = canonical_leads(leads)
     if len(shape) != 3 or shape[:2] != (len(table), len(names)):
         raise ValueError(f"signals of shape {shape} do not fit {len(table)} table rows and {len(names)} leads")
-    partial = partial_folder(path)
-    complete_table(table).to_parquet(partial / "table.parquet", index=False)
     facts = {
         "format": STORE_FORMAT,
         "n_records": shape[0],
@@ -110,7 +164,23 @@ def finish_store(
         "dtype": "int16",
         "units_per_mv": float(units_per_mv),
     }
-    write_json(partial / "manifest.json", {**manifest, **facts})
+    finish_folder(path, table, {**manifest, **facts})
+
+
+def finish_folder(path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
+    """Writes the table and, last, the manifest of the store being built beside `path`, and moves it into place.
+
+    Args:
+        path: Folder of the store.
+        table: One row per record with `ecg_id`.
+        manifest: The whole manifest.
+
+    Raises:
+        ValueError: If keys are not unique, or a split or statement is unknown.
+    """
+    partial = partial_folder(path)
+    complete_table(table).to_parquet(partial / "table.parquet", index=False)
+    write_json(partial / "manifest.json", dict(manifest))
     publish(path)
 
 

@@ -1,0 +1,23 @@
+"""Sets the thresholds between clean, partly and heavily noisy leads from scores on validation data.
+
+python -m noise_quant.calibrate runs=[<run of score_noise split=val>,<run of score_noise source=mixtures split=val>]
+"""
+
+from omegaconf import DictConfig
+
+from noise_quant.calibration import calibrate_runs
+from preprocessing.launch import plain, run_path, script
+from preprocessing.run_folder import RunFolder
+
+
+@script("calibrate")
+def main(cfg: DictConfig) -> None:
+    """Calibrates on the runs that the config names and prints the thresholds."""
+    config = plain(cfg)
+    folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
+    calibration = calibrate_runs(config["runs"], folder.path, config["write_to"])
+    print(f"{calibration.describe()}\nwritten to {config['write_to'] or folder.path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Computes the scalograms of a data set's leads as images, and stores them.
+
+python -m noise_quant.compute_scalograms dataset.raw_path=...
+python -m noise_quant.compute_scalograms dataset=cinc2011_scalograms dataset.raw_path=...
+"""
+
+from omegaconf import DictConfig
+
+from noise_quant.scalogram_preparation import prepare_scalograms
+from noise_quant.scalogram_store import ScalogramStore
+from noise_quant.superlet import SuperletSettings
+from preprocessing.launch import plain, run_path, script
+from preprocessing.ptbxl import FULL_SIZE
+from preprocessing.run_folder import RunFolder
+
+
+@script("compute_scalograms")
+def main(cfg: DictConfig) -> None:
+    """Builds the store that the config asks for and says what was done."""
+    config = plain(cfg)
+    dataset = config["dataset"]
+    summary = prepare_scalograms(
+        dataset["name"],
+        dataset["raw_path"],
+        dataset["database_path"],
+        superlet=SuperletSettings(**config["superlet"]),
+        source_rate=dataset["source_rate"],
+        n_workers=dataset["n_workers"],
+        max_skipped=dataset["max_skipped"],
+    )
+    store = ScalogramStore.open(summary.store)
+    RunFolder.create(run_path(), config, seed=config["seed"], device="cpu", data_manifest_hash=store.manifest_hash)
+    print(summary.describe(FULL_SIZE if dataset["name"] == "ptbxl" else None))
+    print(f"  leads: {len(store.leads)}, unusable {int(store.leads['unusable'].sum())}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Selects the cleanest training leads by two runs of scores: a list for `dataset.selection` of the training scripts.
+
+python -m noise_quant.refine static_run=... burst_run=... metric=psnr static_percentage=0.5 burst_percentage=0.5
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from evaluation.tables import write_csv, write_parquet
+from noise_quant.selection import read_scores, select_leads
+from preprocessing.launch import plain, run_path, script
+from preprocessing.run_folder import RunFolder
+
+
+@script("refine")
+def main(cfg: DictConfig) -> None:
+    """Selects leads and writes `selection.parquet`, `selection.csv` and, in `metrics.jsonl`, their counts."""
+    config = plain(cfg)
+    selection = select_leads(
+        read_scores(config["static_run"]),
+        read_scores(config["burst_run"]),
+        config["metric"],
+        config["static_percentage"],
+        config["burst_percentage"],
+    )
+    folder = Path(config["refine"]["results_path"] or run_path())
+    run = RunFolder.create(folder, config, seed=config["seed"], device="cpu")
+    write_csv(selection.leads, folder / "selection.csv")
+    write_parquet(selection.leads, folder / "selection.parquet")
+    run.log(**selection.counts)
+    print(
+        f"{selection.describe()}\nwritten to {folder / 'selection.parquet'}: train with dataset.selection=<this file>"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Scores how noisy leads are, of a data set, of mixtures or of one recording.
+
+python -m noise_quant.score_noise timestep=30 step_interval=10 noise_scheduler_type=ddim include_all_folds=false
+python -m noise_quant.score_noise source=mixtures split=val
+python -m noise_quant.score_noise source=recording record=my_record
+"""
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from noise_quant.score_table import score_source
+from noise_quant.scoring_methods import scoring_method
+from preprocessing.launch import build, plain, run_path, script
+from preprocessing.run_folder import RunFolder
+
+
+@script("score_noise")
+def main(cfg: DictConfig) -> None:
+    """Scores the leads that the config names into a run folder."""
+    config = plain(cfg)
+    score, sources = config["score"], config["sources"]
+    if config["source"] not in sources:
+        raise ValueError(f"no source {config['source']!r}: choose one of {', '.join(sources)}")
+    if config["n_threads"]:
+        torch.set_num_threads(config["n_threads"])
+    scoring = scoring_method(
+        config["method"],
+        config["checkpoint"],
+        use_ldm=config["use_ldm"],
+        timestep=config["timestep"],
+        step_interval=config["step_interval"],
+        noise_scheduler_type=config["noise_scheduler_type"],
+        discretization=config["discretization"],
+        n_partitions=config["n_partitions"],
+        batch_size=config["batch_size"],
+        seed=config["seed"],
+        device=config["device"],
+    )
+    raw_path = config["dataset"]["raw_path"]
+    source = build(sources[config["source"]], **({"raw_path": raw_path} if raw_path else {}))
+    folder = Path(score["results_path"] or run_path())
+    RunFolder.create(folder, config, seed=config["seed"], device=config["device"], data_manifest_hash=source.digest)
+    with tqdm(total=source.n_leads, unit="lead") as bar:
+        summary = score_source(source, scoring, folder, score["chunk_records"], bar.update)
+    print(f"{config['source']}, {config['method']}: {summary.describe()}\nwritten to {folder}")
+
+
+if __name__ == "__main__":
+    main()

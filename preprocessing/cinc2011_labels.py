@@ -1,0 +1,59 @@
+"""Labels of PhysioNet/CinC Challenge 2011, set a: acceptable or not, and which half of the records a choice may use.
+
+Silva, Moody, Celi, Computing in Cardiology 38, 273 (2011).
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+LISTINGS: dict[str, bool] = {"RECORDS-acceptable": True, "RECORDS-unacceptable": False}
+
+
+def cinc2011_half(ecg_id: int) -> Literal["fit", "test"]:
+    """Returns the half of a record, from a hash of its number alone: whatever other records there are.
+
+    Args:
+        ecg_id: Number of the record.
+
+    Returns:
+        "fit" for the records that training and every choice may use, "test" for those that only results may.
+    """
+    digest = hashlib.blake2b(f"cinc2011/{ecg_id}".encode(), digest_size=8).digest()
+    return "test" if digest[0] % 2 else "fit"
+
+
+def read_labels(root: str | Path) -> pd.DataFrame:
+    """Reads the two lists of records.
+
+    Args:
+        root: Folder with `RECORDS-acceptable` and `RECORDS-unacceptable`.
+
+    Returns:
+        One row per record, ascending in `ecg_id`: `ecg_id` (int64), `acceptable` (bool), `half` ("fit" or "test").
+
+    Raises:
+        ValueError: If a list is missing, a record's name is not a number, or a record is listed twice.
+    """
+    folder = Path(root)
+    acceptable: dict[int, bool] = {}
+    for name, label in LISTINGS.items():
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} lacks {name}; correct dataset.raw_path, the folder of CinC 2011's set a")
+        names = (folder / name).read_text(encoding="utf-8").split()
+        if not all(entry.isdecimal() for entry in names):
+            raise ValueError(f"{folder / name} must list records by their numbers; download it again")
+        keys = [int(entry) for entry in names]
+        if len(set(keys)) < len(keys) or acceptable.keys() & set(keys):
+            raise ValueError(f"{folder / name} lists a record that is listed already; download both lists again")
+        acceptable.update(dict.fromkeys(keys, label))
+    keys = sorted(acceptable)
+    return pd.DataFrame(
+        {
+            "ecg_id": pd.Series(keys, dtype="int64"),
+            "acceptable": pd.Series([acceptable[key] for key in keys], dtype=bool),
+            "half": pd.Series([cinc2011_half(key) for key in keys], dtype=object),
+        }
+    )
