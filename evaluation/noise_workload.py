@@ -7,6 +7,7 @@ Fourier transforms, one frequency after the other.
 import math
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from statistics import median
 from typing import Any
@@ -19,7 +20,7 @@ from torch.nn.functional import pad
 from evaluation.workload import Jobs, peak_memory_mb, resident_memory_mb
 from noise_quant.checkpoint import build_model, load_model
 from noise_quant.reverse_process import ReverseProcess
-from noise_quant.scalogram import WIDTH, scalogram_image
+from noise_quant.scalogram import PUBLISHED, WIDTH, scalogram_image
 from noise_quant.scalogram_models import ScalogramDiffusion
 from noise_quant.scorer import Scorer
 from noise_quant.superlet import FLOOR, SuperletSettings, superlet_transform
@@ -135,15 +136,15 @@ def score(size: str, checkpoint: str | None, n_repeats: int, n_records: int, bat
     Returns:
         `seconds` per record; of them `superlet_seconds`, `network_seconds` and `other_seconds`; `records_per_minute`.
     """
-    spec = {"kind": "latent", "size": "published", "superlet": {"published": True}}
+    spec = {"kind": "latent", "size": "published", "scalogram": asdict(PUBLISHED)}
     model = load_model(checkpoint) if size == "small" else build_model(spec)
     assert isinstance(model, ScalogramDiffusion)
     process, ecgs = ReverseProcess(), simulate_ecg(n_records, RATE).astype(np.float64)
     scorer = Scorer(model, process, batch_size=batch_size)
-    images = scalogram_image(ecgs[0], RATE, model.superlet)[:, None]
+    images = scalogram_image(ecgs[0], RATE, model.scalogram)[:, None]
     generator = torch.Generator().manual_seed(0)
     seconds = _median_seconds(lambda: scorer.score(ecgs[0], RATE), n_repeats)
-    superlet = _median_seconds(lambda: scalogram_image(ecgs[0], RATE, model.superlet), n_repeats)
+    superlet = _median_seconds(lambda: scalogram_image(ecgs[0], RATE, model.scalogram), n_repeats)
     network = _median_seconds(lambda: model.reconstruct(images, process, generator), n_repeats)
     start = time.perf_counter()
     n_scored = len(list(scorer.score_many((number, ecg, RATE) for number, ecg in enumerate(ecgs))))

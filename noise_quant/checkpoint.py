@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from noise_quant.image_autoencoder import ImageAutoencoder
 from noise_quant.published_networks import SCALING_FACTOR, PublishedAutoencoder, published_unet
 from noise_quant.reverse_process import N_TIMESTEPS
-from noise_quant.scalogram import HEIGHT
+from noise_quant.scalogram import HEIGHT, PUBLISHED, ScalogramSettings
 from noise_quant.scalogram_models import (
     LatentDiffusion,
     PixelDiffusion,
@@ -27,7 +27,6 @@ from noise_quant.scalogram_models import (
     ScalogramModel,
 )
 from noise_quant.small_networks import AE_PATCH, SmallAutoencoder, SmallUNet
-from noise_quant.superlet import SuperletSettings
 from preprocessing.atomic import atomic_write
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "small.safetensors"
@@ -48,7 +47,7 @@ def build_model(spec: Mapping[str, Any]) -> ScalogramModel:
     Args:
         spec: Plain data: `kind` (autoencoder, latent or pixel) and optionally `size` (small or published), `ae` and
             `unet` (arguments of the small networks), `scaling_factor` (of latents), `clip_sample`, `max_timestep`,
-            `superlet` (arguments of `SuperletSettings`) and `discretization`.
+            `scalogram` (arguments of `ScalogramSettings`) and `discretization`.
 
     Returns:
         The model; its `spec` attribute keeps the settings, completed, for the checkpoint.
@@ -61,13 +60,13 @@ def build_model(spec: Mapping[str, Any]) -> ScalogramModel:
         raise ValueError(
             f"a model's kind is {', '.join(KINDS)} and its size {' or '.join(SIZES)}, not {kind!r} and {size!r}"
         )
-    superlet = SuperletSettings(**_all_settings(SuperletSettings, spec.get("superlet", {})))
-    common: dict[str, Any] = {"superlet": superlet, "discretization": bool(spec.get("discretization", True))}
+    scalogram = ScalogramSettings(**_all_settings(ScalogramSettings, spec.get("scalogram", {})))
+    common: dict[str, Any] = {"scalogram": scalogram, "discretization": bool(spec.get("discretization", True))}
     diffusion: dict[str, Any] = {
         "clip_sample": bool(spec.get("clip_sample", size == "published")),
         "max_timestep": int(spec.get("max_timestep", N_TIMESTEPS)),
     }
-    completed: dict[str, Any] = {**common, "kind": kind, "size": size, "superlet": asdict(superlet)}
+    completed: dict[str, Any] = {**common, "kind": kind, "size": size, "scalogram": asdict(scalogram)}
     model: ScalogramModel
     if kind == "pixel":
         completed["unet"], unet = _unet(spec, kind, size, 1)
@@ -163,7 +162,7 @@ def load_autoencoder(path: str | Path) -> ScalogramAutoencoder:
         return model
     if not isinstance(model, LatentDiffusion):
         raise ValueError(f"{path} holds no autoencoder: give a run of noise_quant.train_autoencoder")
-    spec = {name: model.spec[name] for name in ("size", "ae", "superlet", "discretization")}
+    spec = {name: model.spec[name] for name in ("size", "ae", "scalogram", "discretization")}
     autoencoder = cast(ScalogramAutoencoder, build_model({**spec, "kind": "autoencoder"}))
     autoencoder.ae.load_state_dict(model.ae.state_dict())
     return _ready(autoencoder, model.facts)
@@ -232,7 +231,7 @@ def _read_published(file: Path) -> ScalogramModel:
         kind, weights = "autoencoder", {f"ae.{name}": w for name, w in weights.items()}
     else:
         raise ValueError(f"{file} holds no published model: no weight's name begins with unet or encoder")
-    model = build_model({"kind": kind, "size": "published", "superlet": {"published": True}})
+    model = build_model({"kind": kind, "size": "published", "scalogram": asdict(PUBLISHED)})
     return _fill(model, weights, file, {"published": True})
 
 

@@ -6,9 +6,9 @@ python -m noise_quant.compute_scalograms dataset=cinc2011_scalograms dataset.raw
 
 from omegaconf import DictConfig
 
+from noise_quant.scalogram import ScalogramSettings
 from noise_quant.scalogram_preparation import prepare_scalograms
 from noise_quant.scalogram_store import ScalogramStore
-from noise_quant.superlet import SuperletSettings
 from preprocessing.launch import plain, run_path, script
 from preprocessing.ptbxl import FULL_SIZE
 from preprocessing.run_folder import RunFolder
@@ -23,7 +23,7 @@ def main(cfg: DictConfig) -> None:
         dataset["name"],
         dataset["raw_path"],
         dataset["database_path"],
-        superlet=SuperletSettings(**config["superlet"]),
+        scalogram=ScalogramSettings(**config["scalogram"]),
         source_rate=dataset["source_rate"],
         n_workers=dataset["n_workers"],
         max_skipped=dataset["max_skipped"],

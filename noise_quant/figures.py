@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from evaluation.ecg_paper import GAIN, INK, LIGHT_GRID, MM_PER_INCH, PAPER, SPEED, STRONG_GRID
 from evaluation.figures import new_figure
-from noise_quant.scalogram import LOG_MAX, LOG_MIN, MAX_LEVEL, WIDTH, WINDOW_S
+from noise_quant.scalogram import MAX_LEVEL, WIDTH, WINDOW_S, ScalogramSettings
 from noise_quant.verdict import CLEAN, HEAVY, PARTLY, UNUSABLE
 
 VERDICT_COLOURS = {CLEAN: "#007a5a", PARTLY: "#b87700", HEAVY: "#c04a00", UNUSABLE: "#666666"}
 """Readable on white, and apart for colour-blind readers."""
 COLOUR_MAP = "viridis"
-MIN_FREQUENCY, MAX_FREQUENCY = 0.5, 40.0
 
 _LABEL, _SIGNAL, _IMAGE, _TEXT = 14.0, SPEED * WINDOW_S, 110.0, 46.0
 _GAP, _AXIS_GAP, _HEADER, _FOOTER = 5.0, 16.0, 20.0, 24.0
@@ -39,6 +38,7 @@ def draw_scores(
     leads: Sequence[str],
     start_s: float = 0.0,
     scored: tuple[int, int] = (0, WIDTH),
+    settings: ScalogramSettings | None = None,
     title: str = "",
     dpi: int = 100,
 ) -> None:
@@ -58,9 +58,12 @@ def draw_scores(
         leads: Names of the leads.
         start_s: Time of the window's first sample, in s.
         scored: Columns that count, first and last + 1.
+        settings: Settings of the scalograms; by default those of our models.
         title: Text above.
         dpi: Resolution.
     """
+    settings = settings or ScalogramSettings()
+    frequencies = (settings.min_frequency, settings.max_frequency)
     heights = [_row_height(lead) for lead in ecg]
     width = _LABEL + _SIGNAL + _AXIS_GAP + 2 * _IMAGE + _GAP + _TEXT
     height = _HEADER + sum(heights) + _BETWEEN * (len(heights) - 1) + _FOOTER
@@ -81,10 +84,10 @@ def draw_scores(
         last = row == len(heights) - 1
         _draw_signal(figure.add_axes(boxes[0]), ecg[row], sampling_rate, leads[row], start_s, row_height, last)
         for box, image in ((boxes[1], levels[row]), (boxes[2], cleaned[row])):
-            _draw_image(figure.add_axes(box), image, start_s, scored, box is boxes[1], last)
+            _draw_image(figure.add_axes(box), image, start_s, frequencies, scored, box is boxes[1], last)
         _write_score(figure, boxes[3], float(psnr[row]), verdict[row], reason[row])
         top -= _BETWEEN
-    _draw_scale(figure, (left / width, 9.0 / height, _IMAGE / width, 3.0 / height))
+    _draw_scale(figure, (left / width, 9.0 / height, _IMAGE / width, 3.0 / height), settings)
     footer = f"{SPEED:g} mm/s   {GAIN:g} mm/mV"
     figure.text(_LABEL / width, 8.0 / height, footer, fontsize=9, color=INK, va="center")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -129,9 +132,15 @@ def _draw_signal(
 
 
 def _draw_image(
-    axes: Axes, image: NDArray[np.float32], start_s: float, scored: tuple[int, int], ruled: bool, labelled: bool
+    axes: Axes,
+    image: NDArray[np.float32],
+    start_s: float,
+    frequencies: tuple[float, float],
+    scored: tuple[int, int],
+    ruled: bool,
+    labelled: bool,
 ) -> None:
-    extent = (start_s, start_s + WINDOW_S, MIN_FREQUENCY, MAX_FREQUENCY)
+    extent = (start_s, start_s + WINDOW_S, *frequencies)
     axes.imshow(image, cmap=COLOUR_MAP, vmin=0, vmax=MAX_LEVEL, extent=extent, aspect="auto", interpolation="nearest")
     for first, last in ((0, scored[0]), (scored[1], WIDTH)):
         if first < last:
@@ -161,8 +170,8 @@ def _write_score(
     figure.text(left, middle - 0.04 * height, reason or verdict, fontsize=10, color=colour, va="top")
 
 
-def _draw_scale(figure: Figure, box: tuple[float, float, float, float]) -> None:
-    colours = ScalarMappable(Normalize(LOG_MIN, LOG_MAX), COLOUR_MAP)
+def _draw_scale(figure: Figure, box: tuple[float, float, float, float], settings: ScalogramSettings) -> None:
+    colours = ScalarMappable(Normalize(settings.log_min, settings.log_max), COLOUR_MAP)
     scale = figure.colorbar(colours, cax=figure.add_axes(box), orientation="horizontal")
     scale.set_label("log10 of the power (mV²)", fontsize=8, labelpad=1)
     scale.ax.tick_params(labelsize=7, length=2)

@@ -10,8 +10,7 @@ from torch import Generator, Tensor
 
 from noise_quant.artefacts import Artefacts
 from noise_quant.noise_labels import lead_labels
-from noise_quant.scalogram import scalogram_image
-from noise_quant.superlet import SuperletSettings
+from noise_quant.scalogram import ScalogramSettings, scalogram_image
 from noise_quant.usability import lead_problems
 from preprocessing.cinc2011_labels import cinc2011_half
 from preprocessing.store import Store
@@ -29,7 +28,7 @@ class LeadData:
 
     Attributes:
         stores: Stores of unfiltered ECGs, all of one rate and length; PTB-XL is validated on.
-        superlet: Settings of the scalograms.
+        scalogram: Settings of the scalograms.
         discretization: Whether images take 256 levels only.
         artefacts: What is added to the leads; None for nothing.
         selection: The only leads to train on, columns `ecg_id` and `lead`; None for all clean ones.
@@ -37,7 +36,7 @@ class LeadData:
     """
 
     stores: Sequence[Store]
-    superlet: SuperletSettings
+    scalogram: ScalogramSettings
     discretization: bool = True
     artefacts: Artefacts | None = None
     selection: pd.DataFrame | None = None
@@ -97,7 +96,7 @@ class LeadData:
         return dict(zip(("x", "noisy"), self._image(torch.cat([x, noisy])).chunk(2), strict=True))
 
     def _image(self, signals: Tensor) -> Tensor:
-        return scalogram_image(signals, self.sampling_rate, self.superlet, self.discretization)[:, None]
+        return scalogram_image(signals, self.sampling_rate, self.scalogram, self.discretization)[:, None]
 
 
 def clean_leads(store: Store) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from evaluation.tables import write_csv
 from noise_quant.figures import draw_scores
+from noise_quant.scalogram import ScalogramSettings
 from noise_quant.scorer import LeadScores, Scorer
 from noise_quant.usability import check_units
 from noise_quant.verdict import Thresholds, verdicts
@@ -112,12 +113,18 @@ def report_recording(
         }
     )
     write_csv(table, folder / "scores.csv")
-    pictures = _draw_windows(recording, folder, scores, verdict, max_windows, dpi)
+    pictures = _draw_windows(recording, folder, scores, verdict, scorer.model.scalogram, max_windows, dpi)
     return RecordingReport(table, pictures, n_segments)
 
 
 def _draw_windows(
-    recording: Recording, folder: Path, scores: LeadScores, verdict: np.ndarray, max_windows: int, dpi: int
+    recording: Recording,
+    folder: Path,
+    scores: LeadScores,
+    verdict: np.ndarray,
+    settings: ScalogramSettings,
+    max_windows: int,
+    dpi: int,
 ) -> tuple[Path, ...]:
     if scores.levels is None or scores.cleaned is None:
         raise ValueError("the pictures need the images: build the scorer with keep_images=True")
@@ -138,6 +145,7 @@ def _draw_windows(
             leads=recording.leads,
             start_s=start_s,
             scored=window.scored,
+            settings=settings,
             title=f"{recording.name}, {scores.start_s[number]:.1f} to {scores.stop_s[number]:.1f} s",
             dpi=dpi,
         )

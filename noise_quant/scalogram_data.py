@@ -29,7 +29,7 @@ class ScalogramData:
 
     Attributes:
         stores: The stores.
-        superlet: Settings of their images.
+        scalogram: Settings of their images.
         training: The leads trained on: `store` and `row` (numbers), `ecg_id`, `lead`.
         validated: The leads validated on, likewise.
 
@@ -47,13 +47,13 @@ class ScalogramData:
     ) -> None:
         if not stores:
             raise ValueError("no store of scalograms to train on: give dataset.stores=[<folder>, ...]")
-        if len({store.superlet for store in stores}) > 1:
+        if len({store.scalogram for store in stores}) > 1:
             raise ValueError(
-                "the stores' images have different superlet settings: compute them with the same ones, "
-                + "; ".join(f"{store.path}: {store.superlet}" for store in stores)
+                "the stores' images have different scalogram settings: compute them with the same ones, "
+                + "; ".join(f"{store.path}: {store.scalogram}" for store in stores)
             )
         self.stores, self.discretization = list(stores), discretization
-        self.superlet = stores[0].superlet
+        self.scalogram = stores[0].scalogram
         leads = pd.concat([_good_leads(number, store) for number, store in enumerate(stores)], ignore_index=True)
         self.training = leads[leads["split"] == "train"].reset_index(drop=True)
         if selection is not None:

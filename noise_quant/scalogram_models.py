@@ -13,8 +13,7 @@ from torch import Generator, Tensor, nn
 from diffusion_prior.randomness import randn
 from noise_quant.image_autoencoder import ImageAutoencoder
 from noise_quant.reverse_process import N_TIMESTEPS, ReverseProcess
-from noise_quant.scalogram import HEIGHT, WIDTH
-from noise_quant.superlet import SuperletSettings
+from noise_quant.scalogram import HEIGHT, WIDTH, ScalogramSettings
 
 Generators = Generator | Sequence[Generator]
 """One generator, or one for each image."""
@@ -24,19 +23,19 @@ class ScalogramModel(nn.Module):
     """What the models have in common.
 
     Args:
-        superlet: Settings of the superlet transform of the training images.
+        scalogram: Settings of the scalograms of the training images.
         discretization: Whether the training images had 256 levels only.
 
     Attributes:
-        superlet: As above.
+        scalogram: As above.
         discretization: As above.
         spec: How to build the model, plain data; set by `checkpoint.build_model`.
         facts: What a checkpoint says of it.
     """
 
-    def __init__(self, superlet: SuperletSettings | None = None, discretization: bool = True) -> None:
+    def __init__(self, scalogram: ScalogramSettings | None = None, discretization: bool = True) -> None:
         super().__init__()
-        self.superlet = superlet or SuperletSettings()
+        self.scalogram = scalogram or ScalogramSettings()
         self.discretization = discretization
         self.spec: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}
@@ -47,14 +46,14 @@ class ScalogramAutoencoder(ScalogramModel):
 
     Args:
         ae: Its network.
-        superlet: As for `ScalogramModel`.
+        scalogram: As for `ScalogramModel`.
         discretization: As for `ScalogramModel`.
     """
 
     def __init__(
-        self, ae: ImageAutoencoder, superlet: SuperletSettings | None = None, discretization: bool = True
+        self, ae: ImageAutoencoder, scalogram: ScalogramSettings | None = None, discretization: bool = True
     ) -> None:
-        super().__init__(superlet, discretization)
+        super().__init__(scalogram, discretization)
         self.ae = ae
 
     def encode(self, image: Tensor) -> Tensor:
@@ -76,7 +75,7 @@ class ScalogramDiffusion(ScalogramModel, ABC):
     Args:
         unet: Network that predicts the noise, `unet(x_t (B, C, H, W), timesteps (B,))`.
         clip_sample: Whether estimates within the reverse process are cut to [-1, 1], as for published checkpoints.
-        superlet: As for `ScalogramModel`.
+        scalogram: As for `ScalogramModel`.
         discretization: As for `ScalogramModel`.
         max_timestep: The model knows the timesteps below this one.
     """
@@ -85,11 +84,11 @@ class ScalogramDiffusion(ScalogramModel, ABC):
         self,
         unet: nn.Module,
         clip_sample: bool = False,
-        superlet: SuperletSettings | None = None,
+        scalogram: ScalogramSettings | None = None,
         discretization: bool = True,
         max_timestep: int = N_TIMESTEPS,
     ) -> None:
-        super().__init__(superlet, discretization)
+        super().__init__(scalogram, discretization)
         if not 1 <= max_timestep <= N_TIMESTEPS:
             raise ValueError(f"max_timestep must lie between 1 and {N_TIMESTEPS}, not {max_timestep}")
         self.unet, self.clip_sample, self.max_timestep = unet, clip_sample, max_timestep
@@ -153,7 +152,7 @@ class LatentDiffusion(ScalogramDiffusion):
         unet: As for `ScalogramDiffusion`.
         scaling_factor: Latents are multiplied by it.
         clip_sample: As for `ScalogramDiffusion`.
-        superlet: As for `ScalogramModel`.
+        scalogram: As for `ScalogramModel`.
         discretization: As for `ScalogramModel`.
         max_timestep: As for `ScalogramDiffusion`.
     """
@@ -164,11 +163,11 @@ class LatentDiffusion(ScalogramDiffusion):
         unet: nn.Module,
         scaling_factor: float,
         clip_sample: bool = False,
-        superlet: SuperletSettings | None = None,
+        scalogram: ScalogramSettings | None = None,
         discretization: bool = True,
         max_timestep: int = N_TIMESTEPS,
     ) -> None:
-        super().__init__(unet, clip_sample, superlet, discretization, max_timestep)
+        super().__init__(unet, clip_sample, scalogram, discretization, max_timestep)
         self.ae, self.scaling_factor = ae, scaling_factor
 
     @property

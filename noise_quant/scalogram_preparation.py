@@ -11,9 +11,8 @@ import pandas as pd
 import torch
 
 from noise_quant.noise_labels import LABEL_COLUMNS, NOISE_TYPES, lead_labels, unread_texts
-from noise_quant.scalogram import MAX_LEVEL, WINDOW_S, scalogram_image
+from noise_quant.scalogram import MAX_LEVEL, WINDOW_S, ScalogramSettings, scalogram_image
 from noise_quant.scalogram_store import PROBLEMS, ImageForm
-from noise_quant.superlet import SuperletSettings
 from noise_quant.usability import lead_problems
 from preprocessing.cinc2011 import SOURCE_RATE as CINC2011_RATE
 from preprocessing.cinc2011_labels import LISTINGS, read_labels
@@ -34,7 +33,7 @@ def prepare_scalograms(
     raw_path: str | Path,
     database_path: str | Path,
     *,
-    superlet: SuperletSettings | None = None,
+    scalogram: ScalogramSettings | None = None,
     source_rate: Literal["auto", 500, 100] = "auto",
     n_workers: int | None = None,
     max_skipped: float = MAX_SKIPPED,
@@ -45,7 +44,7 @@ def prepare_scalograms(
         name: "ptbxl" or "cinc2011".
         raw_path: The data set's folder, as downloaded.
         database_path: Folder of the store; other settings than the default go to a folder beside it.
-        superlet: Settings of the superlet transform; by default those of our models.
+        scalogram: Settings of the scalograms; by default those of our models.
         source_rate: Which files of PTB-XL to read: "auto" takes the 500 Hz file where it is there, else the 100 Hz one.
         n_workers: Processes; by default one per CPU core.
         max_skipped: Largest fraction of broken records that is no error.
@@ -58,21 +57,21 @@ def prepare_scalograms(
     """
     if name not in SOURCES:
         raise ValueError(f"dataset.name must be one of {', '.join(SOURCES)}, not {name!r}")
-    if superlet is not None and superlet.n_frequencies != ImageForm.shape[1]:
-        raise ValueError(f"images have {ImageForm.shape[1]} rows: superlet.n_frequencies cannot be others")
-    plain = asdict(superlet or SuperletSettings())
+    if scalogram is not None and scalogram.n_frequencies != ImageForm.shape[1]:
+        raise ValueError(f"images have {ImageForm.shape[1]} rows: scalogram.n_frequencies cannot be others")
+    plain = asdict(scalogram or ScalogramSettings())
     listed, labels = SOURCES[name](Path(raw_path), source_rate)
     standard: dict[str, Any] = {
         "name": name,
         "source_rate": "auto",
-        "superlet": asdict(SuperletSettings()),
+        "scalogram": asdict(ScalogramSettings()),
         "scalogram_version": SCALOGRAM_VERSION,
     }
-    settings = {**standard, "source_rate": source_rate, "superlet": plain}
+    settings = {**standard, "source_rate": source_rate, "scalogram": plain}
     return build_form(
         settled_path(Path(database_path), settings, standard),
         replace(listed, settings=settings, steps=STEPS),
-        ScalogramReader(superlet or SuperletSettings()),
+        ScalogramReader(scalogram or ScalogramSettings()),
         ImageForm(labels, plain),
         n_workers=n_workers,
         max_skipped=max_skipped,
@@ -122,10 +121,10 @@ class ScalogramReader:
     """Reads one record of ten seconds and computes its images.
 
     Attributes:
-        superlet: Settings of the superlet transform.
+        scalogram: Settings of the scalograms.
     """
 
-    superlet: SuperletSettings
+    scalogram: ScalogramSettings
 
     def __call__(self, file: RecordFile) -> Processed:
         """Returns a record's images.
@@ -149,6 +148,6 @@ class ScalogramReader:
         if recording.ecg.shape[-1] != round(WINDOW_S * rate):
             raise ValueError(f"wrong length: {recording.ecg.shape[-1]} samples, not {round(WINDOW_S * rate)}")
         ecg = recording.ordered(LEADS)
-        image = scalogram_image(np.nan_to_num(ecg), rate, self.superlet)
+        image = scalogram_image(np.nan_to_num(ecg), rate, self.scalogram)
         levels = ((image + 1) * (MAX_LEVEL / 2)).round().to(torch.uint8).numpy()
         return Processed(levels, {PROBLEMS: lead_problems(ecg, rate)})

@@ -23,8 +23,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from noise_quant.noise_labels import LABEL_COLUMNS
-from noise_quant.scalogram import HEIGHT, WIDTH
-from noise_quant.superlet import SuperletSettings
+from noise_quant.scalogram import HEIGHT, WIDTH, ScalogramSettings
 from preprocessing.hashing import hash_json
 from preprocessing.leads import LEADS
 from preprocessing.store_files import check_place, finish_folder, partial_folder
@@ -97,9 +96,9 @@ class ScalogramStore:
         return len(self.table)
 
     @property
-    def superlet(self) -> SuperletSettings:
-        """Settings of the superlet transform that made the images."""
-        return SuperletSettings(**self.manifest["superlet"])
+    def scalogram(self) -> ScalogramSettings:
+        """Settings of the scalograms that made the images."""
+        return ScalogramSettings(**self.manifest["scalogram"])
 
     @property
     def manifest_hash(self) -> str:
@@ -130,18 +129,18 @@ class ImageForm:
 
     Attributes:
         labels: Labels of the leads: `ecg_id`, `lead` and `LABEL_COLUMNS`.
-        superlet: Settings of the images, as plain values.
+        scalogram: Settings of the images, as plain values.
     """
 
     labels: pd.DataFrame
-    superlet: Mapping[str, Any]
+    scalogram: Mapping[str, Any]
     name: ClassVar[str] = "images"
     dtype: ClassVar[str] = "|u1"
     shape: ClassVar[tuple[int, ...]] = (len(LEADS), HEIGHT, WIDTH)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out the labels, which processes that compute images have no use for."""
-        return {"labels": self.labels.iloc[:0], "superlet": self.superlet}
+        return {"labels": self.labels.iloc[:0], "scalogram": self.scalogram}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Takes up what `__getstate__` has kept."""
@@ -183,7 +182,7 @@ class ImageForm:
             "leads": list(LEADS),
             "height": HEIGHT,
             "width": WIDTH,
-            "superlet": dict(self.superlet),
+            "scalogram": dict(self.scalogram),
         }
         finish_folder(path, table.drop(columns=PROBLEMS), {**manifest, **facts})
 
@@ -193,7 +192,7 @@ def write_scalogram_store(
     images: NDArray[np.uint8],
     table: pd.DataFrame,
     labels: pd.DataFrame,
-    superlet: SuperletSettings | None = None,
+    scalogram: ScalogramSettings | None = None,
     problems: list[list[str]] | None = None,
 ) -> ScalogramStore:
     """Writes a small store in one call, atomically; a store that is there already is replaced.
@@ -203,7 +202,7 @@ def write_scalogram_store(
         images: Levels 0 to 255, shape (N, 12, 32, 256).
         table: One row per record with `ecg_id`; columns of every store are filled in where absent.
         labels: Labels of the leads, as `noise_quant.noise_labels.lead_labels` gives them.
-        superlet: Settings that made the images; by default those of our models.
+        scalogram: Settings that made the images; by default those of our models.
         problems: Why each lead is unusable, a list of 12 reasons per record; by default all leads are usable.
 
     Returns:
@@ -220,7 +219,7 @@ def write_scalogram_store(
     partial.mkdir(parents=True)
     np.save(partial / "images.npy", images, allow_pickle=False)
     reasons = problems or [[""] * len(LEADS) for _ in range(len(table))]
-    form = ImageForm(labels, asdict(superlet or SuperletSettings()))
+    form = ImageForm(labels, asdict(scalogram or ScalogramSettings()))
     records = table.copy()
     records[PROBLEMS] = pd.Series(reasons, index=table.index, dtype=object)
     form.finish(folder, records, {})

@@ -204,7 +204,7 @@ class Scorer:
         """Computes the images of all leads in some windows."""
         device = next(self.model.parameters()).device
         signals = torch.from_numpy(np.stack([job.windows[number].cut(job.ecg) for number in numbers])).to(device)
-        images = scalogram_image(signals, job.sampling_rate, self.model.superlet, self.model.discretization)
+        images = scalogram_image(signals, job.sampling_rate, self.model.scalogram, self.model.discretization)
         return [
             _Item(job, lead, number, image)
             for number, leads in zip(numbers, images, strict=True)

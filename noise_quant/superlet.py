@@ -193,7 +193,7 @@ class _FilterBank:
             for number in range(1, math.ceil(order) + 1):
                 deviation = settings.deviation(frequency, number)
                 spectrum = (
-                    _published_spectrum(frequency, deviation, sampling_rate, hertz)
+                    _published_spectrum(frequency, deviation, sampling_rate, self.period)[self.bins.cpu()]
                     if settings.published
                     else torch.exp(-2 * (math.pi * deviation * (hertz - frequency)) ** 2)
                 ) * (math.sqrt(2) * self.n_instants / self.period)
@@ -235,20 +235,16 @@ class _FilterBank:
         return 2 * total
 
 
-def _published_spectrum(frequency: float, deviation: float, sampling_rate: float, hertz: Tensor) -> Tensor:
-    """Returns the spectrum at `hertz` of a wavelet as published: sampled, cut, divided by the sum of magnitudes."""
+def _published_spectrum(frequency: float, deviation: float, sampling_rate: float, period: int) -> Tensor:
+    """Returns the spectrum (period,) of a wavelet as published: sampled, cut, divided by the sum of magnitudes."""
     n = 2 * round(sampling_rate)
     grid = torch.linspace(-PUBLISHED_SUPPORT_S, PUBLISHED_SUPPORT_S, n, dtype=torch.float64)
     gauss = torch.exp(-(grid**2) / (2 * deviation**2))
     wavelet = torch.polar(gauss / gauss.sum(), 2 * math.pi * frequency * grid)
     # Tap i acts (n - 1) // 2 - i samples from the present, as a convolution that keeps the signal's length has it.
-    delay = torch.arange(n, dtype=torch.float64) - (n - 1) // 2
-    return _fourier(wavelet, delay / sampling_rate, hertz)
-
-
-def _fourier(wavelet: Tensor, times: Tensor, hertz: Tensor) -> Tensor:
-    """Returns sum_i wavelet_i exp(-2 pi i hertz times_i), shape as `hertz`."""
-    return torch.exp(-2j * math.pi * hertz[:, None] * times) @ wavelet
+    taps = torch.zeros(period, dtype=torch.complex128)
+    taps[(torch.arange(n) - (n - 1) // 2) % period] = wavelet
+    return torch.fft.fft(taps)
 
 
 @lru_cache(maxsize=16)

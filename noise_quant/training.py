@@ -19,10 +19,10 @@ from noise_quant.artefacts import Artefacts
 from noise_quant.checkpoint import build_model, load_autoencoder, load_model, take_weights
 from noise_quant.lead_data import LeadData
 from noise_quant.objectives import AutoencoderObjective, DiffusionObjective
+from noise_quant.scalogram import ScalogramSettings
 from noise_quant.scalogram_data import ScalogramData, read_selection
 from noise_quant.scalogram_models import LatentDiffusion, ScalogramAutoencoder, ScalogramDiffusion, ScalogramModel
 from noise_quant.scalogram_store import ScalogramStore
-from noise_quant.superlet import SuperletSettings
 from preprocessing.run_folder import RunFolder
 from preprocessing.store import Store
 
@@ -62,7 +62,7 @@ def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: 
     trainer_config = trainer_settings(config, len(data))
     torch.manual_seed(trainer_config.seed)
     state = PartialState()
-    model = starting_model(kind, config, data.superlet).to(state.device)
+    model = starting_model(kind, config, data.scalogram).to(state.device)
     if isinstance(model, LatentDiffusion) and not (config["checkpoint"] or config["scalogram_model"]["scaling_factor"]):
         measure_scaling_factor(model, data)
     hashes = [store.manifest_hash for store in data.stores]
@@ -85,7 +85,7 @@ def image_data(config: Mapping[str, Any]) -> ImageData:
 
     Args:
         config: Settings: `dataset` with `stores`, `selection`, `max_validation` and, for stores of unfiltered ECGs
-            alone, `superlet` and `artefacts`; and `discretization`.
+            alone, `scalogram` and `artefacts`; and `discretization`.
 
     Returns:
         Images of stored scalograms; or, where the stores hold ECGs, images made of these as they are drawn.
@@ -103,15 +103,15 @@ def image_data(config: Mapping[str, Any]) -> ImageData:
         artefacts = None if dataset["artefacts"] is None else Artefacts(**dataset["artefacts"])
         return LeadData(
             [Store.open(folder) for folder in folders],
-            SuperletSettings(**dataset["superlet"]),
+            ScalogramSettings(**dataset["scalogram"]),
             discretization,
             artefacts,
             None if selection is None else read_selection(selection),
             most,
         )
-    if dataset["artefacts"] is not None or dataset["superlet"]:
+    if dataset["artefacts"] is not None or dataset["scalogram"]:
         raise ValueError(
-            "dataset.artefacts and dataset.superlet need stores of unfiltered ECGs: the images of stores of "
+            "dataset.artefacts and dataset.scalogram need stores of unfiltered ECGs: the images of stores of "
             "scalograms are made already"
         )
     return ScalogramData([ScalogramStore.open(folder) for folder in folders], selection, discretization, most)
@@ -131,13 +131,13 @@ def trainer_settings(config: Mapping[str, Any], n_leads: int) -> TrainerSettings
     return TrainerSettings(**train, seed=config["seed"])
 
 
-def starting_model(kind: str, config: Mapping[str, Any], superlet: SuperletSettings | None = None) -> ScalogramModel:
+def starting_model(kind: str, config: Mapping[str, Any], scalogram: ScalogramSettings | None = None) -> ScalogramModel:
     """Builds a model to train, with fresh weights or those of a checkpoint.
 
     Args:
         kind: "autoencoder", "latent" or "pixel".
         config: Settings: `scalogram_model`, `discretization`, `checkpoint`, and `autoencoder` for a latent model.
-        superlet: Settings of the training images; None where there are none yet.
+        scalogram: Settings of the training images; None where there are none yet.
 
     Raises:
         ValueError: If a latent model has no autoencoder, or weights do not fit the settings or the images.
@@ -145,13 +145,13 @@ def starting_model(kind: str, config: Mapping[str, Any], superlet: SuperletSetti
     settings, checkpoint = config["scalogram_model"], config["checkpoint"]
     spec = {name: settings[name] for name in ("size", "ae", "clip_sample", "max_timestep")}
     spec |= {"kind": kind, "unet": settings.get(f"{kind}_unet", {}), "discretization": config["discretization"]}
-    if superlet is not None:
-        spec["superlet"] = asdict(superlet)
+    if scalogram is not None:
+        spec["scalogram"] = asdict(scalogram)
     if kind == "latent":
-        return _starting_latent_model(spec, settings["scaling_factor"], checkpoint, config["autoencoder"], superlet)
+        return _starting_latent_model(spec, settings["scaling_factor"], checkpoint, config["autoencoder"], scalogram)
     model = build_model(spec)
     if checkpoint:
-        _check_superlet(take_weights(model, checkpoint), superlet, checkpoint)
+        _check_scalogram(take_weights(model, checkpoint), scalogram, checkpoint)
     return model
 
 
@@ -160,7 +160,7 @@ def _starting_latent_model(
     scaling_factor: float | None,
     checkpoint: str | None,
     autoencoder: str | None,
-    superlet: SuperletSettings | None,
+    scalogram: ScalogramSettings | None,
 ) -> LatentDiffusion:
     """Builds a latent model on a trained autoencoder, whose own settings replace those of `spec`."""
     source: ScalogramAutoencoder | LatentDiffusion
@@ -173,7 +173,7 @@ def _starting_latent_model(
         source, scaling_factor = loaded, scaling_factor or loaded.scaling_factor
     if source.spec["size"] != spec["size"]:
         raise ValueError(f"the autoencoder is {source.spec['size']}: give scalogram_model={source.spec['size']}")
-    _check_superlet(source, superlet, str(autoencoder or checkpoint))
+    _check_scalogram(source, scalogram, str(autoencoder or checkpoint))
     spec = {**spec, "ae": source.spec["ae"]}
     model = build_model({**spec, "scaling_factor": scaling_factor} if scaling_factor else spec)
     assert isinstance(model, LatentDiffusion)
@@ -184,9 +184,9 @@ def _starting_latent_model(
     return model
 
 
-def _check_superlet(source: ScalogramModel, superlet: SuperletSettings | None, path: str) -> None:
-    if superlet is not None and source.superlet != superlet:
-        raise ValueError(f"{path} was trained on other scalograms ({source.superlet}) than the stores' ({superlet})")
+def _check_scalogram(source: ScalogramModel, scalogram: ScalogramSettings | None, path: str) -> None:
+    if scalogram is not None and source.scalogram != scalogram:
+        raise ValueError(f"{path} was trained on other scalograms ({source.scalogram}) than the stores' ({scalogram})")
 
 
 @torch.no_grad()

@@ -55,12 +55,11 @@ def find_thresholds(model: ScalogramDiffusion, process: ReverseProcess) -> Thres
     Returns:
         The thresholds, or None, with a warning, where none were calibrated.
     """
-    if model.facts.get("published") and isinstance(model, LatentDiffusion):
+    known: Mapping[str, Any] = model.facts.get("thresholds") or {}
+    limits = known.get(process.key)
+    found = None if limits is None else Thresholds(float(limits["clean"]), float(limits["heavy"]))
+    if found is None and model.facts.get("published") and isinstance(model, LatentDiffusion):
         found = PUBLISHED.get(process.key)
-    else:
-        known: Mapping[str, Any] = model.facts.get("thresholds") or {}
-        limits = known.get(process.key)
-        found = None if limits is None else Thresholds(float(limits["clean"]), float(limits["heavy"]))
     if found is None:
         warnings.warn(
             f"no thresholds are known for this model and {process.key}: verdicts stay empty; calibrate with "

@@ -17,14 +17,14 @@ from noise_quant.checkpoint import (
     save_model,
     take_weights,
 )
+from noise_quant.scalogram import ScalogramSettings
 from noise_quant.scalogram_models import LatentDiffusion, PixelDiffusion, ScalogramAutoencoder
-from noise_quant.superlet import SuperletSettings
 
 AE = {"width": 8, "n_blocks": 1}
 SPECS = {
     "autoencoder": {"ae": AE},
     "latent": {"ae": AE, "unet": {"channels": [8]}, "scaling_factor": 0.7, "max_timestep": 300},
-    "pixel": {"unet": {"channels": [8], "patch": 4}, "superlet": {"k_sd": 4.0}},
+    "pixel": {"unet": {"channels": [8], "patch": 4}, "scalogram": {"k_sd": 4.0}},
 }
 CLASSES = {"autoencoder": ScalogramAutoencoder, "latent": LatentDiffusion, "pixel": PixelDiffusion}
 
@@ -42,11 +42,11 @@ def test_a_model_comes_back_as_it_was_written(kind, tmp_path):
     assert not loaded.training and not any(w.requires_grad for w in loaded.parameters())
     for name, weight in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], weight)
-    assert loaded.superlet == model.superlet and loaded.discretization
+    assert loaded.scalogram == model.scalogram and loaded.discretization
     if kind == "latent":
         assert (loaded.scaling_factor, loaded.max_timestep, loaded.clip_sample) == (0.7, 300, False)
     if kind == "pixel":
-        assert loaded.superlet == SuperletSettings(k_sd=4.0)
+        assert loaded.scalogram == ScalogramSettings(k_sd=4.0)
 
 
 def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path):
@@ -157,7 +157,7 @@ def test_published_pickles_load_by_their_names(kind, tmp_path):
     state = OrderedDict((name, w.clone()) for name, w in model.state_dict().items())
     torch.save(state, tmp_path / "pretrained.pth")
     loaded = load_model(tmp_path / "pretrained.pth")
-    assert isinstance(loaded, CLASSES[kind]) and loaded.superlet.published and loaded.clip_sample
+    assert isinstance(loaded, CLASSES[kind]) and loaded.scalogram.published and loaded.clip_sample
     assert loaded.spec["kind"] == kind and loaded.facts == {"published": True}
     for name, weight in state.items():
         assert torch.equal(loaded.state_dict()[name], weight)

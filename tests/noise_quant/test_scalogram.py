@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from noise_quant.scalogram import HEIGHT, MAX_LEVEL, WIDTH, image_levels, levels_image, scalogram_image
-from noise_quant.superlet import SuperletSettings, superlet_transform
+from noise_quant.scalogram import (
+    HEIGHT,
+    MAX_LEVEL,
+    PUBLISHED,
+    WIDTH,
+    ScalogramSettings,
+    image_levels,
+    levels_image,
+    scalogram_image,
+    superlet_transform,
+)
+from preprocessing.filters import resample
 from preprocessing.synthetic import simulate_ecg
 
 
@@ -33,16 +43,30 @@ def test_discretization_rounds_to_256_levels(signal):
 
 def test_the_image_is_the_clipped_logarithm_of_the_power(signal):
     lead = torch.from_numpy(signal[1] - signal[1].mean())
-    power = superlet_transform(lead, 100, SuperletSettings(), WIDTH).clamp(-8, 0)
-    assert torch.allclose(scalogram_image(signal[1], 100, discretization=False), power / 4 + 1, atol=1e-5)
+    power = superlet_transform(lead, 100, ScalogramSettings(), WIDTH).clamp(-6, 0)
+    assert torch.allclose(scalogram_image(signal[1], 100, discretization=False), power / 3 + 1, atol=1e-5)
+
+
+def test_an_ecg_looks_alike_at_every_rate(signal):
+    image = scalogram_image(signal, 100, discretization=False)
+    for rate in (250, 360, 1000):
+        other = scalogram_image(resample(signal, 100, rate), rate, discretization=False)
+        assert (other - image).abs().mean() < 1 / MAX_LEVEL
+
+
+def test_ranges_are_checked():
+    with pytest.raises(ValueError, match="log_min"):
+        ScalogramSettings(log_min=0.0)
+    with pytest.raises(ValueError, match="above 80 Hz"):
+        ScalogramSettings(sampling_rate=80.0)
 
 
 def test_an_offset_matters_in_the_published_form_only(signal):
     def change(settings):
         return (scalogram_image(signal + 3, 100, settings) - scalogram_image(signal, 100, settings)).abs().max()
 
-    assert change(SuperletSettings()) <= 2 / MAX_LEVEL + 1e-6
-    assert change(SuperletSettings(published=True)) > 0.1
+    assert change(ScalogramSettings()) <= 2 / MAX_LEVEL + 1e-6
+    assert change(PUBLISHED) > 0.1
 
 
 def test_a_flat_lead_is_black():

@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from noise_quant.noise_labels import TYPE_COLUMNS, lead_labels
+from noise_quant.scalogram import ScalogramSettings
 from noise_quant.scalogram_data import ScalogramData, read_selection
 from noise_quant.scalogram_store import write_scalogram_store
-from noise_quant.superlet import SuperletSettings
 from preprocessing.leads import LEADS
 from preprocessing.splits import split_of
 
 FOLDS = (1, 8, 9, 10, 9)
 
 
-def make_store(path, first_key=1, folds=FOLDS, superlet=None):
+def make_store(path, first_key=1, folds=FOLDS, scalogram=None):
     """A store whose images have one level each, that of `level`; V6 of its first record is flat, V5 is noisy."""
     keys = np.arange(len(folds)) + first_key
     table = pd.DataFrame({"ecg_id": keys, "split": [split_of(fold) for fold in folds], "strat_fold": folds})
@@ -24,7 +24,7 @@ def make_store(path, first_key=1, folds=FOLDS, superlet=None):
     images = np.zeros((len(folds), 12, 32, 256), dtype=np.uint8)
     images += np.array([[level(key, lead) for lead in range(12)] for key in keys], dtype=np.uint8)[..., None, None]
     problems = [[*[""] * 11, "flat" if row == 0 else ""] for row in range(len(folds))]
-    return write_scalogram_store(path, images, table, lead_labels(texts), superlet, problems)
+    return write_scalogram_store(path, images, table, lead_labels(texts), scalogram, problems)
 
 
 def level(key, lead):
@@ -121,7 +121,7 @@ def test_broken_selections_are_errors(stores, tmp_path):
 def test_stores_that_cannot_be_trained_on_are_errors(stores, tmp_path):
     with pytest.raises(ValueError, match=r"dataset\.stores"):
         ScalogramData([])
-    with pytest.raises(ValueError, match="different superlet settings"):
-        ScalogramData([stores[0], make_store(tmp_path / "c", superlet=SuperletSettings(published=True))])
+    with pytest.raises(ValueError, match="different scalogram settings"):
+        ScalogramData([stores[0], make_store(tmp_path / "c", scalogram=ScalogramSettings(published=True))])
     with pytest.raises(ValueError, match="0 to"):
         ScalogramData([stores[1]])

@@ -6,7 +6,7 @@ import torch
 from diffusion_prior.randomness import seeded_generator
 from noise_quant.checkpoint import build_model
 from noise_quant.reverse_process import ReverseProcess
-from noise_quant.superlet import SuperletSettings
+from noise_quant.scalogram import ScalogramSettings
 
 IMAGE = torch.rand(4, 1, 32, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
 NETWORKS = {
@@ -68,8 +68,8 @@ def test_clipping_keeps_pixels_in_range():
 
 
 def test_settings_come_with_the_model():
-    model = tiny("pixel", superlet={"published": True}, discretization=False)
-    assert model.superlet == SuperletSettings(published=True) and model.discretization is False
+    model = tiny("pixel", scalogram={"published": True}, discretization=False)
+    assert model.scalogram == ScalogramSettings(published=True) and model.discretization is False
 
 
 def test_what_does_not_fit_is_refused():

@@ -6,10 +6,9 @@ import pytest
 
 from noise_quant import compute_scalograms, scalogram_preparation
 from noise_quant.noise_labels import TYPE_COLUMNS, lead_labels
-from noise_quant.scalogram import levels_image, scalogram_image
+from noise_quant.scalogram import ScalogramSettings, levels_image, scalogram_image
 from noise_quant.scalogram_preparation import ScalogramReader, prepare_scalograms
 from noise_quant.scalogram_store import LEAD_COLUMNS, ScalogramStore, write_scalogram_store
-from noise_quant.superlet import SuperletSettings
 from preprocessing import store_builder
 from preprocessing.cinc2011_labels import cinc2011_half
 from preprocessing.leads import LEADS
@@ -71,7 +70,7 @@ def test_images_are_those_of_the_unfiltered_files(store, noisy_ptbxl, key, name,
     row = int(np.flatnonzero(store.table["ecg_id"] == key)[0])
     levels = store.images([row] * 12, range(12))
     assert levels.dtype == np.uint8
-    expected = scalogram_image(recording.ordered(LEADS), rate, store.superlet)
+    expected = scalogram_image(recording.ordered(LEADS), rate, store.scalogram)
     np.testing.assert_allclose(levels_image(levels), expected, atol=1e-5)
 
 
@@ -113,10 +112,10 @@ def test_an_interrupted_run_goes_on_and_ends_equal(noisy_ptbxl, tmp_path, monkey
 
 
 def test_other_superlets_go_to_another_folder(noisy_ptbxl, tmp_path, monkeypatch):
-    other = prepare("ptbxl", noisy_ptbxl, tmp_path / "store", superlet=SuperletSettings(max_order=4), source_rate=100)
+    other = prepare("ptbxl", noisy_ptbxl, tmp_path / "store", scalogram=ScalogramSettings(max_order=4), source_rate=100)
     assert other.store.name.startswith("store-")
     opened = ScalogramStore.open(other.store)
-    assert opened.superlet == SuperletSettings(max_order=4)
+    assert opened.scalogram == ScalogramSettings(max_order=4)
     assert set(opened.table["source_rate"]) == {100}
 
 
@@ -158,7 +157,7 @@ def test_a_gap_makes_a_lead_unusable_not_the_record(noisy_ptbxl, tmp_path, monke
     "options, message",
     [
         ({"name": "mimic"}, "dataset.name must be one of ptbxl, cinc2011"),
-        ({"superlet": SuperletSettings(n_frequencies=16)}, "32 rows"),
+        ({"scalogram": ScalogramSettings(n_frequencies=16)}, "32 rows"),
         ({"name": "cinc2011", "source_rate": 100}, "500 Hz only"),
         ({"raw_path": "nowhere"}, "no folder nowhere"),
     ],
@@ -183,7 +182,7 @@ def test_a_small_store_is_written_in_one_call(tmp_path):
     assert np.array_equal(store.levels, images)
     assert store.leads["clean"].all()
     assert store.leads.loc[store.leads["unusable"], ["ecg_id", "lead"]].to_numpy().tolist() == [[6, "I"]]
-    again = write_scalogram_store(tmp_path / "again", images, table, labels, SuperletSettings(max_order=3))
+    again = write_scalogram_store(tmp_path / "again", images, table, labels, ScalogramSettings(max_order=3))
     assert again.manifest_hash != store.manifest_hash
 
 

@@ -41,7 +41,7 @@ CONFIG = {
     "discretization": True,
     "checkpoint": None,
     "autoencoder": None,
-    "dataset": {"selection": None, "max_validation": 8, "superlet": {}, "artefacts": None},
+    "dataset": {"selection": None, "max_validation": 8, "scalogram": {}, "artefacts": None},
 }
 
 
@@ -77,7 +77,7 @@ def test_scripts_train_an_autoencoder_and_both_diffusions(store, tmp_path):
     run_script("train_pixel_diffusion", stores, *selection)
     for name in ("ae", "latent", "pixel"):
         model = load_scalogram_model(tmp_path / name)
-        assert model.facts["steps"] == 2 and model.superlet == store.superlet
+        assert model.facts["steps"] == 2 and model.scalogram == store.scalogram
         assert model.facts["data_manifest_hashes"] == [store.manifest_hash]
         assert (tmp_path / name / "loss.png").stat().st_size > 1000
         provenance = json.loads((tmp_path / name / "provenance.json").read_text())
@@ -108,23 +108,23 @@ def test_latents_of_the_training_images_get_unit_variance(store, tmp_path):
     save_model(tmp_path / "ae.safetensors", starting_model("autoencoder", CONFIG))
     data = image_data(with_stores(store))
     config = with_stores(store, autoencoder=str(tmp_path / "ae.safetensors"))
-    model = starting_model("latent", config, data.superlet)
+    model = starting_model("latent", config, data.scalogram)
     measure_scaling_factor(model, data)
     latents = model.encode(data.batch(64, torch.Generator().manual_seed(1))["x"])
     assert float(latents.detach().std()) == pytest.approx(1, rel=0.05)
     assert model.spec["scaling_factor"] == model.scaling_factor != 0.18215
     fixed = {**config, "scalogram_model": {**CONFIG["scalogram_model"], "scaling_factor": 2.0}}
-    assert starting_model("latent", fixed, data.superlet).scaling_factor == 2.0
+    assert starting_model("latent", fixed, data.scalogram).scaling_factor == 2.0
 
 
 def test_what_does_not_belong_together_is_refused(store, tmp_path):
-    superlet = store.superlet.__class__(k_sd=3.0)
+    scalogram = store.scalogram.__class__(k_sd=3.0)
     for kind in ("autoencoder", "pixel"):
-        save_model(tmp_path / f"{kind}.safetensors", starting_model(kind, CONFIG, superlet))
+        save_model(tmp_path / f"{kind}.safetensors", starting_model(kind, CONFIG, scalogram))
         with pytest.raises(ValueError, match="other scalograms"):
-            starting_model(kind, {**CONFIG, "checkpoint": str(tmp_path / f"{kind}.safetensors")}, store.superlet)
+            starting_model(kind, {**CONFIG, "checkpoint": str(tmp_path / f"{kind}.safetensors")}, store.scalogram)
     with pytest.raises(ValueError, match="other scalograms"):
-        starting_model("latent", {**CONFIG, "autoencoder": str(tmp_path / "autoencoder.safetensors")}, store.superlet)
+        starting_model("latent", {**CONFIG, "autoencoder": str(tmp_path / "autoencoder.safetensors")}, store.scalogram)
     with pytest.raises(ValueError, match="pixel model"):
         starting_model("latent", {**CONFIG, "checkpoint": str(tmp_path / "pixel.safetensors")})
     published = {**CONFIG["scalogram_model"], "size": "published"}
