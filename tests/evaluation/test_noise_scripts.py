@@ -24,7 +24,9 @@ def write_scores(folder: Path) -> Path:
     noisy = leads["lead"].str.startswith("V")
     psnr = 27.0 - 4.0 * noisy + np.random.default_rng(0).standard_normal(len(leads))
     labels = {"clean": ~noisy, "static": noisy, "baseline": False, "burst": False, "split": "test", "trained": False}
-    RunFolder.create(folder, {"checkpoint": "runs/pixel", "noise_scheduler_type": "ddpm", "timestep": 50}, 0, "cpu")
+    RunFolder.create(
+        folder, {"checkpoint": "runs/pixel", "noise_scheduler_type": "ddpm", "timestep": 50}, seed=0, device="cpu"
+    )
     leads.assign(segment=0, psnr=psnr, unusable=False, **labels).to_parquet(folder / "scores.parquet")
     return folder
 
