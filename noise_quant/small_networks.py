@@ -79,7 +79,7 @@ class SmallAutoencoder(ImageAutoencoder):
         width: int = 48,
         context_width: int = 96,
         detail_width: int = 32,
-        latent_channels: int = 4,
+        latent_channels: int = 1,
         n_blocks: int = 2,
     ) -> None:
         super().__init__()
