@@ -25,7 +25,12 @@ from preprocessing.store_builder import MAX_SKIPPED, build_form
 
 SCALOGRAM_VERSION = 1
 """Raised whenever images or reasons would change, so that older stores are made again."""
-STEPS = ("mean of each lead taken away (not in the published form)", "superlet transform", "8-bit levels")
+STEPS = (
+    "resampled to scalogram.sampling_rate, where one is set",
+    "mean of each lead taken away (not in the published form)",
+    "superlet transform",
+    "8-bit levels",
+)
 
 
 def prepare_scalograms(
