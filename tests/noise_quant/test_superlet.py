@@ -177,3 +177,14 @@ def test_errors_say_what_is_wrong(signal, rate, columns, message):
 def test_settings_are_checked(change):
     with pytest.raises(ValueError, match="superlets need"):
         SuperletSettings(**change)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_same_scalogram():
+    signal = torch.from_numpy(simulate_ecg(1, 500)[0])
+    power = superlet_transform(signal.cuda(), 500, n_columns=256)
+    assert power.is_cuda
+    loud = superlet_transform(signal, 500, n_columns=256) > -5
+    difference = power.cpu() - superlet_transform(signal, 500, n_columns=256)
+    assert difference[loud].abs().max() < 1e-2
