@@ -183,7 +183,7 @@ def test_settings_are_checked(change):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gives_the_same_scalogram():
     signal = torch.from_numpy(simulate_ecg(1, 500)[0])
-    power = superlet_transform(signal.cuda(), 500, n_columns=256)
+    power = superlet_transform(signal.to("cuda"), 500, n_columns=256)
     assert power.is_cuda
     loud = superlet_transform(signal, 500, n_columns=256) > -5
     difference = power.cpu() - superlet_transform(signal, 500, n_columns=256)
