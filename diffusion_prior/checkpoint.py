@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from diffusion_prior.denoiser import Denoiser
 from diffusion_prior.schedule import EDMSchedule
@@ -63,11 +63,47 @@ def save_denoiser(path: Path, denoiser: Denoiser, facts: Mapping[str, Any] | Non
         facts: What else to say of it (steps, data, ...), plain data.
         half: Stores weights in half precision.
     """
+    write_weights(path, denoiser.backbone, denoiser.spec, facts or {}, half)
+
+
+def write_weights(
+    path: Path, network: nn.Module, spec: Mapping[str, Any], facts: Mapping[str, Any], half: bool = False
+) -> None:
+    """Writes a network's weights with what says how to build it, atomically.
+
+    Args:
+        path: Safetensors file.
+        network: The network.
+        spec: How to build it, plain data.
+        facts: What else to say of it, plain data.
+        half: Stores weights in half precision.
+    """
     dtype = torch.float16 if half else torch.float32
-    weights = {name: w.detach().cpu().to(dtype).contiguous() for name, w in denoiser.backbone.state_dict().items()}
-    metadata = {"spec": json.dumps(denoiser.spec), "facts": json.dumps(facts or {})}
+    weights = {name: w.detach().cpu().to(dtype).contiguous() for name, w in network.state_dict().items()}
+    metadata = {"spec": json.dumps(spec), "facts": json.dumps(facts)}
     with atomic_write(path) as partial:
         partial.write_bytes(save(weights, metadata))  # save_file would make the file readable by its owner alone
+
+
+def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
+    """Reads what `write_weights` wrote.
+
+    Args:
+        file: Safetensors file.
+
+    Returns:
+        Weights by name, float32; the spec and the facts, empty where the file holds none.
+
+    Raises:
+        ValueError: If it is no safetensors file.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            weights = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{file} is no readable safetensors file ({error})") from error
+    return weights, json.loads(metadata.get("spec", "{}")), json.loads(metadata.get("facts", "{}"))
 
 
 def load_denoiser(path: str | Path | None = None) -> Denoiser:
@@ -87,17 +123,12 @@ def load_denoiser(path: str | Path | None = None) -> Denoiser:
         file = file / "weights.safetensors"
     if not file.is_file():
         raise ValueError(f"no weights at {file}: give a .safetensors file or the folder of a training run")
-    try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            weights = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{file} is no readable safetensors file ({error})") from error
-    if "spec" not in metadata:
+    weights, spec, facts = read_weights(file)
+    if "backbone" not in spec:
         raise ValueError(f"{file} does not say how to build its network: it was not written by diffusion_prior.train")
-    denoiser = build_denoiser(json.loads(metadata["spec"]))
+    denoiser = build_denoiser(spec)
     denoiser.backbone.load_state_dict(weights)
-    denoiser.facts = json.loads(metadata["facts"])
+    denoiser.facts = facts
     return denoiser.eval().requires_grad_(False)
 
 

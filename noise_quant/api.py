@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from noise_quant.checkpoint import PRETRAINED, load_model
 from noise_quant.reverse_process import ReverseProcess
-from noise_quant.scalogram_models import LatentDiffusion, ScalogramDiffusion
+from noise_quant.scalogram_models import ScalogramDiffusion
 from noise_quant.scorer import Key, Scorer, lead_names
 from noise_quant.usability import check_units
 from noise_quant.verdict import find_thresholds, verdicts
@@ -139,17 +139,12 @@ def load_scorer_model(
     file = PRETRAINED if path is None else Path(path)
     file = file / "weights.safetensors" if file.is_dir() else file
     changed = file.stat().st_mtime_ns if file.is_file() else 0
-    model = _model(None if path is None else str(path), changed, str(device))
-    latent = isinstance(model, LatentDiffusion)
-    if use_ldm is not None and use_ldm != latent:
-        what = "latent" if latent else "pixel"
-        raise ValueError(f"use_ldm is {use_ldm}, but {file.name} holds a {what} model: leave use_ldm out")
-    return model
+    return _model(None if path is None else str(path), changed, use_ldm, str(device))
 
 
 @lru_cache(maxsize=4)
-def _model(path: str | None, changed: int, device: str) -> ScalogramDiffusion:
-    return load_model(path).to(device)
+def _model(path: str | None, changed: int, use_ldm: bool | None, device: str) -> ScalogramDiffusion:
+    return load_model(path, use_ldm).to(device)
 
 
 def _check_shape(ecg: ArrayLike) -> NDArray[np.float64]:

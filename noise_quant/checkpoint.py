@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from diffusion_prior.checkpoint import read_weights, write_weights
 from noise_quant.image_autoencoder import ImageAutoencoder
 from noise_quant.published_networks import SCALING_FACTOR, PublishedAutoencoder, published_unet
 from noise_quant.reverse_process import N_TIMESTEPS
@@ -27,7 +26,6 @@ from noise_quant.scalogram_models import (
     ScalogramModel,
 )
 from noise_quant.small_networks import AE_PATCH, SmallAutoencoder, SmallUNet
-from preprocessing.atomic import atomic_write
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "small.safetensors"
 """The bundled model."""
@@ -119,25 +117,22 @@ def save_model(path: Path, model: ScalogramModel, facts: Mapping[str, Any] | Non
         facts: What else to say of it (steps, data, thresholds, ...), plain data; None for `model.facts`.
         half: Stores weights in half precision.
     """
-    dtype = torch.float16 if half else torch.float32
-    weights = {name: w.detach().cpu().to(dtype).contiguous() for name, w in model.state_dict().items()}
-    said = model.facts if facts is None else dict(facts)
-    metadata = {"spec": json.dumps(model.spec), "facts": json.dumps(said)}
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(save(weights, metadata))  # save_file would make the file readable by its owner alone
+    write_weights(path, model, model.spec, model.facts if facts is None else facts, half)
 
 
-def load_model(path: str | Path | None = None) -> ScalogramDiffusion:
+def load_model(path: str | Path | None = None, use_ldm: bool | None = None) -> ScalogramDiffusion:
     """Reads a latent or a pixel diffusion model, in float32 and evaluation mode, without gradients for its weights.
 
     Args:
         path: Safetensors file of ours, a training run's folder, a published `.pth` file, or None for the bundled model.
+        use_ldm: True or False to insist on a latent or a pixel model; None: what the file holds.
 
     Returns:
         The model, on the CPU.
 
     Raises:
-        ValueError: If there is no such file, or it holds no diffusion model that this code knows.
+        ValueError: If there is no such file, it holds no diffusion model that this code knows, or one of the other kind
+            than `use_ldm` says.
     """
     model = load_scalogram_model(path)
     if not isinstance(model, ScalogramDiffusion):
@@ -145,6 +140,10 @@ def load_model(path: str | Path | None = None) -> ScalogramDiffusion:
             f"{path} holds an autoencoder alone: train a latent model on it with "
             f"python -m noise_quant.train_latent_diffusion autoencoder={path}"
         )
+    latent = isinstance(model, LatentDiffusion)
+    if use_ldm is not None and use_ldm != latent:
+        what = "latent" if latent else "pixel"
+        raise ValueError(f"use_ldm is {str(use_ldm).lower()}, but the weights are a {what} model: leave use_ldm out")
     return model
 
 
@@ -201,16 +200,10 @@ def take_weights(model: ScalogramModel, path: str | Path) -> ScalogramModel:
 
 
 def _read_ours(file: Path) -> ScalogramModel:
-    try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            weights = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{file} is no readable safetensors file ({error})") from error
-    spec = json.loads(metadata.get("spec", "{}"))
+    weights, spec, facts = read_weights(file)
     if spec.get("kind") not in KINDS:
         raise ValueError(f"{file} does not say how to build a scalogram model: it was not written by noise_quant")
-    return _fill(build_model(spec), weights, file, json.loads(metadata["facts"]))
+    return _fill(build_model(spec), weights, file, facts)
 
 
 def _read_published(file: Path) -> ScalogramModel:

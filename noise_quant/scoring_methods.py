@@ -11,7 +11,6 @@ from evaluation.quality_baselines import lead_quality
 from noise_quant.checkpoint import load_model
 from noise_quant.reverse_process import ReverseProcess
 from noise_quant.scalogram import WIDTH
-from noise_quant.scalogram_models import LatentDiffusion
 from noise_quant.scorer import SCORES, LeadScores, Scorer
 from noise_quant.sources import SourceItem, SourceRecord
 from noise_quant.usability import lead_problems
@@ -144,9 +143,6 @@ def scoring_method(
         raise ValueError(f"n_partitions must lie between 1 and {WIDTH}, not {n_partitions}")
     if method == "baseline":
         return PlainScoring()
-    model = load_model(checkpoint)
-    if use_ldm is not None and use_ldm != isinstance(model, LatentDiffusion):
-        kind = "a latent" if isinstance(model, LatentDiffusion) else "a pixel"
-        raise ValueError(f"use_ldm={str(use_ldm).lower()}, but the checkpoint holds {kind} diffusion model")
+    model = load_model(checkpoint, use_ldm)
     scorer = Scorer(model.to(device), process, seed, batch_size, discretization)
     return DiffusionScoring(scorer, find_thresholds(model, process), n_partitions)

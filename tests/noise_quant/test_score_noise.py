@@ -160,7 +160,7 @@ def test_long_recordings_have_segments_and_partitions(tiny_model):
         ({"timestep": 31}, "multiple of step_interval"),
         ({"noise_scheduler_type": "pndm"}, "ddim or ddpm"),
         ({"n_partitions": 0}, "between 1 and 256"),
-        ({"use_ldm": False}, "holds a latent"),
+        ({"use_ldm": False}, "a latent model"),
     ],
 )
 def test_mistakes_are_told_before_any_work(settings, message, tiny_model_file):
