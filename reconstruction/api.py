@@ -15,13 +15,11 @@ from diffusion_prior.denoiser import Denoiser
 from evaluation.intervals import predictive_band
 from preprocessing.filters import resample
 from preprocessing.leads import LEADS
-from reconstruction.amortised import AmortisedSampler
 from reconstruction.checks import check_choice, check_recording
 from reconstruction.measurement import measure_recording, sample_twelve_leads
-from reconstruction.mgps import MGPS
+from reconstruction.methods import METHODS
 from reconstruction.posterior_sampler import PosteriorSampler
 
-METHODS: dict[str, type[AmortisedSampler] | type[MGPS]] = {"amortised": AmortisedSampler, "mgps": MGPS}
 SIGMA_Y_MV = 0.01
 """Standard deviation of the measurement's noise that is assumed, in mV: what a filtered resting ECG still has."""
 

@@ -13,7 +13,15 @@ from diffusion_prior.randomness import record_generators
 from preprocessing.filters import HIGH_PASS_HZ, NOTCHES_HZ, clean_signal
 from preprocessing.leads import LEADS, LIMB_COEFFICIENTS, canonical_leads
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.operators import LeadSelection, MeasuredLeads
+from reconstruction.noise_model import NoiseModel
+from reconstruction.operators import (
+    Compose,
+    LeadSelection,
+    LinearOperator,
+    Mask,
+    MeasuredLeads,
+    Resampling,
+)
 from reconstruction.posterior_sampler import PosteriorSampler
 
 RESAMPLING_REACH_S = 0.05
@@ -30,17 +38,28 @@ class Measurement:
         observed: True where measured, shape (B, m, L).
         leads: The m measured leads.
         prior_leads: The C leads of the prior.
+        noise: Law of the noise that is to be removed; None: the samples are kept as they were measured.
+        resampling: Change of rate from the prior's to that of the measurement; None: the same rate.
     """
 
     y: Tensor
     observed: Tensor
     leads: tuple[str, ...]
     prior_leads: tuple[str, ...]
+    noise: NoiseModel | None = None
+    resampling: Resampling | None = None
 
     @property
-    def operator(self) -> MeasuredLeads:
-        """The forward operator, from the prior's leads to the measured ones."""
-        return MeasuredLeads(self.observed, self.leads, self.prior_leads)
+    def operator(self) -> LinearOperator:
+        """The forward operator, from the prior's leads and rate to the measured ones."""
+        if self.resampling is None:
+            return MeasuredLeads(self.observed, self.leads, self.prior_leads)
+        return Compose(Mask(self.observed), self.resampling, LeadSelection(self.leads, self.prior_leads))
+
+    @property
+    def length(self) -> int:
+        """Number of samples at the prior's rate."""
+        return self.y.shape[-1] if self.resampling is None else self.resampling.length
 
     def to(self, device: str | torch.device) -> "Measurement":
         """Returns the same measurement on a device."""
@@ -55,6 +74,8 @@ class Measurement:
         inner, known = self._known_inner()
         to_twelve = LeadSelection(LEADS, self.prior_leads)
         twelve = to_twelve(inner)
+        if self.noise is not None or self.resampling is not None:
+            return torch.zeros_like(twelve), torch.zeros_like(twelve, dtype=torch.bool)
         # A lead is known where all leads that it is made of are.
         unknown = to_twelve.matrix(inner)[0].abs() @ (~known).to(inner)
         known = unknown == 0
@@ -80,6 +101,9 @@ class Measurement:
     def _known_inner(self) -> tuple[Tensor, Tensor]:
         """Returns values and their knownness in the prior's leads, each (B, C, L)."""
         operator = self.operator
+        if self.noise is not None or not isinstance(operator, MeasuredLeads):
+            nothing = self.y.new_zeros(len(self.y), len(self.prior_leads), self.length)
+            return nothing, nothing.bool()
         known, _ = operator.identified(self.y)
         inner = operator.pinv(self.y)
         return inner, known.expand(inner.shape)
@@ -148,7 +172,8 @@ def sample_twelve_leads(
         ECGs in mV, shape (S, B, 12, L), and the posterior mean, shape (B, 12, L), on the device of the measurement. The
         mean is the sampler's own where it has one, else the average of the samples.
     """
-    likelihood = GaussianLikelihood(measurement.operator, measurement.y, sigma_y)
+    noise = sigma_y if measurement.noise is None else measurement.noise
+    likelihood = GaussianLikelihood(measurement.operator, measurement.y, noise)
     samples = sampler(likelihood, n_samples, record_generators(seed, keys, n_samples))
     mean = samples.mean(dim=0) if sampler.posterior_mean is None else sampler.posterior_mean
     return measurement.complete(samples), measurement.complete(mean[None])[0]

@@ -61,8 +61,8 @@ class MGPS(PosteriorSampler):
 
     Two choices serve a small number of gradient steps. The fit is written in `(mu - mu_q) / sqrt(v_q)` and
     `rho - log sqrt(v_q)`, so that one learning rate serves all noise levels of any schedule. And its mean begins not at
-    the bridge of `D(x_t, t)` itself but at that of `D + v_q / (v_q + sigma_y^2) A^+ (y - A D)`, where the fit would end
-    if the denoiser were the identity. Neither changes the divergence, only how fast it falls.
+    the bridge of `D(x_t, t)` itself but at that of the mean of `x ~ N(D, v_q I)` given y, where the fit would end if
+    the denoiser were the identity. Neither changes the divergence, only how fast it falls.
 
     Args:
         denoiser: The prior: a denoiser, or one whose conditions are fixed.
@@ -121,9 +121,7 @@ class MGPS(PosteriorSampler):
         prior = Bridge(schedule, None, l, t)
         x_0 = self._denoise(x_t, t)
         mean = prior.mean(x_0, x_t)
-        operator, variance = likelihood.operator, prior.std.square()
-        trust = variance / (variance + likelihood.sigma_y**2)
-        start = prior.mean(x_0 + trust * operator.pinv(likelihood.y - operator(x_0)), x_t)
+        start = prior.mean(likelihood.posterior_mean(x_0, prior.std), x_t)
         fitted_mean, fitted_std = self._fit(mean, prior.std, start, l, likelihood, noise, n_gradients)
         x_l = fitted_mean + fitted_std * noise()
         if bool(l == s):

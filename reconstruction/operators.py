@@ -14,13 +14,20 @@ from torch import Tensor
 from torch.nn.functional import conv1d, conv_transpose1d
 
 from preprocessing.leads import INDEPENDENT_LEADS, canonical_leads, lead_matrix
+from reconstruction.linear_solver import conjugate_gradients
 
 _PINV_TOLERANCE = 1e-12
-_PINV_MAX_STEPS = 200
 
 
 class LinearOperator(ABC):
-    """A linear map `A` from ECGs `(..., C, L)` to measurements `(..., C', L')`, both in mV."""
+    """A linear map `A` from ECGs `(..., C, L)` to measurements `(..., C', L')`, both in mV.
+
+    Attributes:
+        observed: Where the measurement has samples (bool, shape (C', L') or (B, C', L')), None: everywhere. The others
+            are zero, whatever the ECG.
+    """
+
+    observed: Tensor | None = None
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
@@ -49,25 +56,8 @@ class LinearOperator(ABC):
         Returns:
             ECG in mV, shape (..., C, L).
         """
-        residual = self.adjoint(y)
-        x, direction = torch.zeros_like(residual), residual
-        power = _inner(residual, residual)
-        goal = power * (_PINV_TOLERANCE if y.dtype == torch.float64 else 1e-6) ** 2
-        for _ in range(_PINV_MAX_STEPS):
-            if bool((power <= goal).all()):
-                break
-            image = self.adjoint(self(direction))
-            # A record that has converged stands still, so that its batch-mates change nothing.
-            step = torch.where(power > goal, power / _inner(direction, image), 0.0)
-            x = x + step * direction
-            residual = residual - step * image
-            previous, power = power, _inner(residual, residual)
-            direction = residual + torch.where(power > goal, power / previous, 0.0) * direction
-        return x
-
-
-def _inner(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum(dim=(-2, -1), keepdim=True)
+        tolerance = _PINV_TOLERANCE if y.dtype == torch.float64 else 1e-6
+        return conjugate_gradients(lambda x: self.adjoint(self(x)), self.adjoint(y), tolerance)
 
 
 class SamplewiseOperator(LinearOperator):
@@ -160,7 +150,7 @@ class Mask(SamplewiseOperator):
     """
 
     def __init__(self, observed: Tensor) -> None:
-        self.observed = observed.bool()
+        self.observed: Tensor = observed.bool()
 
     def matrix(self, like: Tensor) -> Tensor:
         """Returns diagonal matrices, shape (..., L, C, C)."""
@@ -195,7 +185,7 @@ class MeasuredLeads(SamplewiseOperator):
         if observed.shape[-2] != len(leads_out):
             raise ValueError(f"the mask has {observed.shape[-2]} rows for {len(leads_out)} leads: give one for each")
         self.selection, self.mask = LeadSelection(leads_out, leads_in), Mask(observed)
-        self.observed = self.mask.observed
+        self.observed: Tensor = self.mask.observed
 
     def matrix(self, like: Tensor) -> Tensor:
         """Returns the lead matrix with rows of zeros where nothing was measured, shape (..., L, m, C)."""
@@ -258,6 +248,7 @@ class Compose(LinearOperator):
 
     def __init__(self, *operators: LinearOperator) -> None:
         self.operators = operators
+        self.observed = operators[0].observed if operators else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Applies the operators from the last to the first to `x (..., C, L)`."""
