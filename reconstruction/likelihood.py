@@ -64,8 +64,8 @@ class GaussianLikelihood:
     def solve(self, v: Tensor, prior_std: Tensor | float) -> Tensor:
         """Returns `(r^2 A A^T + Sigma)^-1 v` on the measured samples.
 
-        This is all that the conjugate updates of a Gaussian with covariance `r^2 I` need. In closed form where leads mix
-        at each sample alone and the noise is white, or where leads were measured throughout; else by conjugate
+        This is all that the conjugate updates of a Gaussian with covariance `r^2 I` need. In closed form where leads
+        mix at each sample alone and the noise is white, or where leads were measured throughout; else by conjugate
         gradients.
 
         Args:
@@ -118,7 +118,7 @@ class GaussianLikelihood:
 
     @cached_property
     def _matrix(self) -> Tensor | None:
-        """The lead matrix at each coefficient of the noise's basis, (..., L or 1, m, C), or None where there is none."""
+        """The lead matrix at each coefficient of the noise's basis, (..., L or 1, m, C); None: there is none."""
         if not isinstance(self.operator, SamplewiseOperator):
             return None
         matrix = self.operator.matrix(self.y.double())
