@@ -32,6 +32,7 @@ class GaussianDenoiser:
         label: Tensor | None = None,
         y: Tensor | None = None,
         observed: Tensor | None = None,
+        level: Tensor | None = None,
     ) -> Tensor:
         """Denoises.
 
@@ -41,6 +42,7 @@ class GaussianDenoiser:
             label: Not used; a Gaussian has no labels.
             y: Measured samples in mV, shape (C, L) or the shape of `x_t`.
             observed: True where a sample was measured, shape of `y`.
+            level: Standard deviation of the measured samples' white noise in mV, shape (..., C); None: exact.
 
         Returns:
             E[x given x_t], and given the measured samples if there are any, shape of `x_t`.
@@ -49,34 +51,35 @@ class GaussianDenoiser:
         flat = x_t.reshape(-1, self.mean.numel())
         if y is None or observed is None:
             return self._denoise(flat, t, self.mean.reshape(-1), self.covariance).reshape(x_t.shape)
-        y, observed = (value.expand(x_t.shape).reshape(flat.shape) for value in (y, observed))
-        rows = [self._denoise(f, t, *self._given(a, b)) for f, a, b in zip(flat, y, observed, strict=True)]
+        sigma_y = x_t.new_zeros(x_t.shape[:-1]) if level is None else level
+        conditions = (value.expand(x_t.shape).reshape(flat.shape) for value in (y, observed, sigma_y[..., None]))
+        rows = [self._denoise(f, t, *self._given(*row)) for f, *row in zip(flat, *conditions, strict=True)]
         return torch.stack(rows).reshape(x_t.shape)
 
-    def posterior(self, operator: Tensor, y: Tensor, sigma_y: float) -> tuple[Tensor, Tensor]:
+    def posterior(self, operator: Tensor, y: Tensor, sigma_y: float | Tensor) -> tuple[Tensor, Tensor]:
         """Returns the exact posterior given `y = operator x + sigma_y z`.
 
         Args:
             operator: Matrix over the flattened signal, shape (m, C L).
             y: Measurement, shape (m,).
-            sigma_y: Standard deviation of the measurement noise.
+            sigma_y: Standard deviation of the measurement noise, a number or of shape (m,).
 
         Returns:
             Mean, shape (C, L), and covariance, shape (C L, C L).
         """
         prior_mean = self.mean.reshape(-1)
         cross = self.covariance @ operator.T
-        total = operator @ cross + sigma_y**2 * torch.eye(len(y), dtype=y.dtype)
+        total = operator @ cross + torch.diag(torch.as_tensor(sigma_y, dtype=y.dtype).square().expand(len(y)))
         gain = torch.linalg.solve(total, cross.T).T
         mean = prior_mean + gain @ (y - operator @ prior_mean)
         return mean.reshape(self.mean.shape), self.covariance - gain @ cross.T
 
-    def _given(self, y: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and covariance given exactly measured samples; `y` and `observed` have shape (C L,)."""
+    def _given(self, y: Tensor, observed: Tensor, sigma_y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and covariance given measured samples; `y`, `observed` and `sigma_y` have shape (C L,)."""
         if not observed.any():
             return self.mean.reshape(-1), self.covariance
         identity = torch.eye(len(observed), dtype=y.dtype)
-        mean, covariance = self.posterior(identity[observed], y[observed], 0.0)
+        mean, covariance = self.posterior(identity[observed], y[observed], sigma_y[observed])
         return mean.reshape(-1), covariance
 
     def _denoise(self, x_t: Tensor, t: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ class ObservationPatterns:
     Attributes:
         lead_i: Lead I (the first lead) alone.
         leads: A random set of leads, from one to all but one.
-        blocks: One missing block a lead or over all leads, 10 to 90 % of the time.
+        blocks: One missing block a lead or, more often, over all leads: 10 to 90 % of the time anywhere, or as in
+            experiments, 20 or 50 % on the grid of blocks of that length.
         points: Missing points, 10 to 90 % of them.
     """
 
@@ -49,9 +50,13 @@ class ObservationPatterns:
                 n_observed = int(torch.randint(1, n_leads, (), generator=generator))
                 observed[row, torch.randperm(n_leads, generator=generator)[:n_observed]] = True
             elif kind == 2:
+                on_grid = torch.rand((), generator=generator) < 0.5
+                if on_grid:
+                    share = torch.tensor(0.2 if torch.rand((), generator=generator) < 0.5 else 0.5)
                 n_missing = int(share * length)
-                common = torch.rand((), generator=generator) < 0.5
-                starts = torch.randint(0, length - n_missing + 1, (n_leads,), generator=generator)
+                n_starts = length // n_missing if on_grid else length - n_missing + 1
+                starts = torch.randint(0, n_starts, (n_leads,), generator=generator) * (n_missing if on_grid else 1)
+                common = torch.rand((), generator=generator) < 0.7
                 starts = starts[:1].expand(n_leads) if common else starts
                 time = torch.arange(length)
                 observed[row] = (time < starts[:, None]) | (time >= starts[:, None] + n_missing)

@@ -7,8 +7,7 @@ from omegaconf import DictConfig
 
 from diffusion_prior.augmentation import Augmentation
 from diffusion_prior.checkpoint import build_denoiser, take_weights
-from diffusion_prior.objective import DenoisingObjective, NoiseLevels
-from diffusion_prior.observation import ObservationPatterns
+from diffusion_prior.objective import build_objective
 from diffusion_prior.trainer import Trainer, TrainerSettings
 from diffusion_prior.training_data import Source, TrainingData
 from evaluation.figures import draw_loss_curve
@@ -23,7 +22,6 @@ def main(cfg: DictConfig) -> None:
     config = plain(cfg)
     dataset, model, train = config["dataset"], config["model"], config["train"]
     results_path = train.pop("results_path")
-    objective = config["objective"]
     settings = TrainerSettings(**train, seed=config["seed"])
     torch.manual_seed(config["seed"])
     denoiser = build_denoiser(model)
@@ -37,8 +35,7 @@ def main(cfg: DictConfig) -> None:
     stores += [Source(Store.open(extra["path"]), weight=extra["weight"]) for extra in dataset["extra_stores"]]
     augmentation = Augmentation(**config["augmentation"])
     data = TrainingData(stores, denoiser.leads, augmentation, lengths if isinstance(lengths, list) else [lengths])
-    label_dropout = 1.0 if model["unconditional"] else objective["label_dropout"]
-    noise_levels, patterns = NoiseLevels(**objective["noise_levels"]), ObservationPatterns(**objective["patterns"])
+    objective = build_objective(denoiser, config["objective"], model["unconditional"])
     state = PartialState()
     # The processes of one run start at different seconds: the first one's folder is everybody's.
     path = broadcast_object_list([results_path or str(run_path())])[0]
@@ -47,7 +44,7 @@ def main(cfg: DictConfig) -> None:
         run = RunFolder.create(
             path, config, seed=settings.seed, device=str(state.device), data_manifest_hash=manifest_hash
         )
-    trainer = Trainer(DenoisingObjective(denoiser, noise_levels, patterns, label_dropout), data, settings, run)
+    trainer = Trainer(objective, data, settings, run)
     losses = trainer.train()
     if trainer.accelerator.is_main_process:
         draw_loss_curve(run.metrics(), run.path / "loss.png")

@@ -45,9 +45,39 @@ def test_measured_samples_are_kept_and_others_are_not_read():
     assert torch.equal(denoiser.backbone.x[:, 4:].bool(), observed)
 
 
+def test_a_noisy_measured_sample_is_a_second_noised_signal():
+    denoiser = make(answer=1.0)
+    x_t, y, t = torch.randn(4, 2, 8), torch.randn(4, 2, 8), torch.tensor(0.6)
+    observed = torch.rand(4, 2, 8) < 0.5
+    level = torch.tensor([0.1, 0.3]).expand(4, 2)
+    x = denoiser(x_t, t, y=y, observed=observed, level=level)
+    s, sigma_y = EDMSchedule()(t)[1], level[..., None]
+    s_u = (1 / s**2 + observed / sigma_y**2) ** -0.5
+    u = (x_t / s**2 + observed * y / sigma_y**2) * s_u**2
+    expected = 0.25 / (s_u**2 + 0.25) * u + s_u * 0.5 / (s_u**2 + 0.25).sqrt()
+    torch.testing.assert_close(x, expected)
+    scale = (0.25 + sigma_y**2).sqrt()
+    torch.testing.assert_close(denoiser.backbone.x[:, :2], u / (s_u**2 + 0.25).sqrt())
+    torch.testing.assert_close(denoiser.backbone.x[:, 2:4], observed * y / scale)
+    torch.testing.assert_close(denoiser.backbone.x[:, 4:], observed * 0.5 / scale)
+    torch.testing.assert_close(denoiser.backbone.c_noise, s_u.log().mean((1, 2)) / 4)
+
+
+def test_noise_that_vanishes_makes_samples_exact():
+    denoiser = make(answer=1.0)
+    x_t, y, t = torch.randn(3, 2, 8), torch.randn(3, 2, 8), torch.tensor(0.5)
+    observed = torch.rand(3, 2, 8) < 0.5
+    exact = denoiser(x_t, t, y=y, observed=observed)
+    torch.testing.assert_close(denoiser(x_t, t, y=y, observed=observed, level=torch.zeros(3, 2)), exact)
+    nearly = denoiser(x_t, t, y=y, observed=observed, level=torch.full((3, 2), 1e-4))
+    torch.testing.assert_close(nearly, exact, rtol=0, atol=1e-3)
+
+
 def test_halves_of_a_condition_are_refused():
     with pytest.raises(ValueError, match="belong together"):
         make()(torch.zeros(1, 2, 8), torch.tensor(0.5), y=torch.zeros(1, 2, 8))
+    with pytest.raises(ValueError, match="belong together"):
+        make()(torch.zeros(1, 2, 8), torch.tensor(0.5), level=torch.zeros(1, 2))
     with pytest.raises(ValueError, match="takes 3 labels"):
         make()(torch.zeros(1, 2, 8), torch.tensor(0.5), torch.zeros(1, 71))
 
