@@ -99,6 +99,12 @@ def fill_gaps(ecg: ArrayLike) -> NDArray[np.float64]:
     return flat.reshape(x.shape)
 
 
+def high_pass_power(frequency: ArrayLike) -> NDArray[np.float64]:
+    """Returns what share of a signal's power the zero-phase high-pass of `clean_signal` leaves, by frequency in Hz."""
+    ratio = HIGH_PASS_HZ / np.maximum(np.asarray(frequency, dtype=np.float64), 1e-9)
+    return np.asarray((1 + ratio ** (2 * HIGH_PASS_ORDER)) ** -2.0)
+
+
 @lru_cache(maxsize=32)
 def _cascade(source_rate: float) -> NDArray[np.float64]:
     """Returns the second-order sections (n, 6) of all filters that apply at a rate in Hz."""

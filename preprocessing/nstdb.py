@@ -6,25 +6,33 @@ millivolts: each channel is given here in units of its own standard deviation, t
 `preprocessing.mixing`. The first half in time is for fitting and validation, the second for tests.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import wfdb
 from numpy.typing import NDArray
 from scipy import signal
 
+from preprocessing.atomic import atomic_write, write_json
 from preprocessing.filters import fill_gaps, resample
-from preprocessing.hashing import hash_json
+from preprocessing.hashing import hash_file, hash_json
+from preprocessing.mixing import mix_at_power, mix_at_snr
 from preprocessing.records import INVALID
 
 HALVES: tuple[str, ...] = ("fit", "test")
 NOISE_TYPES: dict[str, str] = {"bw": "baseline wander", "em": "electrode motion", "ma": "muscle artefact"}
+MIX = "mix"
+"""Bw, em and ma together, each of the same power in a record."""
 SOURCE_RATE = 360
 GAP_S = 10.0
 """Seconds left out where the halves meet, so that slow noise does not reach from one into the other."""
 HIGH_PASS_ORDER = 3
+NOISE = "noise.npz"
+MANIFEST = "manifest.json"
 
 
 def read_nstdb(
@@ -59,6 +67,77 @@ def read_nstdb(
     return _read_half(str(root), noise_type, float(sampling_rate), half, high_pass).copy()
 
 
+def prepare_nstdb(source: str | Path, folder: str | Path, sampling_rate: float) -> dict[str, object]:
+    """Writes the halves of the three recordings at one rate into a folder, for `load_noise`.
+
+    Args:
+        source: Folder with `bw`, `em` and `ma`, as downloaded.
+        folder: Where to write `noise.npz`, arrays such as `bw_fit (2, n)`, float32, and, last, `manifest.json`.
+        sampling_rate: Sampling rate of the result in Hz.
+
+    Returns:
+        The manifest: sampling rate, hashes of the sources and of the result, and how the halves were cut.
+
+    Raises:
+        ValueError: If a recording is missing or not as expected.
+    """
+    source, folder = Path(source), Path(folder)
+    arrays = {
+        f"{noise_type}_{half}": read_nstdb(source, noise_type, sampling_rate, half).astype(np.float32)
+        for noise_type in NOISE_TYPES
+        for half in HALVES
+    }
+    (folder / MANIFEST).unlink(missing_ok=True)
+    with atomic_write(folder / NOISE) as partial:
+        np.savez(partial, **arrays)  # type: ignore[arg-type] # numpy's stub takes the keywords for allow_pickle
+    manifest: dict[str, object] = {
+        "name": "nstdb",
+        "sampling_rate": float(sampling_rate),
+        "source_rate": SOURCE_RATE,
+        "gap_s": GAP_S,
+        "unit": "standard deviations of each channel over the half",
+        "n_samples": {name: array.shape[-1] for name, array in arrays.items()},
+        "sources": {path.name: hash_file(path) for path in sorted(source.glob("[bem][wma].*"))},
+        "noise_hash": hash_file(folder / NOISE),
+    }
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def load_noise(folder: str | Path, half: str, sampling_rate: float = 100.0) -> dict[str, NDArray[np.float64]]:
+    """Reads one half of the three recordings, from the folder of `prepare_nstdb` or from NSTDB as downloaded.
+
+    Args:
+        folder: The folder.
+        half: "fit", the first half in time, or "test", the second.
+        sampling_rate: Sampling rate of the result in Hz.
+
+    Returns:
+        Noise by type (bw, em, ma), without unit, shape (2, n).
+
+    Raises:
+        ValueError: If the folder is neither, was prepared at another rate, or is damaged.
+    """
+    folder = Path(folder)
+    if half not in HALVES:
+        raise ValueError(f"no half {half!r}: choose fit (the first in time) or test (the second)")
+    if (folder / "bw.hea").is_file():
+        return {noise_type: read_nstdb(folder, noise_type, sampling_rate, half) for noise_type in NOISE_TYPES}
+    if not (folder / MANIFEST).is_file():
+        raise ValueError(
+            f"{folder} holds no recorded noise: make it with python -m preprocessing.prepare_nstdb "
+            "dataset.raw_path=<NSTDB folder>"
+        )
+    rate = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("sampling_rate")
+    if rate != sampling_rate:
+        raise ValueError(f"the noise of {folder} has {rate} Hz, not {sampling_rate:g} Hz: prepare it at that rate")
+    try:
+        with np.load(folder / NOISE, allow_pickle=False) as file:
+            return {noise_type: file[f"{noise_type}_{half}"].astype(np.float64) for noise_type in NOISE_TYPES}
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise ValueError(f"{folder / NOISE} is damaged: prepare it again") from error
+
+
 def noise_pieces(
     noise: NDArray[np.float64], n_samples: int, n_leads: int, keys: Sequence[int | str]
 ) -> NDArray[np.float64]:
@@ -86,6 +165,54 @@ def noise_pieces(
     starts = (draws[:, 1] * n_starts).astype(np.int64)
     pieces = noise[channels[:, None], starts[:, None] + np.arange(n_samples)]
     return np.asarray(pieces - pieces.mean(axis=1, keepdims=True))
+
+
+def mix_recorded_noise(
+    x: NDArray[np.float32],
+    noise: Mapping[str, NDArray[np.floating]],
+    noise_type: str,
+    keys: Sequence[int],
+    seed: int,
+    *,
+    snr_db: float | None = None,
+    power: float | None = None,
+) -> NDArray[np.float32]:
+    """Adds recorded noise to the independent leads of ECGs; each lead of a record gets a piece of its own.
+
+    The draws depend on the seed, the record's key and the type of noise alone, so the level does not change them.
+
+    Args:
+        x: Clean ECGs in mV, shape (B, C, L): the independent leads, from which the others are to follow.
+        noise: By type, noise at the ECGs' rate, shape (channels, n).
+        noise_type: One of `noise`, or "mix": bw, em and ma, each of the same power over a record's leads.
+        keys: Keys of the records, B of them.
+        seed: Seed.
+        snr_db: Signal-to-noise ratio of each record over its leads in dB, as in `mix_at_snr`.
+        power: Peak-to-peak value of each lead's noise relative to the lead's own, as in `mix_at_power`.
+
+    Returns:
+        Noisy ECGs in mV, shape (B, C, L), float32.
+
+    Raises:
+        ValueError: If the type is unknown, both levels or none are given, or the noise or the ECG has no power.
+    """
+    types = tuple(NOISE_TYPES) if noise_type == MIX else (noise_type,)
+    if noise_type != MIX and noise_type not in NOISE_TYPES or not set(types) <= noise.keys():
+        raise ValueError(f"no noise {noise_type!r} among {', '.join(noise)}: choose one of bw, em, ma, or mix of all")
+    if (snr_db is None) == (power is None):
+        raise ValueError("give the level of the noise once: either snr_db or power")
+    if len(keys) != len(x):
+        raise ValueError(f"{len(keys)} keys for {len(x)} records: give one a record")
+    added = np.zeros(x.shape)
+    for name in types:
+        draws = [
+            noise_pieces(np.asarray(noise[name], float), x.shape[2], x.shape[1], (seed, key, name)) for key in keys
+        ]
+        pieces = np.stack(draws)
+        added += pieces / np.sqrt((pieces**2).mean(axis=(1, 2), keepdims=True))
+    clean = x.astype(np.float64)
+    mixed = mix_at_snr(clean, added, snr_db) if snr_db is not None else mix_at_power(clean, added, float(power or 0.0))
+    return mixed.astype(np.float32)
 
 
 @lru_cache(maxsize=16)

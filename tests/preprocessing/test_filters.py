@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from preprocessing.filters import clean_signal, fill_gaps, resample
+from preprocessing.filters import clean_signal, fill_gaps, high_pass_power, resample
 
 PAIRS = [(500, 100), (360, 100), (257, 100), (1000, 100), (250, 500), (100, 500), (100, 100)]
 
@@ -81,3 +81,10 @@ def test_rates_must_be_positive(source, target):
 def test_too_short_a_signal_is_an_error():
     with pytest.raises(ValueError, match="at least two"):
         clean_signal(np.zeros((12, 1)), 500, 100)
+
+
+@pytest.mark.parametrize("frequency", [0.4, 0.6, 0.9, 5.0])
+def test_high_pass_power_is_that_of_the_filter(frequency):
+    tone = np.sqrt(2) * sinusoid(frequency, 100, 60.0)
+    middle = clean_signal(tone, 100, 100)[1500:-1500]
+    assert np.square(middle).mean() == pytest.approx(float(high_pass_power(frequency)), abs=0.03)

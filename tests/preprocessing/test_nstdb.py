@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from preprocessing.nstdb import GAP_S, noise_pieces, read_nstdb
+from preprocessing.nstdb import GAP_S, load_noise, mix_recorded_noise, noise_pieces, prepare_nstdb, read_nstdb
 
 DURATION_S = 60
 
@@ -53,6 +53,77 @@ def test_pieces_belong_to_their_keys():
     assert np.abs(np.corrcoef(pieces) - np.eye(12)).max() < 0.9
     places = [np.abs(np.correlate(channel, piece)).argmax() for piece in pieces for channel in noise]
     assert len(set(places)) > 12
+
+
+@pytest.fixture
+def whole_folder(folder, write_record):
+    noise = np.random.default_rng(1).standard_normal((2, DURATION_S * 360))
+    for name in ("em", "ma"):
+        write_record(folder, name, noise, 360, ["noise1", "noise2"])
+    return folder
+
+
+def test_prepared_noise_is_that_of_the_recordings(whole_folder, tmp_path):
+    manifest = prepare_nstdb(whole_folder, tmp_path / "store", 100)
+    assert set(manifest["sources"]) == {f"{name}.{end}" for name in ("bw", "em", "ma") for end in ("dat", "hea")}
+    assert {path.name for path in (tmp_path / "store").iterdir()} == {"manifest.json", "noise.npz"}
+    for half in ("fit", "test"):
+        prepared, read = load_noise(tmp_path / "store", half), load_noise(whole_folder, half)
+        assert list(prepared) == list(read) == ["bw", "em", "ma"]
+        for name in prepared:
+            np.testing.assert_allclose(prepared[name], read[name], atol=1e-6)
+            np.testing.assert_array_equal(read[name], read_nstdb(whole_folder, name, 100, half))
+
+
+def test_a_folder_without_noise_is_told(whole_folder, tmp_path):
+    with pytest.raises(ValueError, match="prepare_nstdb"):
+        load_noise(tmp_path / "store", "fit")
+    prepare_nstdb(whole_folder, tmp_path / "store", 100)
+    with pytest.raises(ValueError, match="no half"):
+        load_noise(tmp_path / "store", "train")
+    with pytest.raises(ValueError, match="not 200 Hz"):
+        load_noise(tmp_path / "store", "fit", 200)
+    (tmp_path / "store" / "noise.npz").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="damaged"):
+        load_noise(tmp_path / "store", "fit")
+
+
+RECORDED = {
+    name: np.random.default_rng(place).standard_normal((2, 3000)) for place, name in enumerate(("bw", "em", "ma"))
+}
+ECGS = np.random.default_rng(9).standard_normal((3, 8, 400)).astype(np.float32)
+
+
+def test_recorded_noise_is_added_at_its_level():
+    noisy = mix_recorded_noise(ECGS, RECORDED, "em", [5, 6, 7], 0, snr_db=6.0)
+    assert noisy.shape == ECGS.shape and noisy.dtype == np.float32
+    ratio = (ECGS**2).mean(axis=(1, 2)) / ((noisy - ECGS) ** 2).mean(axis=(1, 2))
+    np.testing.assert_allclose(10 * np.log10(ratio), 6.0, atol=1e-3)
+    at_power = mix_recorded_noise(ECGS, RECORDED, "em", [5, 6, 7], 0, power=2.0)
+    np.testing.assert_allclose(np.ptp(at_power - ECGS, axis=-1), 2 * np.ptp(ECGS, axis=-1), rtol=1e-4)
+    alone = mix_recorded_noise(ECGS[1:2], RECORDED, "em", [6], 0, snr_db=6.0)
+    np.testing.assert_array_equal(alone, noisy[1:2])
+    other = mix_recorded_noise(ECGS[1:2], RECORDED, "em", [6], 1, snr_db=6.0)
+    assert abs(np.corrcoef((other - ECGS[1:2]).ravel(), (alone - ECGS[1:2]).ravel())[0, 1]) < 0.2
+
+
+def test_mix_holds_each_noise_at_equal_power():
+    added = mix_recorded_noise(ECGS, RECORDED, "mix", [5, 6, 7], 0, snr_db=0.0) - ECGS
+    parts = [mix_recorded_noise(ECGS, RECORDED, name, [5, 6, 7], 0, snr_db=0.0) - ECGS for name in RECORDED]
+    total = sum(part / np.sqrt((part**2).mean(axis=(1, 2), keepdims=True)) for part in parts)
+    for mine, wanted in zip(added, total, strict=True):
+        assert np.corrcoef(mine.ravel(), wanted.ravel())[0, 1] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_mistakes_in_mixing_are_told():
+    for arguments, message in (
+        ({"noise_type": "mains", "snr_db": 0.0}, "bw, em, ma, or mix"),
+        ({"noise_type": "em"}, "once"),
+        ({"noise_type": "em", "snr_db": 0.0, "power": 1.0}, "once"),
+        ({"noise_type": "em", "snr_db": 0.0, "keys": [1]}, "one a record"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            mix_recorded_noise(**{"x": ECGS, "noise": RECORDED, "keys": [1, 2, 3], "seed": 0, **arguments})
 
 
 def test_mistakes_are_told(folder, tmp_path):

@@ -1,0 +1,27 @@
+"""Prepares the MIT-BIH Noise Stress Test Database: bw, em and ma at one rate, in two halves.
+
+python -m preprocessing.prepare_nstdb dataset.raw_path=... dataset.sampling_rate=100
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from preprocessing.hashing import hash_json
+from preprocessing.launch import plain, run_path, script
+from preprocessing.nstdb import prepare_nstdb
+from preprocessing.run_folder import RunFolder
+
+
+@script("prepare_nstdb")
+def main(cfg: DictConfig) -> None:
+    """Writes the noise that the config asks for and says where."""
+    config = plain(cfg)
+    dataset, seed = config["dataset"], config["seed"]
+    manifest = prepare_nstdb(Path(dataset["raw_path"]), Path(dataset["database_path"]), dataset["sampling_rate"])
+    RunFolder.create(run_path(), config, seed=seed, device="cpu", data_manifest_hash=hash_json(manifest))
+    print(f"bw, em and ma, halves fit and test, at {dataset['sampling_rate']:g} Hz: {dataset['database_path']}")
+
+
+if __name__ == "__main__":
+    main()
