@@ -76,14 +76,18 @@ class GaussianLikelihood:
             Of the shape of `v`, zero where nothing was measured.
         """
         r2 = torch.as_tensor(prior_std, dtype=torch.float64, device=v.device).square()
-        matrix = self._matrix
-        if matrix is None:
+        gram = self._gram
+        if gram is None:
             return self._solve_iteratively(v, r2)
         if not bool(r2):
             return torch.where(self.observed, self.noise.synthesise(self.noise.analyse(v) / self.noise.variances(v)), 0)
-        gram = r2 * matrix @ matrix.mT + torch.diag_embed(self.noise.variances(matrix).mT)
+        variances = self.noise.variances(self.y.double())
+        if self._gram_is_diagonal:
+            total = r2 * gram.diagonal(dim1=-2, dim2=-1).mT + variances
+            return torch.where(self.observed, self.noise.synthesise(self.noise.analyse(v) / total.to(v)), 0.0)
         coefficients = self.noise.analyse(v.double()).mT.unsqueeze(-1)
-        solved = (torch.linalg.inv(gram) @ coefficients).squeeze(-1).mT
+        inverse = torch.linalg.inv(r2 * gram + torch.diag_embed(variances.mT))
+        solved = (inverse @ coefficients).squeeze(-1).mT
         return torch.where(self.observed, self.noise.synthesise(solved).to(v), 0.0)
 
     def posterior_mean(self, mean: Tensor, prior_std: Tensor | float) -> Tensor:
@@ -117,16 +121,22 @@ class GaussianLikelihood:
         return drawn + r.square() * self.operator.adjoint(self.solve(misfit, prior_std))
 
     @cached_property
-    def _matrix(self) -> Tensor | None:
-        """The lead matrix at each coefficient of the noise's basis, (..., L or 1, m, C); None: there is none."""
+    def _gram(self) -> Tensor | None:
+        """`A A^T` at each coefficient of the noise's basis, (..., L or 1, m, m), float64; None: it is not so simple."""
         if not isinstance(self.operator, SamplewiseOperator):
             return None
         matrix = self.operator.matrix(self.y.double())
-        if isinstance(self.noise, WhiteNoise):
-            return matrix
-        if not bool((self.observed == self.observed[..., :1]).all()):
-            return None
-        return matrix[..., :1, :, :]
+        if not isinstance(self.noise, WhiteNoise):
+            if not bool((self.observed == self.observed[..., :1]).all()):
+                return None
+            matrix = matrix[..., :1, :, :]
+        return matrix @ matrix.mT
+
+    @cached_property
+    def _gram_is_diagonal(self) -> bool:
+        """Whether no two measured leads share a lead of the prior: then each is solved by itself."""
+        gram = self._gram
+        return gram is not None and bool((gram == torch.diag_embed(gram.diagonal(dim1=-2, dim2=-1))).all())
 
     def _solve_iteratively(self, v: Tensor, r2: Tensor) -> Tensor:
         observed, variances = self.observed, self.noise.variances(v.double())

@@ -9,6 +9,7 @@ from diffusion_prior.randomness import Noise, randn
 from diffusion_prior.schedule import Schedule
 from preprocessing.leads import INDEPENDENT_LEADS
 from reconstruction.likelihood import GaussianLikelihood
+from reconstruction.noise_model import NoiseModel
 
 
 class PosteriorSampler(ABC):
@@ -25,11 +26,13 @@ class PosteriorSampler(ABC):
         gradient_calls: How many of these were followed by a backward evaluation.
         posterior_mean: In mV, shape (B, C, L), of the latest call, where the sampler knows it better than by averaging
             its samples; else None.
+        noise: Law of the measurement's noise as the latest call found it; None where it took the likelihood's.
     """
 
     network_calls: int = 0
     gradient_calls: int = 0
     posterior_mean: Tensor | None = None
+    noise: NoiseModel | None = None
 
     def __init__(self, denoiser: object) -> None:
         self.leads: tuple[str, ...] = tuple(getattr(denoiser, "leads", INDEPENDENT_LEADS))
@@ -67,8 +70,8 @@ class Bridge:
         a, v = schedule(middle)
         v = v.square()
         if start is not None:
-            a, v = _transition(schedule, start, middle)
-        b, w = _transition(schedule, middle, end)
+            a, v = transition(schedule, start, middle)
+        b, w = transition(schedule, middle, end)
         self.a, self.b, self.gain = a, b, b * v / (w + b.square() * v)
         self.std = (v * w / (w + b.square() * v)).clamp(min=0).sqrt()
 
@@ -77,11 +80,32 @@ class Bridge:
         return self.a * x_start + self.gain * (x_end - self.b * self.a * x_start)
 
 
-def _transition(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns `a, v` of the forward step `x_t = a x_s + sqrt(v) z` from time `s` to a later time `t`."""
+def transition(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns `a, v` of the forward step `x_t = a x_s + sqrt(v) z` from time `s` to a later time `t`.
+
+    Args:
+        schedule: Noise schedule.
+        s: Time of the start.
+        t: Time of the end.
+    """
     (alpha_s, sigma_s), (alpha_t, sigma_t) = schedule(s), schedule(t)
     a = alpha_t / alpha_s
     return a, (sigma_t.square() - a.square() * sigma_s.square()).clamp(min=0)
+
+
+def only_whole_leads(observed: Tensor) -> Tensor:
+    """Tells the records of which leads were measured throughout or not at all.
+
+    Of the others, the denoiser's one estimate from noise alone is worse than the average of samples (measured on
+    PTB-XL's fold 9): next to what was measured, details show only at low noise.
+
+    Args:
+        observed: True where a sample was measured, shape (B, C, L).
+
+    Returns:
+        Bool, shape (B, 1, 1).
+    """
+    return (observed == observed[..., :1]).all(dim=-1).all(dim=-1)[:, None, None]
 
 
 def time_grid(n_steps: int, like: Tensor) -> Tensor:

@@ -1,0 +1,104 @@
+"""PiGDM: pseudo-inverse guidance, a likelihood that knows how unsure the denoised signal is.
+
+Reference:
+    Song, Vahdat, Mardani, Kautz, Pseudoinverse-Guided Diffusion Models for Inverse Problems, ICLR 2023,
+    https://openreview.net/forum?id=9_gsMA8MRKQ (Section 3, Algorithm 1).
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
+from diffusion_prior.randomness import Noise
+from diffusion_prior.sampler import Sampler
+from diffusion_prior.schedule import Schedule
+from reconstruction.likelihood import GaussianLikelihood
+from reconstruction.posterior_sampler import PosteriorSampler
+
+
+class PiGDM(PosteriorSampler):
+    r"""Pseudo-inverse guided diffusion.
+
+    The clean ECG given `x_t` is taken for Gaussian with mean `D(x_t, t)` and variance `r_t^2`, so that `y` given `x_t`
+    is Gaussian too, and the score of the posterior is that of the prior and, with `J` the Jacobian of the denoiser,
+
+        grad log p(y | x_t) = J^T A^T (r_t^2 A A^T + Sigma)^-1 (y - A D(x_t, t)).
+
+    In terms of the denoiser: `D + (sigma_t^2 / alpha_t) grad log p(y | x_t)` is the mean of the ECG given `x_t` and
+    `y`, and a sampler of the prior runs with it. With `s = sigma_t / alpha_t`, the paper's
+    `r_t^2 = s^2 sigma_data^2 / (s^2 + sigma_data^2)`: exact where the ECG's samples are independent. Where they go
+    together it is too small for what they share, where the guidance overshoots, and too large for the rest; a much
+    smaller `sigma_data` makes the sampler diverge.
+
+    The paper's Algorithm 1 adds the gradient, times a weight of its own, to the state after each step (of DDIM with
+    eta 1); here the score is followed, so that nothing depends on the number of steps when there are many, and any
+    sampler of the prior will do.
+
+    Args:
+        denoiser: The prior: a denoiser, or one whose conditions are fixed.
+        n_steps: Number of sampling steps, each with one gradient.
+        eta: Share of the noise that is renewed: 0 deterministic, 1 ancestral.
+        order: Order of the sampler, 1 or 2 (see `diffusion_prior.sampler.Sampler`).
+        sigma_data: Standard deviation of the ECGs in mV.
+
+    Raises:
+        ValueError: If `n_steps`, `eta` or `order` do not suit the sampler, or `sigma_data` is not positive.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser | PriorDenoiser,
+        n_steps: int = 60,
+        eta: float = 0.0,
+        order: int = 2,
+        sigma_data: float = 0.25,
+    ) -> None:
+        if sigma_data <= 0:
+            raise ValueError(f"sigma_data must be positive, but is {sigma_data}: the standard deviation of ECGs in mV")
+        super().__init__(denoiser)
+        self.denoiser = ConditionalDenoiser(denoiser) if isinstance(denoiser, Denoiser) else denoiser
+        self.sigma_data, self.sampler = sigma_data, partial(Sampler, n_steps=n_steps, eta=eta, order=order)
+        self.sampler(self.denoiser)  # wrong settings are refused here, not in the first call
+
+    @torch.no_grad()
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
+        """Draws samples: see `PosteriorSampler`."""
+        like = likelihood.operator.adjoint(likelihood.y)
+        guided = GuidedDenoiser(self.denoiser, likelihood, self.sigma_data)
+        shape = (n_samples, *like.shape)
+        samples = self.sampler(guided).sample(shape, generator, dtype=like.dtype, device=like.device)
+        self.network_calls = self.gradient_calls = guided.n_calls
+        return samples
+
+
+class GuidedDenoiser:
+    """The denoiser of the posterior: that of the prior, moved by pseudo-inverse guidance (see `PiGDM`).
+
+    Args:
+        denoiser: The denoiser of the prior.
+        likelihood: The measurement of B records.
+        sigma_data: Standard deviation of the ECGs in mV.
+
+    Attributes:
+        n_calls: Network calls so far, each with a gradient.
+    """
+
+    def __init__(self, denoiser: PriorDenoiser, likelihood: GaussianLikelihood, sigma_data: float) -> None:
+        self.denoiser, self.likelihood, self.sigma_data = denoiser, likelihood, sigma_data
+        self.schedule: Schedule = denoiser.schedule
+        self.n_calls = 0
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Returns E[x given x_t and y] at time `t` (shape ()), in mV, shape of `x_t` (S, B, C, L)."""
+        alpha, sigma = self.schedule(t)
+        ratio = sigma / alpha
+        spread = ratio * self.sigma_data / (ratio.square() + self.sigma_data**2).sqrt()
+        with torch.enable_grad():
+            x_t = x_t.detach().requires_grad_(True)
+            x_0 = self.denoiser(x_t, t)
+            weighted = self.likelihood.solve(self.likelihood.residual(x_0.detach()), spread)
+            (score,) = torch.autograd.grad(x_0, x_t, self.likelihood.operator.adjoint(weighted))
+        self.n_calls += 1
+        return x_0.detach() + sigma.square() / alpha * score
