@@ -10,8 +10,9 @@ import pandas as pd
 from evaluation.baselines import NINE_REPORTED, MeanEcg, RidgeLeads
 from evaluation.calibration_figures import draw_amplitudes, draw_coverage
 from evaluation.figures import draw_reconstruction
+from evaluation.gap_baselines import GapRidge, copy_beats, interpolate_gaps
 from evaluation.intervals import mean_over_records
-from evaluation.reconstructions import Reconstructions, common_records, open_runs
+from evaluation.reconstructions import MEMORY, Reconstructions, common_records, open_runs
 from evaluation.scores import LEVELS, REPORTED, Scores, record_values, score, summarise
 from evaluation.tables import results_table, write_csv, write_parquet
 from preprocessing.atomic import write_text
@@ -20,6 +21,8 @@ from preprocessing.store import Store
 
 RIDGE = "ridge"
 MEAN_ECG = "mean ECG"
+INTERPOLATION = "interpolation"
+COPIED_BEATS = "copied beats"
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,13 @@ def evaluate_runs(
 ) -> Report:
     """Evaluates run folders of `reconstruction.inpaint` on the records they have in common, beside the baselines.
 
-    Writes `table.csv`, `table.md`, `per_lead.csv`, `per_record.parquet`, `ridge.npz`, and a folder of pictures for
-    each method: `best.png`, `median.png` and `worst.png` (by the MAE of the mean), `coverage.png`, `amplitude.png`.
+    Where whole leads alone were given, the baselines are ridge regression and the mean ECG; else linear interpolation,
+    copied beats and the best linear estimate from all that was given (`evaluation.gap_baselines`). Methods are compared
+    with the baseline of least MAE, the mean ECG aside.
+
+    Writes `table.csv`, `table.md`, `per_lead.csv`, `per_record.parquet`, `ridge.npz` (of whole leads), and a folder of
+    pictures for each method: `best.png`, `median.png` and `worst.png` (by the MAE of the mean), `coverage.png`, and
+    `amplitude.png` where gaps are long enough to have one.
 
     Args:
         paths: Run folders, one per method.
@@ -150,13 +158,18 @@ def _baselines(
         notes.append(f"no baselines: the store {path} is not there; name it with evaluate.store=...")
         return {}
     data = Store.open(path)
-    if (data.sampling_rate, data.n_samples) != (run.sampling_rate, run.truth.shape[-1]):
-        notes.append(f"no baselines: the store {path} has another sampling rate or length than the reconstructions")
+    length = run.truth.shape[-1]
+    if data.sampling_rate != run.sampling_rate or data.n_samples < length:
+        notes.append(f"no baselines: the store {path} has another sampling rate or shorter records")
         return {}
-    predictions: dict[str, np.ndarray] = {}
     whole = independent_leads(run.whole_leads())
+    if not _is_of_whole_leads(run):
+        if ridge:
+            raise ValueError("evaluate.ridge is a regression from whole leads, but the runs hid parts: leave it empty")
+        return _gap_baselines(run, data, notes)
+    predictions: dict[str, np.ndarray] = {}
     if not whole:
-        notes.append("no ridge baseline: no lead is observed throughout in all records alike")
+        notes.append("no ridge baseline: no sample was kept as it was measured")
     else:
         regression = RidgeLeads.load(Path(ridge)) if ridge else RidgeLeads.fit(data, whole)
         if regression.observed_leads != whole:
@@ -166,8 +179,26 @@ def _baselines(
         notes.append(
             f"ridge from {', '.join(whole)}: strength {regression.strength:.0e}, chosen on the validation records"
         )
-    predictions[MEAN_ECG] = MeanEcg.fit(data).predict(len(run.ecg_ids))
+    if data.n_samples == length:
+        predictions[MEAN_ECG] = MeanEcg.fit(data).predict(len(run.ecg_ids))
     return predictions
+
+
+def _is_of_whole_leads(run: Reconstructions) -> bool:
+    """Tells whether the same leads were given in all records, and nothing else."""
+    whole = [lead in run.whole_leads() for lead in LEADS]
+    return bool((np.asarray(run.observed).any(axis=(0, 2)) == whole).all())
+
+
+def _gap_baselines(run: Reconstructions, data: Store, notes: list[str]) -> dict[str, np.ndarray]:
+    truth, observed = np.asarray(run.truth), np.asarray(run.observed)
+    ridge = GapRidge.fit(data, observed)
+    notes.append(f"ridge from all that was given: strength {ridge.strength:.0e}, chosen on the validation records")
+    return {
+        INTERPOLATION: interpolate_gaps(truth, observed),
+        COPIED_BEATS: copy_beats(truth, observed, run.sampling_rate),
+        RIDGE: ridge.predict(truth, observed),
+    }
 
 
 def _summed_up(
@@ -180,10 +211,11 @@ def _summed_up(
     n_resamples: int,
     seed: int,
 ) -> Report:
+    best = _best_baseline({name: scores[name] for name in point_estimates}, reported)
     summaries, records = [], []
     for name, found in scores.items():
-        reference = scores.get(RIDGE) if name != RIDGE else None
-        summaries.append(summarise(found, reported, reference, n_resamples, seed).assign(method=name))
+        compared = (best, scores[best]) if best and name != best else None
+        summaries.append(summarise(found, reported, compared, n_resamples, seed).assign(method=name))
         records.append(_record_table(name, found, ecg_ids, reported))
     whole = pd.concat(summaries, ignore_index=True)
     whole = whole[["method", "metric", "lead", "value", "lower", "upper", "n_records"]]
@@ -195,8 +227,21 @@ def _summed_up(
     return Report(table, per_lead, pd.concat(records, ignore_index=True), markdown, tuple(notes))
 
 
+def _best_baseline(scores: Mapping[str, Scores], reported: tuple[str, ...]) -> str | None:
+    """Names the baseline of least MAE over the reported leads, the mean ECG aside."""
+    errors = {
+        name: float(mean_over_records(record_values(found, reported)["mae_mean"][:, -1]))
+        for name, found in scores.items()
+        if name != MEAN_ECG
+    }
+    return min(errors, key=lambda name: errors[name]) if errors else None
+
+
 def _cost_rows(run: Reconstructions, ecg_ids: np.ndarray) -> pd.DataFrame:
-    costs = run.cost.iloc[run.select(ecg_ids)].mean()
+    chosen = run.cost.iloc[run.select(ecg_ids)]
+    costs = chosen.mean()
+    if MEMORY in chosen:
+        costs[MEMORY] = chosen[MEMORY].max()
     rows = [(run.name, str(name), float(value), np.nan, np.nan, len(ecg_ids)) for name, value in costs.items()]
     return pd.DataFrame(rows, columns=["method", "metric", "value", "lower", "upper", "n_records"])
 
@@ -242,6 +287,8 @@ def _draw(run: Reconstructions, found: Scores, reported: tuple[str, ...], folder
     curve = mean_over_records(found.coverage_at)[:, leads]
     if np.isfinite(curve).any():
         draw_coverage(folder / "coverage.png", LEVELS, curve, reported, f"{run.name}: calibration")
+    if not np.isfinite(found.amplitude_truth[:, leads]).any():
+        return  # the gaps are too short to have one
     draw_amplitudes(
         folder / "amplitude.png",
         found.amplitude_truth[:, leads],

@@ -12,7 +12,8 @@ from preprocessing.leads import LEADS
 from preprocessing.run_folder import RunFolder
 
 ARRAYS = ("samples", "mean", "lower", "upper", "truth", "observed")
-COSTS = ("seconds", "network_calls", "gradient_calls")
+MEMORY = "memory_mb"
+COSTS = ("seconds", "network_calls", "gradient_calls", MEMORY)
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Reconstructions:
         truth: True ECG, shape (N, 12, L).
         observed: True where a sample was given to the method, shape (N, 12, L).
         sampling_rate: Sampling rate in Hz.
-        cost: Seconds and network calls of each record, columns among `COSTS`.
+        cost: Seconds, network calls and peak memory until then of each record, columns among `COSTS`.
         store: Folder of the store that the records come from, where the run's config names one.
     """
 

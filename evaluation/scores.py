@@ -27,6 +27,7 @@ class Scores:
     Attributes:
         n_unobserved: Number of samples scored, shape (N, C).
         mae_mean: MAE of the mean in mV, shape (N, C).
+        mae_median: MAE of the samples' median in mV, shape (N, C); of the estimate where there are no samples.
         mse_mean: Mean squared error of the mean in mV^2, shape (N, C).
         pearson_mean: Correlation of the mean, shape (N, C).
         mae_sample: MAE of each sample in mV, shape (N, S, C).
@@ -42,6 +43,7 @@ class Scores:
 
     n_unobserved: np.ndarray
     mae_mean: np.ndarray
+    mae_median: np.ndarray
     mse_mean: np.ndarray
     pearson_mean: np.ndarray
     mae_sample: np.ndarray
@@ -110,6 +112,7 @@ def _score_chunk(
     return Scores(
         n_unobserved=scored.sum(axis=-1),
         mae_mean=mae,
+        mae_median=metrics.absolute_error(np.median(drawn, axis=1), truth, scored),
         mse_mean=metrics.squared_error(mean, truth, scored),
         pearson_mean=metrics.pearson(mean, truth, scored),
         mae_sample=metrics.absolute_error(drawn, truths, scoreds),
@@ -155,6 +158,7 @@ def record_values(scores: Scores, reported: Sequence[str]) -> dict[str, np.ndarr
 
     return {
         "mae_mean": pooled(scores.mae_mean),
+        "mae_median": pooled(scores.mae_median),
         "mae_sample": pooled(scores.mae_sample).mean(axis=1),
         "rmse_mean": np.sqrt(pooled(scores.mse_mean)),
         "rmse_sample": np.sqrt(pooled(scores.mse_sample)).mean(axis=1),
@@ -166,18 +170,19 @@ def record_values(scores: Scores, reported: Sequence[str]) -> dict[str, np.ndarr
 
 
 def summarise(
-    scores: Scores, reported: Sequence[str], reference: Scores | None, n_resamples: int, seed: int
+    scores: Scores, reported: Sequence[str], reference: tuple[str, Scores] | None, n_resamples: int, seed: int
 ) -> pd.DataFrame:
     """Sums the scores of one method up over records, with bootstrap 95 % intervals.
 
     Amplitude statistics are taken over records lead by lead, then averaged over the reported leads. What lies "below"
-    the reference (ridge regression) is in per cent of it, paired by record: MAE and RMSE of the means, and CRPS below
-    the reference's MAE.
+    the reference is in per cent of it, paired by record: MAE and RMSE of the means, MAE of the median
+    and CRPS below the reference's MAE.
 
     Args:
         scores: The scores of N records.
         reported: Names of the reported leads.
-        reference: Scores of the reference for the same records in the same order, or None.
+        reference: Name of the baseline to compare with (spaces become `_` in the metrics `..._below_<name>`) and its
+            scores for the same records in the same order, or None.
         n_resamples: Number of bootstrap draws.
         seed: Seed of the draws.
 
@@ -195,10 +200,11 @@ def summarise(
         for name, of_leads in AMPLITUDE_STATISTICS.items():
             jobs[f"{name}_{kind}"] = (stacked, _over_leads(of_leads, leads))
     if reference is not None:
-        below = record_values(reference, reported)
-        for name, other in (("mae_mean", "mae_mean"), ("rmse_mean", "rmse_mean"), ("crps", "mae_mean")):
-            paired = np.stack([values[name], below[other]], axis=1)
-            jobs[f"{name.removesuffix('_mean')}_below_ridge"] = (paired, percent_below)
+        baseline = reference[0].replace(" ", "_")
+        below = record_values(reference[1], reported)
+        for name in ("mae_mean", "mae_median", "rmse_mean", "crps"):
+            paired = np.stack([values[name], below["rmse_mean" if name == "rmse_mean" else "mae_mean"]], axis=1)
+            jobs[f"{name.removesuffix('_mean')}_below_{baseline}"] = (paired, percent_below)
     rows = []
     for name, (column, statistic) in jobs.items():
         finite = np.isfinite(column if column.ndim == 2 else column.sum(axis=1))

@@ -26,17 +26,29 @@ class Row:
     digits: int
 
 
+def _below(baseline: str) -> tuple[Row, ...]:
+    """Lines that compare with a baseline."""
+    name = baseline.replace(" ", "_")
+    return (
+        Row(f"mae_below_{name}", f"MAE of the mean below {baseline}'s (%)", 1),
+        Row(f"mae_median_below_{name}", f"MAE of the median below {baseline}'s (%)", 1),
+        Row(f"rmse_below_{name}", f"RMSE of the mean below {baseline}'s (%)", 1),
+        Row(f"crps_below_{name}", f"CRPS below {baseline}'s MAE (%)", 1),
+    )
+
+
 ROWS = (
     Row("mae_mean", "MAE of the mean (mV)", 4),
+    Row("mae_median", "MAE of the samples' median (mV)", 4),
     Row("mae_sample", "MAE of single samples (mV)", 4),
     Row("rmse_mean", "RMSE of the mean (mV)", 4),
     Row("rmse_sample", "RMSE of single samples (mV)", 4),
     Row("pearson_mean", "Pearson correlation of the mean", 3),
     Row("pearson_sample", "Pearson correlation of single samples", 3),
     Row("crps", "CRPS (mV)", 4),
-    Row("mae_below_ridge", "MAE of the mean below ridge's (%)", 1),
-    Row("rmse_below_ridge", "RMSE of the mean below ridge's (%)", 1),
-    Row("crps_below_ridge", "CRPS below ridge's MAE (%)", 1),
+    *_below("ridge"),
+    *_below("copied beats"),
+    *_below("interpolation"),
     Row("coverage", "coverage of the 90 % band (%)", 1),
     Row("amplitude_variance_ratio_sample", "amplitude variance ratio of single samples (ideal 1)", 2),
     Row("amplitude_variance_ratio_mean", "amplitude variance ratio of the mean", 2),
@@ -47,6 +59,7 @@ ROWS = (
     Row("seconds", "seconds per ECG", 2),
     Row("network_calls", "network calls", 0),
     Row("gradient_calls", "of them with a gradient", 0),
+    Row("memory_mb", "peak memory of the run (MB)", 0),
 )
 
 
@@ -90,18 +103,19 @@ def format_interval(interval: Interval, digits: int) -> str:
     return f"{interval.estimate:.{digits}f} ({interval.lower:.{digits}f}{between}{interval.upper:.{digits}f})"
 
 
-def results_table(table: pd.DataFrame, point_estimates: Sequence[str] = ()) -> str:
+def results_table(table: pd.DataFrame, point_estimates: Sequence[str] = (), rows: Sequence[Row] = ROWS) -> str:
     """Writes results as Markdown: one row a metric, one column a method, 95 % intervals in brackets.
 
     Args:
         table: Columns `method`, `metric`, `value`, `lower`, `upper`; metrics without a value for any method are left
             out.
         point_estimates: Methods without samples: what would repeat their mean's value is shown as a dash.
+        rows: The lines to write, in order.
     """
     methods = list(dict.fromkeys(table["method"]))
     by_key = table.set_index(["metric", "method"])
-    rows = []
-    for row in ROWS:
+    lines = []
+    for row in rows:
         cells = []
         for method in methods:
             if (row.metric, method) not in by_key.index or (method in point_estimates and "sample" in row.metric):
@@ -111,8 +125,8 @@ def results_table(table: pd.DataFrame, point_estimates: Sequence[str] = ()) -> s
             interval = Interval(float(found["value"]), float(found["lower"]), float(found["upper"]))
             cells.append(format_interval(interval, row.digits))
         if set(cells) != {"-"}:
-            rows.append([row.label, *cells])
-    return markdown_table(["", *methods], rows)
+            lines.append([row.label, *cells])
+    return markdown_table(["", *methods], lines)
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

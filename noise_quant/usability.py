@@ -74,6 +74,23 @@ def lead_problems(ecg: ArrayLike, sampling_rate: float, observed: ArrayLike | No
     return [_problem(lead[row], sampling_rate) for lead, row in zip(x, rows, strict=True)]
 
 
+def saturated_samples(lead: NDArray[np.float64], sampling_rate: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Finds the samples at the limits of the recorder: all at an extreme of a lead that is saturated or clipped there.
+
+    Args:
+        lead: One lead in mV, shape (L,), finite.
+        sampling_rate: Sampling rate in Hz.
+
+    Returns:
+        Where the lead is at its lower limit and where at its upper, shape (L,) each.
+    """
+    at_low, at_high = (
+        rail & (_longest(rail) >= SATURATED_S * sampling_rate or _is_clipped(rail, sampling_rate))
+        for rail in _extremes(lead)
+    )
+    return at_low, at_high
+
+
 def check_units(ecg: ArrayLike, sampling_rate: float) -> None:
     """Refuses a recording that is not in mV.
 
@@ -113,14 +130,14 @@ def _problem(lead: NDArray[np.float64], sampling_rate: float) -> str:
     """Returns the problem of one lead, shape (L,)."""
     if not len(lead) or not np.isfinite(lead).all():
         return NOT_FINITE
-    rails = _rails(lead)
-    if any(_longest(rail) >= SATURATED_S * sampling_rate for rail in rails):
+    extremes = _extremes(lead)
+    if any(_longest(rail) >= SATURATED_S * sampling_rate for rail in extremes):
         return SATURATED
     if _is_flat(lead, sampling_rate):
         return SATURATED if abs(float(np.median(lead))) > LARGEST_RANGE_MV else FLAT
     if float(np.ptp(np.percentile(lead, [0.5, 99.5]))) > LARGEST_RANGE_MV:
         return OUT_OF_RANGE
-    return CLIPPED if _is_clipped(rails, sampling_rate) else USABLE
+    return CLIPPED if any(_is_clipped(rail, sampling_rate) for rail in extremes) else USABLE
 
 
 def _is_flat(lead: NDArray[np.float64], sampling_rate: float) -> bool:
@@ -131,16 +148,13 @@ def _is_flat(lead: NDArray[np.float64], sampling_rate: float) -> bool:
     return bool((ranges <= CONSTANT_MV).any() or flat.mean() >= FLAT_SHARE)
 
 
-def _rails(lead: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
-    """Returns where a lead is at its largest and at its smallest value, unless that is the baseline."""
+def _extremes(lead: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Returns where a lead is at its smallest and at its largest value, nowhere if that is the baseline."""
     low, middle, high = float(lead.min()), float(np.median(lead)), float(lead.max())
     tolerance = max(CONSTANT_MV, RAIL_TOLERANCE * (high - low))
-    rails = []
-    if high - middle >= RAIL_DISTANCE_MV:
-        rails.append(lead >= high - tolerance)
-    if middle - low >= RAIL_DISTANCE_MV:
-        rails.append(lead <= low + tolerance)
-    return rails
+    at_low = (lead <= low + tolerance) & (middle - low >= RAIL_DISTANCE_MV)
+    at_high = (lead >= high - tolerance) & (high - middle >= RAIL_DISTANCE_MV)
+    return at_low, at_high
 
 
 def _longest(mask: NDArray[np.bool_]) -> int:
@@ -149,11 +163,7 @@ def _longest(mask: NDArray[np.bool_]) -> int:
     return int(np.max(edges[1::2] - edges[::2], initial=0))
 
 
-def _is_clipped(rails: list[NDArray[np.bool_]], sampling_rate: float) -> bool:
-    n = max(3, round(CLIPPED_S * sampling_rate))
-    for rail in rails:
-        plateaus = binary_opening(rail, np.ones(n, dtype=bool))
-        starts = int(np.count_nonzero(np.diff(plateaus.astype(np.int8), prepend=0) == 1))
-        if starts >= CLIPPED_PLATEAUS and plateaus.mean() >= CLIPPED_SHARE:
-            return True
-    return False
+def _is_clipped(rail: NDArray[np.bool_], sampling_rate: float) -> bool:
+    plateaus = binary_opening(rail, np.ones(max(3, round(CLIPPED_S * sampling_rate)), dtype=bool))
+    starts = int(np.count_nonzero(np.diff(plateaus.astype(np.int8), prepend=0) == 1))
+    return starts >= CLIPPED_PLATEAUS and bool(plateaus.mean() >= CLIPPED_SHARE)

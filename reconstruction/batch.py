@@ -11,16 +11,19 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.intervals import predictive_band
+from evaluation.workload import peak_memory_mb
 from preprocessing.atomic import atomic_write
 from preprocessing.leads import LEADS
 from preprocessing.store import Store
 from reconstruction.api import SIGMA_Y_MV, check_n_samples
-from reconstruction.measurement import Measurement, sample_twelve_leads
-from reconstruction.missingness import Missingness
+from reconstruction.measurement import sample_twelve_leads
+from reconstruction.missingness import cut_segments
 from reconstruction.posterior_sampler import PosteriorSampler
+from reconstruction.task import Task
 
 ARRAYS: tuple[str, ...] = ("samples", "mean", "lower", "upper", "truth", "observed")
 RECORDS = "records.parquet"
+COLUMNS: tuple[str, ...] = ("ecg_id", "seconds", "network_calls", "gradient_calls", "memory_mb")
 PARTS = "parts"
 
 
@@ -56,33 +59,36 @@ def reconstruct_batch(
     rows: NDArray[np.int64],
     sampler: PosteriorSampler,
     folder: Path,
-    missingness: Missingness,
+    task: Task,
     *,
     n_samples: int = 10,
     seed: int = 0,
     sigma_y: float = SIGMA_Y_MV,
     batch_size: int = 1,
+    segment_length: int | None = None,
     device: str | torch.device = "cpu",
     progress: Callable[[int], object] | None = None,
 ) -> BatchSummary:
-    """Hides parts of records of a store and reconstructs them.
+    """Makes measurements of records of a store and reconstructs the records from them.
 
     Writes `samples.npy (N, S, 12, L)`, `mean.npy`, `lower.npy`, `upper.npy`, `truth.npy (N, 12, L)`, all in mV and
-    float32, `observed.npy` (bool, (N, 12, L): measured, or exactly derived from measured samples), and last
-    `records.parquet` with `ecg_id`, `seconds`, `network_calls` and `gradient_calls`. Each chunk is written atomically,
-    so a call with the same folder goes on where the last one stopped. A record's samples do not depend on its
-    batch-mates.
+    float32, `observed.npy` (bool, (N, 12, L): measured, or exactly derived from measured samples), what the task adds,
+    and last `records.parquet` with `ecg_id`, `seconds`, `network_calls`, `gradient_calls` and `memory_mb` (the
+    process's peak until then). Each chunk is written atomically, so a call with the same folder goes on where the last
+    one stopped. A record's samples do not depend on its batch-mates.
 
     Args:
         store: The store, filtered, at the prior's rate.
         rows: Its rows to take, shape (N,).
         sampler: The posterior sampler.
         folder: Where to write.
-        missingness: What to hide.
+        task: How measurements are made.
         n_samples: Number of samples S, at least 2.
         seed: Seed.
         sigma_y: Standard deviation of the measurement's noise in mV, for samplers that ask for it.
         batch_size: Records in a chunk.
+        segment_length: Samples of the stretch that is taken of each record, its start drawn from the record's key;
+            None: the whole record.
         device: Device of the network.
         progress: Called with the number of records of each chunk that is done.
 
@@ -108,7 +114,7 @@ def reconstruct_batch(
     n_new = 0
     for part, chunk in _chunks(folder, rows, batch_size):
         if not part.is_file():
-            arrays = _reconstruct_chunk(store, chunk, sampler, missingness, n_samples, seed, sigma_y, device)
+            arrays = _reconstruct_chunk(store, chunk, sampler, task, n_samples, seed, sigma_y, segment_length, device)
             with atomic_write(part) as partial:
                 np.savez(partial, **arrays)  # type: ignore[arg-type] # numpy's stub takes the keywords for allow_pickle
             n_new += len(chunk)
@@ -127,23 +133,18 @@ def _reconstruct_chunk(
     store: Store,
     rows: NDArray[np.int64],
     sampler: PosteriorSampler,
-    missingness: Missingness,
+    task: Task,
     n_samples: int,
     seed: int,
     sigma_y: float,
+    segment_length: int | None,
     device: str | torch.device,
 ) -> dict[str, NDArray[np.generic]]:
     """Reconstructs some records; returns the arrays of their part of the results."""
     keys = [int(key) for key in store.table["ecg_id"].to_numpy()[rows]]
-    truth = store.read(rows, LEADS)
-    given = missingness.observed(keys, truth.shape[-1], seed)
-    used = np.asarray(given.any(axis=(0, 2)))
-    measurement = Measurement(
-        torch.from_numpy(np.where(given, truth, 0.0)[:, used]).float(),
-        torch.from_numpy(given[:, used]),
-        tuple(lead for lead, is_used in zip(LEADS, used, strict=True) if is_used),
-        sampler.leads,
-    ).to(device)
+    truth = cut_segments(store.read(rows, LEADS), keys, segment_length, seed)
+    measurement, extras = task(keys, truth)
+    measurement = measurement.to(device)
     start = time.perf_counter()
     drawn, mean = sample_twelve_leads(sampler, measurement, keys, n_samples, seed, sigma_y)
     seconds = (time.perf_counter() - start) / len(rows)
@@ -156,17 +157,21 @@ def _reconstruct_chunk(
         "upper": upper,
         "truth": truth,
         "observed": measurement.known()[1].cpu().numpy(),
+        **extras,
         "ecg_id": np.asarray(keys, dtype=np.int64),
         "seconds": np.full(len(rows), seconds),
         "network_calls": np.full(len(rows), sampler.network_calls),
         "gradient_calls": np.full(len(rows), sampler.gradient_calls),
+        "memory_mb": np.full(len(rows), peak_memory_mb()),
     }
 
 
 def _join(folder: Path, parts: list[Path]) -> pd.DataFrame:
     """Joins the parts into one file for each array and the table, which comes last; then drops the parts."""
     records = pd.concat([_read_records(part) for part in parts], ignore_index=True)
-    for name in ARRAYS:
+    with np.load(parts[0], allow_pickle=False) as arrays:
+        names = [name for name in arrays.files if name not in COLUMNS]
+    for name in names:
         with atomic_write(folder / f"{name}.npy") as partial:
             start = 0
             for part in parts:
@@ -189,7 +194,7 @@ def _join(folder: Path, parts: list[Path]) -> pd.DataFrame:
 
 def _read_records(part: Path) -> pd.DataFrame:
     with np.load(part, allow_pickle=False) as arrays:
-        return pd.DataFrame({name: arrays[name] for name in ("ecg_id", "seconds", "network_calls", "gradient_calls")})
+        return pd.DataFrame({name: arrays[name] for name in COLUMNS})
 
 
 def _summarise(records: pd.DataFrame, n_new: int) -> BatchSummary:

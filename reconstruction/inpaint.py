@@ -17,8 +17,9 @@ from preprocessing.launch import build, plain, run_path, script
 from preprocessing.run_folder import RunFolder
 from preprocessing.store import Store
 from reconstruction.batch import reconstruct_batch
-from reconstruction.missingness import Missingness
+from reconstruction.missingness import Missingness, stretch_length
 from reconstruction.recording_report import leads_to_keep, load_recording, reconstruct_recording
+from reconstruction.task import HideSamples
 
 
 @script("inpaint")
@@ -30,28 +31,23 @@ def main(cfg: DictConfig) -> None:
         torch.set_num_threads(config["n_threads"])
     folder = Path(config["inpaint"]["results_path"] or run_path())
     sampler = build(algo["sampler"])(load_denoiser(config["checkpoint"]).to(device))
-    missingness = Missingness(algo["missingness_type"], algo["missingness"])
+    missingness = Missingness(algo["missingness_type"], algo["missingness"], algo["mask_path"])
     settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
     new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
     if data["kind"] == "store":
         store = Store.open(dataset["store"])
         rows = store.rows(dataset["split"], dataset["n_records"])
+        length = stretch_length(dataset["segment_length"], store.n_samples)
+        missingness.check(store.table["ecg_id"].to_numpy()[rows].tolist(), length)
         new_run(data_manifest_hash=store.manifest_hash)
+        task = HideSamples(missingness, sampler.leads, seed)
+        settings |= {"batch_size": algo["batch_size"], "segment_length": length}
         with tqdm(total=len(rows), unit="ECG") as bar:
-            summary = reconstruct_batch(
-                store,
-                rows,
-                sampler,
-                folder,
-                missingness,
-                batch_size=algo["batch_size"],
-                progress=bar.update,
-                **settings,
-            )
+            summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
         print(f"{algo['name']}: {summary.describe()}\nwritten to {folder}")
         return
     recording = load_recording(data["path"], data["start"], data["duration"])
-    keep = data["leads"] or leads_to_keep(recording, missingness.amount)
+    keep = data["leads"] or leads_to_keep(recording, missingness.n_leads)
     new_run()
     print(reconstruct_recording(recording, folder, sampler, keep=keep, method=algo["name"], **settings))
 

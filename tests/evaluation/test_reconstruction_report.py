@@ -14,6 +14,13 @@ from preprocessing.leads import LEADS
 from .conftest import FakeRun
 
 
+def cut(path: Path, start: int, stop: int) -> Path:
+    """Keeps a stretch of a run's records."""
+    for name in ("samples", "mean", "lower", "upper", "truth", "observed"):
+        np.save(path / f"{name}.npy", np.load(path / f"{name}.npy")[..., start:stop])
+    return path
+
+
 def value(table: pd.DataFrame, method: str, metric: str) -> float:
     found = table[(table["method"] == method) & (table["metric"] == metric)]
     assert len(found) == 1
@@ -86,12 +93,51 @@ def test_two_runs_of_one_method_are_told_apart(fake_run: FakeRun, tmp_path: Path
 def test_missing_block_is_scored_where_it_was_missing(fake_run: FakeRun, tmp_path: Path):
     observed = np.ones((24, 12, 500), bool)
     observed[:, :, 100:300] = False
-    path = fake_run.write("mgps", observed=observed)
+    path = cut(fake_run.write("mgps", observed=observed), 60, 180)
     report = evaluate_runs([path], tmp_path / "report", n_resamples=10)
     assert value(report.table, "mgps", "rmse_sample") == pytest.approx(0.1 * np.sqrt(2), rel=0.02)
-    assert any("no ridge baseline" in note for note in report.notes)
-    assert set(report.table["method"]) == {"mgps", "mean ECG"}
     assert set(report.per_lead["lead"]) == set(LEADS)
+
+
+def test_gaps_have_baselines_of_their_own(fake_run: FakeRun, tmp_path: Path):
+    observed = np.ones((24, 12, 500), bool)
+    observed[:, :, 100:140] = False
+    path = cut(fake_run.write("mgps", observed=observed), 40, 200)
+    report = evaluate_runs([path], tmp_path / "report", n_resamples=10)
+    baselines = {"interpolation", "copied beats", "ridge"}
+    assert set(report.table["method"]) == {"mgps", *baselines}
+    assert set(report.per_record["method"]) == {"mgps", *baselines}
+    errors = {name: value(report.table, name, "mae_mean") for name in baselines}
+    best = min(errors, key=lambda name: errors[name])
+    below = value(report.table, "mgps", f"mae_below_{best.replace(' ', '_')}")
+    assert below == pytest.approx(100 * (1 - value(report.table, "mgps", "mae_mean") / errors[best]))
+    assert f"MAE of the mean below {best}'s (%)" in report.markdown
+    assert report.table["metric"].str.startswith("mae_below").sum() == 3  # the best has nothing to be compared with
+    assert any("ridge from all that was given" in note for note in report.notes)
+    with pytest.raises(ValueError, match="evaluate.ridge"):
+        evaluate_runs([path], tmp_path / "other", ridge=tmp_path / "ridge.npz")
+
+
+def test_leads_that_differ_from_record_to_record_are_gaps(fake_run: FakeRun, tmp_path: Path):
+    observed = np.zeros((24, 12, 500), bool)
+    observed[::2, 0] = observed[1::2, 7] = True
+    path = cut(fake_run.write("mgps", observed=observed), 0, 160)
+    report = evaluate_runs([path], tmp_path / "report", n_resamples=10)
+    assert value(report.table, "ridge", "mae_mean") < value(report.table, "interpolation", "mae_mean")
+
+
+def test_segments_are_evaluated_on_a_store_of_longer_records(fake_run: FakeRun, tmp_path: Path):
+    report = evaluate_runs([cut(fake_run.write("mgps"), 100, 300)], tmp_path / "report", n_resamples=10)
+    assert set(report.table["method"]) == {"mgps", "ridge"}
+
+
+def test_memory_is_reported_where_it_was_recorded(fake_run: FakeRun, tmp_path: Path):
+    path = fake_run.write("mgps")
+    records = pd.read_parquet(path / "records.parquet")
+    records.assign(memory_mb=np.arange(24.0)).to_parquet(path / "records.parquet")
+    report = evaluate_runs([path], tmp_path / "report", n_resamples=10)
+    assert value(report.table, "mgps", "memory_mb") == 23
+    assert "peak memory" in report.markdown
 
 
 def test_without_a_store_the_baselines_are_left_out_and_said(fake_run: FakeRun, tmp_path: Path):

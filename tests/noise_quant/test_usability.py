@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from noise_quant.usability import check_units, lead_problems
+from noise_quant.usability import check_units, lead_problems, saturated_samples
 from preprocessing.records import read_wfdb
 from preprocessing.synthetic import simulate_ecg
 
@@ -41,6 +41,18 @@ def test_each_problem_is_named(ecg):
     assert lead_problems(np.where(time > 8, 0.0, lead)[None], RATE) == ["flat"]  # the electrode fell off
     assert lead_problems(np.where(np.arange(len(time)) % 997 == 0, 1.0, 0.0)[None], RATE) == ["flat"]  # spikes only
     assert lead_problems(np.full_like(lead, -80.0)[None], RATE) == ["saturated"]
+
+
+def test_samples_at_the_limits_are_found(ecg):
+    lead = ecg[1]
+    height = 0.3 * lead.max()
+    at_low, at_high = saturated_samples(lead.clip(max=height), RATE)
+    assert not at_low.any()
+    assert at_high.tolist() == (lead >= height - 1e-3).tolist()
+    at_low, at_high = saturated_samples(-lead.clip(max=height), RATE)
+    assert not at_high.any()
+    assert at_low.tolist() == (lead >= height - 1e-3).tolist()
+    assert not np.any(saturated_samples(lead, RATE))
 
 
 def test_a_problem_of_one_lead_is_not_the_others(ecg):

@@ -2,11 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from preprocessing.leads import LEADS
+from preprocessing.leads import INDEPENDENT_LEADS, LEADS
 from preprocessing.synthetic import simulate_store
 from reconstruction.amortised import AmortisedSampler
 from reconstruction.batch import ARRAYS, reconstruct_batch
+from reconstruction.mgps import MGPS, GradientSchedule
 from reconstruction.missingness import Missingness
+from reconstruction.task import HideSamples
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,8 @@ class Stopping(AmortisedSampler):
 
 def run(store, denoiser, folder, rows=range(5), pattern=None, sampler=None, **settings):
     sampler = sampler or AmortisedSampler(denoiser, n_steps=3)
-    pattern = pattern or Missingness("lead", 1)
-    return reconstruct_batch(store, np.array(rows), sampler, folder, pattern, n_samples=3, **settings)
+    task = HideSamples(pattern or Missingness("lead", 1))
+    return reconstruct_batch(store, np.array(rows), sampler, folder, task, n_samples=3, **settings)
 
 
 def results(folder):
@@ -86,6 +88,38 @@ def test_a_record_does_not_depend_on_its_batch_mates(store, tiny_denoiser, tmp_p
     first, second, alone = (results(tmp_path / name)["samples"] for name in ("first", "second", "alone"))
     np.testing.assert_array_equal(first[1], second[1])
     np.testing.assert_allclose(first[1], alone[0], atol=1e-5)
+
+
+def test_what_a_task_adds_is_kept_beside_the_results(store, tiny_denoiser, tmp_path):
+    hide = HideSamples(Missingness("lead", 1))
+
+    def task(keys, truth):
+        return hide(keys, truth)[0], {"doubled": 2 * truth}
+
+    sampler = AmortisedSampler(tiny_denoiser, n_steps=2)
+    reconstruct_batch(store, np.arange(3), sampler, tmp_path, task, n_samples=2, batch_size=2)
+    np.testing.assert_array_equal(np.load(tmp_path / "doubled.npy"), 2 * np.load(tmp_path / "truth.npy"))
+
+
+@pytest.mark.parametrize("pattern", [Missingness("low_rate", 2), Missingness("clip", 50), Missingness("bm", "50%")])
+def test_segments_and_other_recorders(store, tiny_denoiser, tmp_path, pattern):
+    sampler = MGPS(tiny_denoiser, n_steps=2, gradients=GradientSchedule(1, 1, 1))
+    run(store, tiny_denoiser, tmp_path / "all", pattern=pattern, sampler=sampler, segment_length=128, batch_size=2)
+    run(store, tiny_denoiser, tmp_path / "one", [3], pattern, sampler, segment_length=128)
+    arrays, alone = results(tmp_path / "all"), results(tmp_path / "one")
+    assert arrays["samples"].shape == (5, 3, 12, 128)
+    whole = store.read([3], LEADS)[0]
+    windows = np.lib.stride_tricks.sliding_window_view(whole, 128, axis=-1)
+    assert (windows == arrays["truth"][3][:, None]).all(axis=(0, 2)).sum() == 1
+    for name in ("truth", "observed"):
+        np.testing.assert_array_equal(arrays[name][3], alone[name][0])
+    np.testing.assert_allclose(arrays["samples"][3], alone["samples"][0], atol=1e-4)
+    if pattern.kind == "clip":
+        rail = 0.5 * np.abs(arrays["truth"]).max(-1, keepdims=True)
+        cut = (np.abs(arrays["truth"]) >= rail)[:, None] & np.isin(LEADS, INDEPENDENT_LEADS)[:, None]
+        assert (arrays["samples"] * np.sign(arrays["truth"])[:, None] >= rail[:, None] - 1e-5)[
+            np.broadcast_to(cut, arrays["samples"].shape)
+        ].all()
 
 
 def test_mistakes_are_told(store, tiny_denoiser, tmp_path):

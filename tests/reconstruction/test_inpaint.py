@@ -13,6 +13,7 @@ from preprocessing.leads import LEADS
 from preprocessing.records import Recording
 from preprocessing.synthetic import simulate_ecg, simulate_store
 from reconstruction.amortised import AmortisedSampler
+from reconstruction.ddnm import DDNM
 from reconstruction.recording_report import DEMO_ECG, leads_to_keep, load_recording, reconstruct_recording
 
 
@@ -56,6 +57,30 @@ def test_script_reconstructs_a_store_and_goes_on(algo, tiny_weights, tmp_path):
         other = run(tmp_path, *overrides, "algo.missingness=2")
         assert other.returncode == 2
         assert "other settings" in other.stderr
+
+
+@pytest.mark.slow
+def test_script_reconstructs_segments(tiny_weights, tmp_path):
+    simulate_store(tmp_path / "store", 3, 100, 2.5)
+    overrides = [
+        "algo.missingness_type=bm",
+        "algo.missingness=50%",
+        "algo.n_samples=2",
+        "algo.sampler.n_steps=2",
+        f"dataset.store={tmp_path / 'store'}",
+        "dataset.split=train",
+        f"checkpoint={tiny_weights}",
+        f"inpaint.results_path={tmp_path / 'run'}",
+    ]
+    done = run(tmp_path, *overrides, "dataset.segment_length=128")
+    assert done.returncode == 0, done.stderr
+    opened = Reconstructions.open(tmp_path / "run")
+    assert opened.samples.shape[1:] == (2, 12, 128)
+    assert ((~np.asarray(opened.observed)).sum(-1) == 64).all()
+    refused = run(tmp_path, *overrides, "dataset.segment_length=251", f"inpaint.results_path={tmp_path / 'other'}")
+    assert refused.returncode == 2
+    assert "a record has 250 samples" in refused.stderr
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.slow
@@ -108,6 +133,33 @@ def test_report_says_where_nothing_is_known(tiny_denoiser, tmp_path):
     lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
     assert lines["V1"][2:5] == ["?", "?", "?"]
     assert "two leads: 12 leads from I, II" in text
+
+
+def test_report_of_a_noisy_recording_shows_it_beside_the_result(tiny_denoiser, tmp_path):
+    ecg = simulate_ecg(1, 200, 3.0)[0, [0, 1, 7]].astype(np.float64)
+    ecg += 0.2 * np.random.default_rng(0).standard_normal(ecg.shape)
+    recording = Recording(ecg, 200.0, ("I", "II", "V2"), "noisy")
+    text = reconstruct_recording(recording, tmp_path, AmortisedSampler(tiny_denoiser), noise="ma", n_samples=3)
+    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert "noisy: 12 leads from I, II, V2, noise removed (ma) (amortised, 3 samples)" in text
+    assert float(lines["V2"][0]) > 0
+    assert lines["V1"][:2] == ["-", "-"]
+    with np.load(tmp_path / "reconstruction.npz", allow_pickle=False) as file:
+        assert np.isfinite(file["noisy"]).all(axis=-1).tolist() == [lead in (*LEADS[:6], "V2") for lead in LEADS]
+        assert np.isnan(file["truth"]).all()
+        assert np.isfinite(file["noise_level"]).tolist() == [lead in ("I", "II", "V2") for lead in LEADS]
+    assert (tmp_path / "reconstruction.png").stat().st_size > 10_000
+
+
+def test_report_of_a_low_rate(tiny_denoiser, tmp_path):
+    recording = Recording(simulate_ecg(1, 50, 3.0)[0].astype(np.float64), 50.0, LEADS, "slow")
+    sampler = DDNM(tiny_denoiser, n_steps=2)
+    text = reconstruct_recording(recording, tmp_path, sampler, keep=["I"], method="ddnm", n_samples=2)
+    with np.load(tmp_path / "reconstruction.npz", allow_pickle=False) as file:
+        assert file["samples"].shape == (2, 12, 150)
+        assert np.isfinite(file["truth"]).all()
+        assert "noisy" not in file
+    assert "0.6-25 Hz" in text
 
 
 def test_a_part_outside_the_recording_is_refused():

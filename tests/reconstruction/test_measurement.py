@@ -1,8 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from preprocessing.filters import clean_signal
+from preprocessing.filters import clean_signal, resample
 from preprocessing.leads import INDEPENDENT_LEADS, LEADS, to_twelve
 from preprocessing.synthetic import simulate_ecg
 from reconstruction.measurement import Measurement, measure_recording
@@ -10,8 +12,8 @@ from reconstruction.measurement import Measurement, measure_recording
 ECG = simulate_ecg(1, 500, 4.0, seed=1)[0].astype(np.float64)
 
 
-def measure(ecg, leads, rate=500):
-    return measure_recording(ecg, rate, leads, INDEPENDENT_LEADS, 100.0)
+def measure(ecg, leads, rate=500, **settings):
+    return measure_recording(ecg, rate, leads, INDEPENDENT_LEADS, 100.0, **settings)
 
 
 def test_signal_is_filtered_as_the_prior_was_trained():
@@ -55,7 +57,7 @@ def test_a_lead_of_nan_is_not_measured():
 def test_too_many_gaps_are_refused():
     gappy = np.full((1, 2000), np.nan)
     gappy[0, 1000:1010] = 0.1 * np.arange(10)
-    with pytest.raises(ValueError, match="fewer missing samples"):
+    with pytest.raises(ValueError, match="fewer missing or saturated samples"):
         measure(gappy, ["I"])
 
 
@@ -107,3 +109,100 @@ def test_known_of_a_batch_is_of_each_record():
     _, known = measurement.known()
     assert known[0].any(-1).sum() == 6
     assert known[1].any(-1).sum() == 1
+
+
+@pytest.mark.parametrize("rate", [50, 62.5, 75, 99])
+def test_a_lower_rate_stays_and_the_operator_knows_it(rate):
+    slow = resample(ECG[:2], 500, rate)
+    measurement, notes = measure(slow, ["I", "II"], rate)
+    assert measurement.y.shape[-1] == slow.shape[-1]
+    assert 0 <= ECG.shape[-1] / 5 - measurement.length <= 2
+    # What the operator makes of the ECG at the prior's rate is what was measured, but for the ends.
+    inner = torch.from_numpy(clean_signal(ECG[[0, 1, *range(6, 12)]], 500, 100))[None, :, : measurement.length]
+    error = (measurement.operator(inner) - measurement.y).abs()[measurement.observed]
+    assert error.max() < 0.03
+    assert error.square().mean().sqrt() < 0.006
+    n_edge = math.ceil(0.05 * rate)
+    assert not measurement.observed[..., :n_edge].any()
+    assert not measurement.observed[..., -n_edge:].any()
+    assert measurement.observed[..., n_edge:-n_edge].all()
+    assert f"0.6-{rate / 2:g} Hz" in notes[0]
+    assert not measurement.known()[1].any()
+
+
+def cut(ecg, share=0.6):
+    height = share * np.abs(ecg).max()
+    return ecg.clip(-height, height), height
+
+
+@pytest.mark.parametrize("rate", [100, 500])
+def test_saturated_samples_are_bounded_not_measured(rate):
+    whole = ECG[:1, :: 500 // rate]
+    clipped, height = cut(whole)
+    measurement, notes = measure(clipped, ["I"], rate, saturation=(-height, height))
+    saturated = np.abs(whole[0, :: rate // 100]) >= height
+    assert not measurement.observed[0, 0, saturated].any()
+    assert measurement.observed.float().mean() > 0.8
+    assert "at the recorder's limit" in notes[1]
+    # The bound is below the true ECG, or nearly, and what is below it is pulled there.
+    truth, lower = clean_signal(whole, rate, 100)[0], measurement.lower[0, 0].numpy()
+    assert np.isfinite(lower[whole[0, :: rate // 100] >= height]).all()
+    assert not measurement.observed[0, 0, np.isfinite(lower)].any()
+    assert (truth - lower)[np.isfinite(lower)].min() > -0.05
+    there = torch.from_numpy(np.isfinite(lower))
+    low = measurement.complete(torch.full((2, 1, 8, measurement.length), -9.0))
+    torch.testing.assert_close(low[1, 0, 0, there], measurement.lower[0, 0, there])
+    high = measurement.complete(torch.full((2, 1, 8, measurement.length), 9.0))
+    assert (high[:, 0, 0, there] == 9.0).all()
+    np.testing.assert_allclose(high[:, 0, 2], high[:, 0, 1] - high[:, 0, 0])
+
+
+def test_a_derived_lead_is_bounded_too():
+    clipped, height = cut(ECG[2:3])
+    measurement, _ = measure(clipped, ["III"], saturation=(-height, height))
+    there = measurement.lower[0, 0].isfinite()
+    assert there.any()
+    low = torch.zeros(1, 1, 8, 400)
+    low[:, :, 1] = -9.0
+    pulled = measurement.complete(low)[0, 0, 2]
+    torch.testing.assert_close(pulled[there], measurement.lower[0, 0, there])
+
+
+def test_unsaturated_recordings_say_so():
+    measurement, notes = measure(ECG[:1], ["I"], saturation=(-50.0, 50.0))
+    assert measurement.lower is None
+    assert measurement.upper is None
+    assert measurement.observed.all()
+    assert notes[1] == "no sample was at the recorder's limits"
+
+
+def test_noise_of_limb_leads_counts_once():
+    measurement, _ = measure(ECG[::-1].copy(), LEADS[::-1], noise="ma")
+    assert set(measurement.leads) == set(INDEPENDENT_LEADS)
+    assert measurement.y.shape == measurement.noise.variances(measurement.y).shape == (1, 8, 400)
+    assert not measurement.known()[1].any()
+    gappy = ECG[:4].copy()
+    gappy[1, 800:1200] = np.nan
+    bridged, _ = measure(gappy, LEADS[:4], noise="auto")
+    assert bridged.leads == ("I", "II", "III")
+    assert torch.equal(bridged.observed[0, 1], ~bridged.observed[0, 2])
+    assert bridged.observed[0, 0].all()
+
+
+def test_saturated_samples_of_a_noisy_recording_are_not_measured():
+    clipped, height = cut(ECG[:3])
+    measurement, _ = measure(clipped, ["I", "II", "III"], noise="bw", saturation=(-height, height))
+    assert measurement.lower is None
+    assert measurement.observed.shape == measurement.y.shape
+    assert not measurement.observed.all()
+    assert measurement.complete(torch.zeros(1, 1, 8, 400)).shape == (1, 1, 12, 400)
+
+
+def test_noise_is_looked_at_in_each_lead():
+    rng = np.random.default_rng(0)
+    noisy = ECG[[0, 6]] + np.array([[0.2], [0.02]]) * rng.standard_normal((2, 2000))
+    measurement, _ = measure(noisy, ["I", "V1"], noise="ma")
+    quiet, loud = sorted(measurement.noise.levels(measurement.y)[0].tolist())
+    assert loud > 2 * quiet
+    samples = torch.randn(3, 1, 8, 400, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(measurement.complete(samples), to_twelve(samples))

@@ -4,7 +4,15 @@ import torch
 from scipy.signal import resample_poly
 
 from preprocessing.leads import INDEPENDENT_LEADS, LEADS, NINE_LEADS
-from reconstruction.operators import Compose, LeadSelection, LinearOperator, Mask, MeasuredLeads, Resampling
+from reconstruction.operators import (
+    Compose,
+    LeadSelection,
+    LinearOperator,
+    Mask,
+    MeasuredLeads,
+    Resampling,
+    SaturatedLeads,
+)
 
 N_LEADS, LENGTH = 8, 40
 
@@ -25,6 +33,8 @@ OPERATORS = {
     "mask of each record": Mask(random_mask(2, N_LEADS, LENGTH)),
     "measured leads": MeasuredLeads(random_mask(12, LENGTH), LEADS),
     "measured leads of each record": MeasuredLeads(random_mask(2, 3, LENGTH), ["III", "II", "aVF"]),
+    "saturated": SaturatedLeads(random_mask(4, LENGTH), ["I", "III", "aVF", "V2"]),
+    "saturated in each record": SaturatedLeads(random_mask(2, 8, LENGTH), INDEPENDENT_LEADS),
     "down": Resampling(1, 2, LENGTH),
     "down by 5/2": Resampling(2, 5, LENGTH),
     "up": Resampling(5, 2, LENGTH),
@@ -138,3 +148,43 @@ def test_identified_samples_follow_the_mask():
     assert known[0].tolist() == [True, True, False]
     assert known[1].tolist() == [False, True, False]
     assert complete.tolist() == [True, True, False]
+
+
+def saturate(x, leads, rail):
+    """Cuts the leads of `x` at +-rail, as a recorder does."""
+    y = LeadSelection(leads)(x)
+    lower = torch.where(y >= rail, rail, -torch.inf)
+    upper = torch.where(y <= -rail, -rail, torch.inf)
+    return SaturatedLeads(y.abs() < rail, leads, INDEPENDENT_LEADS, lower, upper), y
+
+
+@pytest.mark.parametrize("leads", [["I", "V2"], ["III"], LEADS, ["I", "II", "aVF"]])
+def test_pull_keeps_the_bounds_and_what_was_measured(leads):
+    truth = draw(2, N_LEADS, LENGTH)
+    operator, y = saturate(truth, leads, 0.8)
+    x = truth + 0.5 * draw(3, 2, N_LEADS, LENGTH, seed=1)
+    # The ECG fits what was measured, as samples do where they are completed.
+    x = x + operator.pinv(operator(truth) - operator(x))
+    pulled = operator.pull(x)
+    twelve = LeadSelection(leads)(pulled)
+    assert (twelve >= operator.lower - 1e-4).all()
+    assert (twelve <= operator.upper + 1e-4).all()
+    torch.testing.assert_close(operator(pulled), operator(x), rtol=0, atol=1e-8)
+    assert not torch.equal(pulled, x)
+    # An ECG within the bounds stays, to the bit.
+    assert torch.equal(operator.pull(truth), truth)
+    assert torch.equal(operator.pull(pulled)[0], operator.pull(pulled[0]))
+
+
+def test_pull_of_a_single_lead_is_a_clamp():
+    operator = SaturatedLeads(
+        torch.tensor([[True, False, False, False]]),
+        ["V2"],
+        lower=torch.tensor([[-torch.inf, 1.0, 1.0, -torch.inf]]),
+        upper=torch.tensor([[torch.inf, torch.inf, torch.inf, -1.0]]),
+    )
+    x = torch.tensor([0.3, 0.2, 1.7, 0.1]).expand(8, 4)
+    pulled = operator.pull(x)
+    torch.testing.assert_close(pulled[3], torch.tensor([0.3, 1.0, 1.7, -1.0]))
+    assert torch.equal(pulled[[0, 1, 2, 4, 5, 6, 7]], x[:7])
+    assert torch.equal(SaturatedLeads(torch.ones(1, 4, dtype=torch.bool), ["V2"]).pull(x), x)
