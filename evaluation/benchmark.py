@@ -11,14 +11,14 @@ from diffusion_prior.observation import ObservationPatterns
 from diffusion_prior.trainer import Trainer, TrainerSettings
 from diffusion_prior.training_data import Source, TrainingData
 from evaluation.noise_workload import noise_jobs
+from evaluation.reconstruction_workload import reconstruction_jobs
 from evaluation.tables import write_measurements
 from evaluation.workload import StepTimer, machine, measure_jobs
 from preprocessing.launch import plain, run_path, script
 from preprocessing.ptbxl import FULL_SIZE
 from preprocessing.ptbxl_store import prepare_ptbxl
 from preprocessing.run_folder import RunFolder
-from preprocessing.synthetic import simulate_ecg, simulate_store
-from reconstruction.api import reconstruct
+from preprocessing.synthetic import simulate_store
 
 
 def train(model: dict[str, Any], n_steps: int, batch_size: int, precision: str) -> dict[str, Any]:
@@ -29,12 +29,6 @@ def train(model: dict[str, Any], n_steps: int, batch_size: int, precision: str) 
         settings = TrainerSettings(n_steps, batch_size, mixed_precision=precision)
         Trainer(objective, data, settings, RunFolder.create(f"{folder}/run", {}, seed=0, device="")).train()
     return {"records_per_second": batch_size / data.seconds_per_step()}
-
-
-def restore(method: str, n_samples: int, weights: str | None) -> dict[str, Any]:
-    """Reconstructs one simulated ECG of 10 s at 100 Hz from lead I."""
-    result = reconstruct(simulate_ecg(1)[0, :1], 100, ["I"], n_samples, method, weights=weights)
-    return {name: getattr(result, name) for name in ("seconds", "network_calls", "gradient_calls")}
 
 
 def prepare(raw_path: str, n_workers: int | None) -> dict[str, Any]:
@@ -50,7 +44,7 @@ def main(cfg: DictConfig) -> None:
     config, part = plain(cfg), plain(cfg.benchmark)
     jobs = noise_jobs(part["superlet"], part["scoring"])
     jobs |= {("training", p): (train, {**part["training"], "precision": p}) for p in part["precisions"]}
-    jobs |= {("samplers", m): (restore, {**part["sampling"], "method": m}) for m in part["methods"]}
+    jobs |= reconstruction_jobs(part["methods"], part["sampling"], part["cohort"])
     jobs["preprocessing", "500 Hz"] = (prepare, part["preparation"])
     folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
     print(write_measurements(measure_jobs(jobs, part["parts"]), folder.path, machine()))

@@ -33,7 +33,9 @@ from preprocessing.leads import LEADS
 
 BLUE = "#0072b2"
 ORANGE = "#d55e00"
+GREY = "#8c8c8c"
 SPACING = {"3x4": 25.0, "12x1": 20.0}
+_ORDER = {GREY: 3, INK: 4, BLUE: 5}
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 
 
@@ -79,6 +81,7 @@ def draw_reconstruction(
     *,
     truth: np.ndarray | None = None,
     observed: np.ndarray | None = None,
+    noisy: np.ndarray | None = None,
     leads: Sequence[str] = LEADS,
     title: str = "",
     layout: str = "3x4",
@@ -96,6 +99,7 @@ def draw_reconstruction(
         sampling_rate: Sampling rate in Hz.
         truth: True ECG in mV, shape (n_leads, L), or None where nobody knows it.
         observed: True where a sample was measured, shape (n_leads, L) or (n_leads, 1).
+        noisy: Recording before its noise was removed, drawn in grey, in mV, shape (n_leads, L), NaN where not recorded.
         leads: Names of the leads.
         title: Text above the paper.
         layout: `3x4` (four columns of 2.5 s and a rhythm strip) or `12x1` (one row a lead).
@@ -107,10 +111,12 @@ def draw_reconstruction(
     mean, lower, upper = (np.asarray(values, dtype=np.float64) for values in (mean, lower, upper))
     observed = np.broadcast_to(np.zeros((1, 1), bool) if observed is None else np.asarray(observed, bool), mean.shape)
     known = np.full(mean.shape, np.nan) if truth is None else np.asarray(truth, dtype=np.float64)
-    page = _page([mean, lower, upper, known], leads, sampling_rate, layout)
+    before = np.full(mean.shape, np.nan) if noisy is None else np.asarray(noisy, dtype=np.float64)
+    page = _page([mean, lower, upper, known, before], leads, sampling_rate, layout)
     measured = np.where(observed, mean if truth is None else known, np.nan)
     for strip in page.strips:
         whole = bool(observed[strip.lead].all())
+        _trace(page, strip, before, sampling_rate, GREY, 0.6)
         if not whole:
             _band(page, strip, np.where(observed, np.nan, lower), np.where(observed, np.nan, upper), sampling_rate)
             _trace(page, strip, known, sampling_rate, INK, 0.8)
@@ -118,7 +124,7 @@ def draw_reconstruction(
         _trace(page, strip, measured, sampling_rate, INK, 0.9)
         _label(page, strip, leads[strip.lead], "observed" if whole else "")
     _texts(page, title)
-    _legend(page, truth is not None, bool(observed.any()))
+    _legend(page, truth is not None, bool(observed.any()), noisy is not None)
     page.save(path, dpi)
 
 
@@ -143,7 +149,7 @@ def _page(curves: Sequence[np.ndarray], leads: Sequence[str], sampling_rate: flo
 
 def _trace(page: Page, strip: Strip, ecg: np.ndarray, sampling_rate: float, colour: str, thickness: float) -> None:
     x, y = trace_points(strip, ecg[strip.lead], page.baselines[strip.row], sampling_rate)
-    page.axes.plot(x, y, color=colour, linewidth=thickness, solid_joinstyle="round", zorder=4 if colour == INK else 5)
+    page.axes.plot(x, y, color=colour, linewidth=thickness, solid_joinstyle="round", zorder=_ORDER[colour])
 
 
 def _band(page: Page, strip: Strip, lower: np.ndarray, upper: np.ndarray, sampling_rate: float) -> None:
@@ -166,11 +172,13 @@ def _texts(page: Page, title: str) -> None:
     page.axes.text(MARGIN - 5.0, FOOTER - 7.8, footer, fontsize=8, color=INK, va="center")
 
 
-def _legend(page: Page, has_truth: bool, has_observed: bool) -> None:
+def _legend(page: Page, has_truth: bool, has_observed: bool, has_noisy: bool) -> None:
     black = "truth" if has_truth else "observed"
-    handles: list[Line2D | Patch] = [Line2D([], [], color=INK, linewidth=0.9, label=black)] * (
-        has_truth or has_observed
-    )
+    handles: list[Line2D | Patch] = []
+    if has_noisy:
+        handles.append(Line2D([], [], color=GREY, linewidth=0.6, label="recording"))
+    if has_truth or has_observed:
+        handles.append(Line2D([], [], color=INK, linewidth=0.9, label=black))
     handles += [
         Line2D([], [], color=BLUE, linewidth=0.9, label="reconstruction (mean)"),
         Patch(facecolor=BLUE, alpha=0.25, label="90 % band"),

@@ -81,6 +81,17 @@ def test_the_band_and_the_mean_are_blue_and_the_observed_is_black(tmp_path: Path
     assert blue["none"] > 1000
 
 
+def test_the_recording_before_its_noise_was_removed_is_grey(tmp_path: Path):
+    mean = beats()
+    noisy = mean + 0.3
+    noisy[2:] = np.nan
+    for name, before in (("with", noisy), ("without", None)):
+        draw_reconstruction(tmp_path / f"{name}.png", mean, mean - 0.1, mean + 0.1, RATE, noisy=before, dpi=60)
+    pictures = {name: matplotlib.image.imread(tmp_path / f"{name}.png")[..., :3] for name in ("with", "without")}
+    pale = {name: (np.ptp(p, axis=-1) < 0.1) & (np.abs(p.mean(axis=-1) - 0.65) < 0.15) for name, p in pictures.items()}
+    assert pale["with"].sum() > pale["without"].sum() + 500
+
+
 def test_figures_are_drawn_from_several_threads(tmp_path: Path):
     paths = [tmp_path / f"{k}.png" for k in range(3)]
     threads = [threading.Thread(target=draw_ecg, args=(path, beats(), RATE), kwargs={"dpi": 50}) for path in paths]

@@ -1,0 +1,80 @@
+"""Pieces of work on reconstructions that `evaluation.benchmark` measures, each in a process of its own."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from diffusion_prior.checkpoint import load_denoiser
+from evaluation.workload import Jobs
+from preprocessing.synthetic import simulate_ecg, simulate_store
+from reconstruction.amortised import AmortisedSampler
+from reconstruction.api import reconstruct
+from reconstruction.batch import reconstruct_batch
+from reconstruction.missingness import Missingness
+from reconstruction.task import HideSamples
+
+SAMPLERS, COHORT = "samplers", "cohort"
+
+
+def reconstruction_jobs(methods: Sequence[str], sampling: dict[str, Any], cohort: dict[str, Any]) -> Jobs:
+    """Lists the work on reconstructions.
+
+    Args:
+        methods: Names of `reconstruction.methods.METHODS`.
+        sampling: Arguments of `restore` but for the method.
+        cohort: Arguments of `restore_cohort`.
+
+    Returns:
+        The jobs, parts `SAMPLERS` and `COHORT`.
+    """
+    jobs: Jobs = {(SAMPLERS, method): (restore, {**sampling, "method": method}) for method in methods}
+    jobs[COHORT, f"amortised, batches of {cohort['batch_size']}"] = (restore_cohort, cohort)
+    return jobs
+
+
+def restore(method: str, n_samples: int, weights: str | None) -> dict[str, Any]:
+    """Reconstructs one simulated ECG of 10 s at 100 Hz from lead I.
+
+    Args:
+        method: The method.
+        n_samples: Number of samples.
+        weights: Weights of the prior; None: the bundled ones.
+
+    Returns:
+        Seconds and calls.
+    """
+    result = reconstruct(simulate_ecg(1)[0, :1], 100, ["I"], n_samples, method, weights=weights)
+    return {name: getattr(result, name) for name in ("seconds", "network_calls", "gradient_calls")}
+
+
+def restore_cohort(n_records: int, n_samples: int, batch_size: int, weights: str | None) -> dict[str, Any]:
+    """Reconstructs simulated ECGs of 10 s at 100 Hz from lead I, in batches, into files, with the amortised sampler.
+
+    Args:
+        n_records: Number of ECGs.
+        n_samples: Number of samples of each.
+        batch_size: ECGs in one batch.
+        weights: Weights of the prior; None: the bundled ones.
+
+    Returns:
+        Records per minute, with the writing of the files.
+    """
+    sampler = AmortisedSampler(load_denoiser(weights))
+    with TemporaryDirectory() as folder:
+        store = simulate_store(f"{folder}/store", n_records)
+        start = time.perf_counter()
+        reconstruct_batch(
+            store,
+            np.arange(n_records),
+            sampler,
+            Path(folder) / "run",
+            HideSamples(Missingness("lead", 1)),
+            n_samples=n_samples,
+            batch_size=batch_size,
+        )
+        seconds = time.perf_counter() - start
+    return {"n_records": n_records, "seconds": seconds, "records_per_minute": 60 * n_records / seconds}
