@@ -2,26 +2,42 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from diffusion_prior.checkpoint import load_denoiser
 from diffusion_prior.denoiser import Denoiser
 from evaluation.intervals import predictive_band
 from preprocessing.filters import resample
-from preprocessing.leads import LEADS
+from preprocessing.leads import INDEPENDENT_LEADS, LEADS
+from reconstruction.amortised import AmortisedSampler
 from reconstruction.checks import check_choice, check_recording
-from reconstruction.measurement import measure_recording, sample_twelve_leads
-from reconstruction.methods import METHODS
+from reconstruction.measurement import Measurement, measure_recording, sample_twelve_leads
+from reconstruction.methods import BLIND_METHODS, METHODS
+from reconstruction.noise_model import NoiseModel
+from reconstruction.noise_start import NOISES
 from reconstruction.posterior_sampler import PosteriorSampler
+from reconstruction.saturation import Saturation, check_saturation
+from reconstruction.spectral_em import SpectralEM
 
+PRIOR_RATE_HZ = 100.0
+"""Sampling rate of the bundled prior."""
 SIGMA_Y_MV = 0.01
 """Standard deviation of the measurement's noise that is assumed, in mV: what a filtered resting ECG still has."""
+NOISE_NAMES: dict[str, str] = {
+    "bw": "baseline wander",
+    "em": "electrode motion",
+    "ma": "muscle artefact",
+    "mix": "baseline wander, electrode motion and muscle artefact",
+    "auto": "of a type that was not told",
+}
+"""The types of noise in words."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +56,9 @@ class Reconstruction:
         network_calls: Network evaluations, each on all samples at once.
         gradient_calls: How many of these went backward too.
         seconds: Time that the samples took.
-        notes: What was filtered, what was missing and what looks wrong, in words.
+        notes: What was filtered, what was missing, what was removed and what looks wrong, in words.
+        noise_level: Estimated root mean square of the noise of each of the twelve leads, in mV, shape (12,), NaN for
+            leads whose noise was not looked at; None where no noise was to be removed.
     """
 
     samples: NDArray[np.float32]
@@ -55,6 +73,7 @@ class Reconstruction:
     gradient_calls: int
     seconds: float
     notes: tuple[str, ...]
+    noise_level: NDArray[np.float32] | None = None
 
 
 def reconstruct(
@@ -62,9 +81,11 @@ def reconstruct(
     sampling_rate: float = 500,
     leads: Sequence[str] = ("I",),
     n_samples: int = 10,
-    method: str = "amortised",
+    method: str | None = None,
     seed: int = 0,
     *,
+    noise: str | None = None,
+    saturation: Saturation = None,
     sampler: PosteriorSampler | None = None,
     weights: str | Path | None = None,
     sigma_y: float = SIGMA_Y_MV,
@@ -75,18 +96,26 @@ def reconstruct(
 
     The recording is filtered and resampled as the prior was trained, restored, and returned at its own rate and length.
     Measured samples are kept, in the band that the prior knows; two limb leads measured at the same time give the other
-    four exactly.
+    four exactly. With `noise`, no sample is kept: all are estimated, with the missing ones, in one go. "amortised" then
+    starts from the noise's usual spectrum and refines its level; every other method runs inside `SpectralEM`, which
+    estimates the spectrum of each lead.
 
     Args:
         ecg: ECG in mV, shape (n_leads, L); NaN where a sample is missing.
-        sampling_rate: Sampling rate in Hz, 100 or more.
+        sampling_rate: Sampling rate in Hz, 50 or more; below the prior's (100) not with "amortised".
         leads: Lead names in the order of `ecg`, in any order and case.
         n_samples: Number of samples, at least 2.
-        method: "amortised" (seconds) or "mgps" (about a minute, and any lead).
+        method: A name of `METHODS`: "amortised" (a second), "decoupled" (seconds, any lead or rate), or others (up to a
+            minute); or of `BLIND_METHODS`, to remove noise. None: the most accurate of the quick ones, "spectral_em"
+            for noise in a whole ECG, "decoupled" for gaps or a rate below the prior's, else "amortised".
         seed: Seed; the same seed and key give the same samples.
-        sampler: A sampler of one's own settings in place of `method`; it brings its own denoiser.
+        noise: Type of noise to remove: "bw" (baseline wander), "em" (electrode motion), "ma" (muscle artefact), "mix",
+            or "auto" where nobody knows; None: the recording is clean.
+        saturation: Limits of the recorder, (lower, upper) in mV, or "auto" to look for plateaus: samples there are
+            restored, to the limit or beyond, from what other leads show there; None: none.
+        sampler: A sampler of one's own settings in place of `method`, used as it is; it brings its own denoiser.
         weights: Weights of the prior, a file or a training run's folder; None: the bundled ones.
-        sigma_y: Standard deviation of the measurement's noise in mV ("mgps" only).
+        sigma_y: Standard deviation of the measurement's noise in mV, where `noise` is None (not for "amortised").
         key: Key of the record, to which its random numbers belong.
         device: Device of the network.
 
@@ -97,25 +126,36 @@ def reconstruct(
         ValueError: If the recording or an argument is not usable; the message says what to do.
     """
     x, names = check_recording(ecg, sampling_rate, leads)
-    check_choice("method", method, list(METHODS))
+    method = choose_method(x, sampling_rate, names, noise) if method is None else method
+    check_method(method, noise)
+    check_saturation(saturation)
     check_n_samples(n_samples)
-    sampler = build_sampler(method, weights, device) if sampler is None else sampler
+    if sampler is None:
+        sampler = build_sampler(method, weights, device, blind=noise is not None)
     prior_rate = sampler.sampling_rate
-    measurement, notes = measure_recording(x, sampling_rate, names, sampler.leads, prior_rate)
+    if sampling_rate < prior_rate and isinstance(sampler, AmortisedSampler):
+        raise ValueError(
+            f"sampling_rate is {sampling_rate:g} Hz, below the prior's {prior_rate:g} Hz, which the amortised sampler "
+            f"cannot use: {_other_methods()}"
+        )
+    measurement, notes = measure_recording(
+        x, sampling_rate, names, sampler.leads, prior_rate, noise=noise, saturation=saturation
+    )
     measurement = measurement.to(device)
     start = time.perf_counter()
     drawn, expected = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
     seconds = time.perf_counter() - start
+    rate = min(sampling_rate, prior_rate)
     samples, mean = (
-        resample(values.cpu().numpy(), prior_rate, sampling_rate, x.shape[-1]).astype(np.float32)
-        for values in (drawn[:, 0], expected[0])
+        _at_own_rate(values, measurement, prior_rate, sampling_rate, x.shape[-1]) for values in (drawn[:, 0], expected)
     )
     lower, upper = predictive_band(samples)
-    known = measurement.known()[1][0].cpu().numpy()
-    nearest = (np.arange(x.shape[-1]) * prior_rate / sampling_rate).round().astype(int).clip(max=known.shape[-1] - 1)
+    known = replace(measurement, resampling=None).known()[1][0].cpu().numpy()
+    nearest = (np.arange(x.shape[-1]) * rate / sampling_rate).round().astype(int).clip(max=known.shape[-1] - 1)
+    level = None if noise is None else _noise_level(sampler, measurement)
     return Reconstruction(
         samples=samples,
-        mean=mean,
+        mean=mean[0],
         lower=lower,
         upper=upper,
         observed=known[:, nearest],
@@ -125,25 +165,110 @@ def reconstruct(
         network_calls=sampler.network_calls,
         gradient_calls=sampler.gradient_calls,
         seconds=seconds,
-        notes=notes,
+        notes=(*notes, *_describe_noise(noise, level)),
+        noise_level=level,
     )
 
 
+def _at_own_rate(
+    ecg: Tensor, measurement: Measurement, prior_rate: float, sampling_rate: float, length: int
+) -> NDArray[np.float32]:
+    """Brings ECGs (S, 12, L) to the recording's rate; what was measured at a lower rate is put back only there."""
+    values = resample(ecg.cpu().numpy(), prior_rate, sampling_rate, length).astype(np.float32)
+    if measurement.resampling is None:
+        return values
+    inner = torch.from_numpy(values[:, [LEADS.index(lead) for lead in measurement.prior_leads]])
+    own = replace(measurement.to("cpu"), resampling=None)
+    return own.complete(inner[:, None])[:, 0].numpy()
+
+
+def _noise_level(sampler: PosteriorSampler, measurement: Measurement) -> NDArray[np.float32]:
+    """Returns the noise of each of the twelve leads in mV, as it was found in the end, NaN where none was measured."""
+    found: NoiseModel | None = getattr(sampler, "noise", None)
+    noise = measurement.noise if found is None else found
+    assert noise is not None
+    levels = np.full(len(LEADS), np.nan, dtype=np.float32)
+    rows = [LEADS.index(lead) for lead in measurement.leads]
+    levels[rows] = noise.levels(measurement.y).cpu().numpy().reshape(-1)
+    return levels
+
+
+def _describe_noise(noise: str | None, level: NDArray[np.float32] | None) -> list[str]:
+    if noise is None or level is None:
+        return []
+    levels = ", ".join(f"{lead} {value:.3f}" for lead, value in zip(LEADS, level, strict=True) if not np.isnan(value))
+    return [f"noise removed ({NOISE_NAMES[noise]}): {levels} mV root mean square; no sample is kept as it was measured"]
+
+
 def build_sampler(
-    method: str = "amortised", weights: str | Path | None = None, device: str | torch.device = "cpu"
+    method: str = "amortised",
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    *,
+    blind: bool = False,
 ) -> PosteriorSampler:
     """Builds a posterior sampler with its default settings.
 
     Args:
-        method: "amortised" or "mgps".
+        method: A name of `METHODS` or `BLIND_METHODS`.
         weights: Weights of the prior; None: the bundled ones.
         device: Device of the network.
+        blind: Whether it has to estimate the noise too: then a method that cannot runs inside `SpectralEM`.
 
     Raises:
         ValueError: If the method or the weights are not known.
     """
-    check_choice("method", method, list(METHODS))
-    return METHODS[method](_denoiser(None if weights is None else str(weights)).to(device))
+    check_choice("method", method, [*METHODS, *BLIND_METHODS])
+    denoiser = _denoiser(None if weights is None else str(weights)).to(device)
+    if method in BLIND_METHODS:
+        return BLIND_METHODS[method](denoiser)
+    if blind and METHODS[method] is not AmortisedSampler:
+        return SpectralEM(denoiser, final=METHODS[method])
+    return METHODS[method](denoiser)
+
+
+def choose_method(ecg: NDArray[np.float64], sampling_rate: float, leads: Sequence[str], noise: str | None) -> str:
+    """Returns the name of the method that is taken where none is named.
+
+    Args:
+        ecg: ECG in mV, shape (n_leads, L), NaN where a sample is missing.
+        sampling_rate: Sampling rate of the recording in Hz.
+        leads: Lead names.
+        noise: Type of the noise to remove, or None.
+    """
+    gaps = np.isnan(ecg)
+    has_gaps = bool((gaps.any(axis=-1) & ~gaps.all(axis=-1)).any())
+    is_slow = sampling_rate < PRIOR_RATE_HZ
+    if noise is None:
+        return "decoupled" if has_gaps or is_slow else "amortised"
+    measured = [lead for lead, missing in zip(leads, gaps, strict=True) if not missing.all()]
+    n_limb = sum(not lead.startswith("V") for lead in measured)
+    lacks_leads = min(n_limb, 2) + len(measured) - n_limb < len(INDEPENDENT_LEADS)
+    return "amortised" if lacks_leads and not is_slow else "spectral_em"
+
+
+def check_method(method: str, noise: str | None) -> None:
+    """Refuses methods and types of noise that do not exist, or do not go together.
+
+    Args:
+        method: Name of the method.
+        noise: Type of the noise to remove, or None.
+
+    Raises:
+        ValueError: If a name is not known (the message names near ones), or the method needs noise.
+    """
+    check_choice("method", method, [*METHODS, *BLIND_METHODS])
+    if noise is not None:
+        check_choice("noise", noise, NOISES)
+    elif method in BLIND_METHODS:
+        raise ValueError(
+            f'method="{method}" estimates noise, but noise is None: say which, noise="bw", "em", "ma" or "mix", or '
+            f'noise="auto"; for a clean recording take one of {", ".join(METHODS)}'
+        )
+
+
+def _other_methods() -> str:
+    return f"take method={' or '.join(repr(name) for name in METHODS if METHODS[name] is not AmortisedSampler)}"
 
 
 def check_n_samples(n_samples: int) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from preprocessing.leads import canonical_leads
 
-MIN_RATE_HZ = 100.0
+MIN_RATE_HZ = 50.0
 MIN_DURATION_S = 2.5
 MAX_DURATION_S = 10.0
 _LARGEST_RANGE_MV = 20.0
@@ -35,8 +35,8 @@ def check_recording(
     names = canonical_leads(leads)
     if not (math.isfinite(sampling_rate) and sampling_rate >= MIN_RATE_HZ):
         raise ValueError(
-            f"sampling_rate is {sampling_rate:g} Hz, but the prior needs {MIN_RATE_HZ:g} Hz or more: "
-            "a recording at a lower rate has not the band that the prior knows"
+            f"sampling_rate is {sampling_rate:g} Hz, but reconstruct needs {MIN_RATE_HZ:g} Hz or more: "
+            "at a lower rate the QRS complexes themselves are lost"
         )
     x = _check_shape(np.asarray(ecg), names)
     _check_duration(x.shape[-1] / sampling_rate, 1 / sampling_rate)

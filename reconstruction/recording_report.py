@@ -15,6 +15,7 @@ from preprocessing.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, lead_
 from preprocessing.records import Recording, read_wfdb
 from reconstruction.api import SIGMA_Y_MV, Reconstruction, reconstruct
 from reconstruction.posterior_sampler import PosteriorSampler
+from reconstruction.saturation import Saturation
 
 DEMO_ECG = Path(__file__).parent / "demo" / "demo_ecg.npz"
 """The bundled ECG: simulated, never recorded."""
@@ -57,6 +58,8 @@ def reconstruct_recording(
     *,
     keep: Sequence[str] | None = None,
     method: str = "amortised",
+    noise: str | None = None,
+    saturation: Saturation = None,
     n_samples: int = 10,
     seed: int = 0,
     sigma_y: float = SIGMA_Y_MV,
@@ -66,7 +69,7 @@ def reconstruct_recording(
 
     Writes `reconstruction.npz` (samples, mean, band, observed, leads, rate, and the truth where known), the mean as the
     WFDB record `reconstruction`, and `reconstruction.png`. Leads of the recording that are not kept are the truth to
-    compare with.
+    compare with. Where noise is removed nobody knows the truth: then `noisy` and `noise_level` are written beside it.
 
     Args:
         recording: The recording.
@@ -74,6 +77,8 @@ def reconstruct_recording(
         sampler: The posterior sampler.
         keep: Leads to reconstruct from; None: all that the recording has.
         method: Name of the sampler's method.
+        noise: Type of the noise to remove, as in `reconstruct`; None: none.
+        saturation: Limits of the recorder, as in `reconstruct`.
         n_samples: Number of samples.
         seed: Seed.
         sigma_y: Standard deviation of the measurement's noise in mV, for samplers that ask for it.
@@ -86,34 +91,40 @@ def reconstruct_recording(
         ValueError: If the recording is not usable or lacks a lead to keep.
     """
     kept = recording.leads if keep is None else canonical_leads(keep)
+    given = Recording(recording.ordered(kept), recording.sampling_rate, kept, recording.name)
     result = reconstruct(
-        recording.ordered(kept),
-        recording.sampling_rate,
+        given.ecg,
+        given.sampling_rate,
         kept,
         n_samples,
         method,
         seed,
+        noise=noise,
+        saturation=saturation,
         sampler=sampler,
         sigma_y=sigma_y,
         key=recording.name,
         device=device,
     )
-    truth = _truth(recording, sampler.sampling_rate)
-    _write(folder, result, truth)
-    title = f"{recording.name}: 12 leads from {', '.join(kept)} ({method}, {n_samples} samples)"
-    known = np.isfinite(truth).any()
+    known = _twelve_filtered(recording if noise is None else given, sampler.sampling_rate)
+    truth, noisy = (known, None) if noise is None else (np.full(known.shape, np.nan), known)
+    _write(folder, result, truth, noisy)
+    removed = "" if noise is None else f", noise removed ({noise})"
+    title = f"{recording.name}: 12 leads from {', '.join(kept)}{removed} ({method}, {n_samples} samples)"
     draw_reconstruction(
         folder / "reconstruction.png",
         result.mean,
         result.lower,
         result.upper,
         result.sampling_rate,
-        truth=truth if known else None,
+        truth=truth if np.isfinite(truth).any() else None,
         observed=result.observed,
+        noisy=noisy,
         title=title,
     )
+    table = _table(result, truth) if result.noise_level is None else _noise_table(result, result.noise_level)
     calls = f"{result.network_calls} network calls ({result.gradient_calls} with a gradient) in {result.seconds:.1f} s"
-    return "\n".join([title, *_table(result, truth), calls, *result.notes, f"written to {folder}"])
+    return "\n".join([title, *table, calls, *result.notes, f"written to {folder}"])
 
 
 def leads_to_keep(recording: Recording, n_leads: int) -> tuple[str, ...] | None:
@@ -131,19 +142,20 @@ def leads_to_keep(recording: Recording, n_leads: int) -> tuple[str, ...] | None:
     return tuple(lead for lead in LEADS if lead in recording.leads)[:n_leads] if complete else None
 
 
-def _truth(recording: Recording, prior_rate: float) -> NDArray[np.float64]:
+def _twelve_filtered(recording: Recording, prior_rate: float) -> NDArray[np.float64]:
     """Returns the twelve leads of the recording as filtered, in mV, shape (12, L), NaN where it does not say."""
     rate, length = recording.sampling_rate, recording.ecg.shape[-1]
-    clean = resample(clean_signal(recording.ecg, rate, prior_rate), prior_rate, rate, length)
+    inner_rate = min(rate, prior_rate)
+    clean = resample(clean_signal(recording.ecg, rate, inner_rate), inner_rate, rate, length)
     clean[np.isnan(recording.ecg)] = np.nan
-    truth = np.full((len(LEADS), length), np.nan)
+    twelve = np.full((len(LEADS), length), np.nan)
     for row, lead in enumerate(LEADS):
         try:
             weights = lead_matrix([lead], recording.leads)[0]
         except ValueError:  # the recording does not hold this lead
             continue
-        truth[row] = weights[weights != 0] @ clean[weights != 0]
-    return truth
+        twelve[row] = weights[weights != 0] @ clean[weights != 0]
+    return twelve
 
 
 def _table(result: Reconstruction, truth: NDArray[np.float64]) -> list[str]:
@@ -161,6 +173,19 @@ def _table(result: Reconstruction, truth: NDArray[np.float64]) -> list[str]:
         lines.append(f"{lead:>5} {share:>9} {_format(scores)}")
     if rows:
         lines.append(f"{'mean':>5} {'':>9} {_format(mean_over_records(np.array(rows)).tolist())}")
+    return lines
+
+
+def _noise_table(result: Reconstruction, noise_level: NDArray[np.float32]) -> list[str]:
+    """Writes one line for each lead: its noise, the ratio of the mean's power to it, and the width of the band."""
+    lines = [f"{'lead':>5} {'noise (mV)':>11} {'SNR (dB)':>9} {'width (mV)':>11}"]
+    for row, lead in enumerate(result.leads):
+        width = f"{(result.upper[row] - result.lower[row]).mean():>11.3f}"
+        if np.isnan(noise_level[row]):
+            lines.append(f"{lead:>5} {'-':>11} {'-':>9} {width}")
+            continue
+        ratio = 10 * np.log10(np.square(result.mean[row]).mean() / noise_level[row] ** 2)
+        lines.append(f"{lead:>5} {noise_level[row]:>11.3f} {ratio:>9.1f} {width}")
     return lines
 
 
@@ -182,8 +207,11 @@ def _format(scores: Sequence[float]) -> str:
     return f"{cells[0]:>12} {cells[1]:>9} {cells[2]:>13} {cells[3]:>11}"
 
 
-def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64]) -> None:
+def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64], noisy: NDArray[np.float64] | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    extra = {}
+    if noisy is not None and result.noise_level is not None:
+        extra = {"noisy": noisy.astype(np.float32), "noise_level": result.noise_level}
     with atomic_write(folder / "reconstruction.npz") as partial:
         np.savez_compressed(
             partial,
@@ -195,6 +223,7 @@ def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64]) -> 
             leads=np.array(result.leads),
             sampling_rate=result.sampling_rate,
             truth=truth.astype(np.float32),
+            **extra,  # type: ignore[arg-type] # numpy's stub takes the keywords for allow_pickle
         )
     wfdb.wrsamp(
         "reconstruction",

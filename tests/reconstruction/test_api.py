@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,15 @@ from preprocessing.filters import clean_signal, resample
 from preprocessing.leads import LEADS
 from preprocessing.synthetic import simulate_ecg
 from reconstruction import reconstruct
+from reconstruction.amortised import AmortisedSampler
+from reconstruction.api import NOISE_NAMES, build_sampler, choose_method
+from reconstruction.ddnm import DDNM
+from reconstruction.fourier_em import FourierEM
+from reconstruction.methods import BLIND_METHODS, METHODS
 from reconstruction.mgps import MGPS, GradientSchedule
+from reconstruction.noise_start import NOISES
 from reconstruction.posterior_sampler import PosteriorSampler
+from reconstruction.spectral_em import SpectralEM
 
 DURATION = 3.0
 
@@ -60,6 +69,24 @@ def test_einthovens_law_holds(tiny_weights):
     np.testing.assert_allclose(samples[:, 3:6].sum(axis=1), 0, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("leads", "rate", "gap", "noise", "method"),
+    [
+        (["I"], 500, False, None, "amortised"),
+        (["I", "II"], 500, True, None, "decoupled"),
+        (["I"], 50, False, None, "decoupled"),
+        (LEADS, 500, False, "em", "spectral_em"),
+        (["III", "aVF", *LEADS[6:]], 500, True, "em", "spectral_em"),
+        (["I", "V2"], 500, False, "auto", "amortised"),
+        (["I"], 50, False, "auto", "spectral_em"),
+    ],
+)
+def test_the_method_that_is_taken_where_none_is_named(leads, rate, gap, noise, method):
+    ecg = np.zeros((len(leads), 1500))
+    ecg[0, :100] = np.nan if gap else 0.0
+    assert choose_method(ecg, rate, leads, noise) == method
+
+
 def test_gaps_are_restored_and_the_rest_is_kept(tiny_weights):
     ecg = simulate_ecg(1, 100, DURATION, seed=2)[0].astype(np.float64)[:2]
     ecg[:, 100:150] = np.nan
@@ -86,7 +113,7 @@ def test_seed_and_key_choose_the_samples(tiny_weights):
 
 def test_mgps_takes_any_lead_where_amortised_refuses(tiny_weights, tiny_denoiser):
     ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, 2:3].astype(np.float64)
-    with pytest.raises(ValueError, match='method="mgps"'):
+    with pytest.raises(ValueError, match='method="decoupled"'):
         reconstruct(ecg, 100, ["III"], 2, weights=tiny_weights)
     sampler = MGPS(tiny_denoiser, 3, GradientSchedule(1, 1, 0))
     result = reconstruct(ecg, 100, ["III"], 2, "mgps", sampler=sampler)
@@ -94,14 +121,30 @@ def test_mgps_takes_any_lead_where_amortised_refuses(tiny_weights, tiny_denoiser
     assert (result.network_calls, result.gradient_calls) == (7, 3)
 
 
-def test_mistakes_are_told(tiny_weights):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "MGPS "}, "did you mean 'mgps'"),
+        ({"method": "spectral"}, "did you mean 'spectral_em'"),
+        ({"method": "spectral_em"}, 'noise is None: say which, noise="bw"'),
+        ({"noise": "MA"}, "did you mean 'ma'"),
+        ({"noise": "white"}, "unknown noise 'white'"),
+        ({"n_samples": 1}, "at least 2 samples"),
+        ({"saturation": (2.0, -2.0)}, "limits"),
+        ({"saturation": "yes"}, "choose one of auto"),
+        ({"ecg": np.full((1, 300), np.nan)}, "all samples are missing"),
+        ({"ecg": np.ones((1, 300))}, "flat"),
+        ({"ecg": np.sin(np.arange(200) / 5)[None]}, "give a longer piece"),
+        ({"ecg": np.sin(np.arange(2000) / 5)[None]}, "at most 10 s"),
+        ({"sampling_rate": 20}, "50 Hz or more"),
+        ({"leads": ["W1"]}, "unknown lead"),
+        ({}, "no weights"),
+    ],
+)
+def test_mistakes_are_told_before_the_weights_are_read(change, message):
     ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :1].astype(np.float64)
-    with pytest.raises(ValueError, match="did you mean 'mgps'"):
-        reconstruct(ecg, 100, method="MGPS ", weights=tiny_weights)
-    with pytest.raises(ValueError, match="at least 2 samples"):
-        reconstruct(ecg, 100, n_samples=1, weights=tiny_weights)
-    with pytest.raises(ValueError, match="no weights"):
-        reconstruct(ecg, 100, weights="nowhere.safetensors")
+    with pytest.raises(ValueError, match=message):
+        reconstruct(**({"ecg": ecg, "sampling_rate": 100, "weights": "nowhere.safetensors"} | change))
 
 
 def test_result_is_frozen(tiny_weights):
@@ -111,3 +154,91 @@ def test_result_is_frozen(tiny_weights):
     assert result.seconds > 0
     with pytest.raises(AttributeError):
         result.seconds = 0.0
+
+
+@pytest.mark.parametrize("rate", [50, 75])
+def test_lower_rates_keep_what_was_measured(rate):
+    whole = simulate_ecg(1, 500, DURATION, seed=2)[0].astype(np.float64)
+    slow = resample(whole, 500, rate)
+    result = reconstruct(slow[:2], rate, ["I", "II"], 4, sampler=Perfect(clean_signal(whole, 500, 100)))
+    n_edge = 3 if rate == 50 else 4
+    inside = slice(n_edge, -n_edge)
+    assert result.samples.shape == (4, 12, slow.shape[-1])
+    assert result.observed[:6, inside].all()
+    assert not result.observed[6:].any()
+    assert not result.observed[:, :n_edge].any()
+    measured = clean_signal(slow[:2], rate, rate)[:, inside]
+    np.testing.assert_allclose(result.samples[:, :2, inside], measured[None].repeat(4, 0), atol=1e-5)
+    assert np.abs(result.mean - clean_signal(slow, rate, rate))[:, inside].max() < 0.08
+
+
+def test_lower_rates_need_a_method_that_takes_them(tiny_weights, tiny_denoiser):
+    ecg = simulate_ecg(1, 50, DURATION, seed=2)[0, :1].astype(np.float64)
+    with pytest.raises(ValueError, match="below the prior's 100 Hz.*'mgps'"):
+        reconstruct(ecg, 50, n_samples=2, method="amortised", weights=tiny_weights)
+    sampler = MGPS(tiny_denoiser, 2, GradientSchedule(1, 1, 0))
+    result = reconstruct(ecg, 50, n_samples=2, method="mgps", sampler=sampler)
+    assert result.samples.shape == (2, 12, 150)
+
+
+def test_saturated_peaks_go_beyond_the_limit():
+    whole = simulate_ecg(1, 500, DURATION, seed=2)[0].astype(np.float64)
+    height = 0.5 * whole[1].max()
+    clipped = whole[1:2].clip(max=height)
+    assert (clipped == height).any()
+    for saturation in ("auto", (-9.0, height)):
+        result = reconstruct(
+            clipped, 500, ["II"], 3, sampler=Perfect(clean_signal(whole, 500, 100)), saturation=saturation
+        )
+        restored, truth = result.mean[1], clean_signal(whole, 500, 500)[1]
+        cut = clean_signal(clipped, 500, 500)[0]
+        assert not result.observed[1, clipped[0] == height].any()
+        assert result.observed[1].mean() > 0.8
+        assert np.abs(restored - truth).max() < 0.5 * np.abs(cut - truth).max()
+
+
+@pytest.mark.parametrize(
+    ("method", "rate"), [("amortised", 250), ("spectral_em", 100), ("fourier_em", 250), ("mgps", 50)]
+)
+def test_missing_leads_gaps_and_noise_in_one_call(method, rate, tiny_weights, monkeypatch):
+    quick = partial(DDNM, n_steps=2)
+    one_round = partial(SpectralEM, n_rounds=1, early=quick)
+    monkeypatch.setattr("reconstruction.api.SpectralEM", one_round)
+    monkeypatch.setitem(METHODS, "mgps", partial(MGPS, n_steps=2))
+    monkeypatch.setitem(BLIND_METHODS, "spectral_em", partial(one_round, final=quick))
+    monkeypatch.setitem(BLIND_METHODS, "fourier_em", partial(FourierEM, n_rounds=2, n_frequencies=32, inner=quick))
+    rng = np.random.default_rng(0)
+    ecg = simulate_ecg(1, rate, DURATION, seed=2)[0, [0, 1, 2, 7]].astype(np.float64)
+    ecg[[0, 1, 3]] += 0.3 * rng.standard_normal((3, ecg.shape[-1]))
+    ecg[2] = ecg[1] - ecg[0]
+    ecg[3, rate : rate + rate // 2] = np.nan
+    result = reconstruct(ecg, rate, ["I", "II", "III", "V2"], 2, method, noise="ma", weights=tiny_weights)
+    assert result.samples.shape == (2, 12, ecg.shape[-1])
+    assert np.isfinite(result.samples).all()
+    assert not result.observed.any()
+    # The noise of lead III is that of I and II.
+    assert np.isfinite(result.noise_level).tolist() == [lead in ("I", "II", "V2") for lead in LEADS]
+    assert "muscle artefact" in result.notes[-1]
+    assert "0.50 s missing" in " ".join(result.notes)
+    assert result.method == method
+    assert result.network_calls > 0
+    np.testing.assert_allclose(result.samples[:, 2], result.samples[:, 1] - result.samples[:, 0], atol=1e-5)
+
+
+def test_every_type_of_noise_has_words():
+    assert set(NOISE_NAMES) == set(NOISES)
+
+
+def test_samplers_that_estimate_noise(tiny_weights):
+    assert isinstance(build_sampler("amortised", tiny_weights, blind=True), AmortisedSampler)
+    sampler = build_sampler("mgps", tiny_weights, blind=True)
+    assert isinstance(sampler, SpectralEM)
+    assert isinstance(sampler.final, MGPS)
+    assert isinstance(build_sampler("mgps", tiny_weights), MGPS)
+    for method in BLIND_METHODS:
+        assert isinstance(build_sampler(method, tiny_weights), BLIND_METHODS[method])
+
+
+def test_clean_recordings_have_no_noise_level(tiny_weights):
+    ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :1].astype(np.float64)
+    assert reconstruct(ecg, 100, n_samples=2, weights=tiny_weights).noise_level is None

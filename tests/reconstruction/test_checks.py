@@ -17,7 +17,7 @@ def test_a_good_recording_passes_with_names_spelt_as_ours():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sampling_rate": 50}, "100 Hz or more"),
+        ({"sampling_rate": 40}, "50 Hz or more"),
         ({"sampling_rate": float("nan")}, "sampling_rate"),
         ({"leads": ["I", "II"]}, "one row for each lead"),
         ({"ecg": wave()[0]}, r"ecg\[None\]"),
@@ -28,6 +28,8 @@ def test_a_good_recording_passes_with_names_spelt_as_ours():
         ({"ecg": np.where(wave() > 0.9, np.inf, wave())}, "infinite values: write missing samples as NaN"),
         ({"ecg": wave() * np.nan}, "all samples are missing"),
         ({"ecg": np.full((1, 2500), 0.3)}, "lead I is flat"),
+        ({"ecg": np.vstack([wave(), np.zeros((1, 2500))]), "leads": ["I", "V2"]}, "lead V2 is flat"),
+        ({"ecg": np.zeros((1, 0))}, "lasts 0.00 s"),
         ({"ecg": wave() * 1000}, "microvolts divide by 1000"),
         ({"ecg": wave() / 1000}, "volts multiply by 1000"),
         ({"ecg": (wave() * 200).astype(np.int16)}, "raw counts"),
@@ -41,6 +43,10 @@ def test_mistakes_are_told(change, message):
 
 def test_ten_seconds_and_one_sample_pass():
     check_recording(np.sin(np.arange(5001) / 20)[None], 500, ["I"])
+
+
+def test_low_rates_pass():
+    check_recording(np.sin(np.arange(250) / 5)[None], 50, ["I"])
 
 
 def test_near_names_of_a_choice():

@@ -1,0 +1,57 @@
+"""Removes noise from ECGs: recorded noise that is added to clean records, or the noise of a recording itself.
+
+python -m reconstruction.denoise denoising.noise_type=em denoising.snr_db=6
+python -m reconstruction.denoise denoising.noise_type=bw denoising.power=2.0 algo=fourier_em
+python -m reconstruction.denoise data=wfdb data.path=my_record denoising.noise_type=auto
+"""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from diffusion_prior.checkpoint import load_denoiser
+from preprocessing.launch import build, plain, run_path, script
+from preprocessing.nstdb import load_noise
+from preprocessing.run_folder import RunFolder
+from preprocessing.store import Store
+from reconstruction.added_noise import AddNoise
+from reconstruction.batch import reconstruct_batch
+from reconstruction.recording_report import load_recording, reconstruct_recording
+
+
+@script("denoise")
+def main(cfg: DictConfig) -> None:
+    """Denoises records of a store with noise added, one WFDB record, or the bundled ECG."""
+    config = plain(cfg)
+    algo, data, dataset, seed, device = (config[key] for key in ("algo", "data", "dataset", "seed", "device"))
+    if config["n_threads"]:
+        torch.set_num_threads(config["n_threads"])
+    folder = Path(config["denoise"]["results_path"] or run_path())
+    sampler = build(algo["sampler"])(load_denoiser(config["checkpoint"]).to(device))
+    settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
+    new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
+    noise = dict(config["denoising"])
+    if data["kind"] != "store":
+        recording = load_recording(data["path"], data["start"], data["duration"])
+        new_run()
+        settings |= {"method": algo["name"], "noise": noise["noise_type"], "keep": data["leads"]}
+        print(reconstruct_recording(recording, folder, sampler, **settings))
+        return
+    store = Store.open(dataset["store"])
+    rows, rate = store.rows(dataset["split"], dataset["n_records"]), store.sampling_rate
+    recordings = load_noise(noise.pop("noise_path"), noise.pop("half"), rate)
+    if noise["prefilter"] is None:
+        noise["prefilter"] = algo["name"] != "fourier_em"  # as published
+    task = AddNoise(recordings, prior_leads=sampler.leads, sampling_rate=rate, seed=seed, **noise)
+    new_run(data_manifest_hash=store.manifest_hash)
+    settings["batch_size"] = algo["batch_size"]
+    with tqdm(total=len(rows), unit="ECG") as bar:
+        summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
+    print(f"{algo['name']}: {summary.describe()}\nwritten to {folder}")
+
+
+if __name__ == "__main__":
+    main()
