@@ -23,8 +23,8 @@ class AmortisedSampler(PosteriorSampler):
     """Runs the conditional denoiser.
 
     At the largest noise level `x_t` says nothing of the ECG, and the denoiser is the posterior mean itself: one more
-    call estimates it without the error of an average over few samples. Of a record with gaps the average is taken: see
-    `only_whole_leads`.
+    call estimates it without the error of an average over few samples. Of a record with gaps or noise the average is
+    taken: see `only_whole_leads`.
 
     Where the measurement is noisy, the level of the noise in each lead is found first: the network is told that all of
     the measurement might be noise, as in a part of its training. What its estimate leaves of the measurement is the
@@ -75,11 +75,14 @@ class AmortisedSampler(PosteriorSampler):
         denoiser = ConditionalDenoiser(self.denoiser, y=y, observed=observed, level=level)
         sampler = Sampler(denoiser, self.n_steps, self.eta, self.order)
         samples = sampler.sample(shape, generator, dtype=y.dtype, device=y.device)
-        whole, estimate = only_whole_leads(observed), self._mean(denoiser, shape, generator, y)
-        self.posterior_mean = torch.where(whole, estimate, samples.mean(dim=0))
+        average = samples.mean(dim=0)
         if level is not None:
-            left = likelihood.residual(self.posterior_mean)
+            self.posterior_mean, self.network_calls = average, self.network_calls + denoiser.n_calls
+            left = likelihood.residual(average)
             self.noise = WhiteNoise(_root_mean_square(left, likelihood.observed))
+            return torch.lerp(average.expand_as(samples), samples, self.spread)
+        whole, estimate = only_whole_leads(observed), self._mean(denoiser, shape, generator, y)
+        self.posterior_mean = torch.where(whole, estimate, average)
         self.network_calls += denoiser.n_calls
         return torch.where(whole, torch.lerp(estimate.expand_as(samples), samples, self.spread), samples)
 
