@@ -20,7 +20,6 @@ from reconstruction.amortised import AmortisedSampler
 from reconstruction.checks import check_choice, check_recording
 from reconstruction.measurement import Measurement, measure_recording, sample_twelve_leads
 from reconstruction.methods import BLIND_METHODS, METHODS
-from reconstruction.noise_model import NoiseModel
 from reconstruction.noise_start import NOISES
 from reconstruction.posterior_sampler import PosteriorSampler
 from reconstruction.saturation import Saturation, check_saturation
@@ -184,8 +183,7 @@ def _at_own_rate(
 
 def _noise_level(sampler: PosteriorSampler, measurement: Measurement) -> NDArray[np.float32]:
     """Returns the noise of each of the twelve leads in mV, as it was found in the end, NaN where none was measured."""
-    found: NoiseModel | None = getattr(sampler, "noise", None)
-    noise = measurement.noise if found is None else found
+    noise = measurement.noise if sampler.noise is None else sampler.noise
     assert noise is not None
     levels = np.full(len(LEADS), np.nan, dtype=np.float32)
     rows = [LEADS.index(lead) for lead in measurement.leads]

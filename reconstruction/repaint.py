@@ -66,7 +66,8 @@ class RePaint(PosteriorSampler):
             else:
                 x_t = renoise(self.denoiser, x_t, times[start], times[end], z_x)
         self.network_calls += 1
-        return likelihood.posterior_mean(self.denoiser(x_t, times[-1]), self.denoiser.schedule(times[-1])[1])
+        alpha, sigma = self.denoiser.schedule(times[-1])
+        return likelihood.posterior_mean(self.denoiser(x_t, times[-1]), sigma / alpha)
 
     def step(
         self,
