@@ -10,14 +10,14 @@ import math
 import torch
 from torch import Tensor
 
-from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
+from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import Bridge, PosteriorSampler, StandardNormal, time_grid
+from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler, time_grid
 from reconstruction.repaint import renoise, walk
 
 
-class DDNM(PosteriorSampler):
+class DDNM(TrainingFreeSampler):
     r"""Denoising Diffusion Null-Space Model, for exact and for noisy measurements.
 
     An ancestral step from `t` to `s < t` is made with a corrected clean signal (Eq. 17),
@@ -56,7 +56,6 @@ class DDNM(PosteriorSampler):
                 f"need n_steps, n_travels and travel_length >= 1, got {n_steps}, {n_travels} and {travel_length}"
             )
         super().__init__(denoiser)
-        self.denoiser = ConditionalDenoiser(denoiser) if isinstance(denoiser, Denoiser) else denoiser
         self.n_steps, self.n_travels, self.travel_length = n_steps, n_travels, travel_length
 
     @torch.no_grad()
@@ -107,7 +106,3 @@ class DDNM(PosteriorSampler):
         misfit = torch.where(likelihood.observed, likelihood.residual(x_0 + 2 * w) - math.sqrt(3) * v, 0.0)
         corrected = r.square() * likelihood.operator.adjoint(likelihood.solve(misfit, r))
         return bridge.mean(x_0, x_t) + share * (w + corrected)
-
-    def _denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
-        self.network_calls += 1
-        return self.denoiser(x_t, t)

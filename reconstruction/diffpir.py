@@ -10,13 +10,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
+from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import PosteriorSampler, StandardNormal, time_grid
+from reconstruction.posterior_sampler import StandardNormal, TrainingFreeSampler, time_grid
 
 
-class DiffPIR(PosteriorSampler):
+class DiffPIR(TrainingFreeSampler):
     r"""Diffusion plug-and-play image restoration.
 
     A step from `t` to `s < t` takes the proximal point of the likelihood near the denoised signal (Eq. 12),
@@ -46,7 +46,6 @@ class DiffPIR(PosteriorSampler):
         if n_steps < 1 or weight <= 0 or not 0 <= zeta <= 1:
             raise ValueError(f"need n_steps >= 1, weight > 0 and 0 <= zeta <= 1, got {n_steps}, {weight} and {zeta}")
         super().__init__(denoiser)
-        self.denoiser = ConditionalDenoiser(denoiser) if isinstance(denoiser, Denoiser) else denoiser
         self.n_steps, self.weight, self.zeta = n_steps, weight, zeta
 
     @torch.no_grad()
@@ -82,5 +81,4 @@ class DiffPIR(PosteriorSampler):
     def _estimate(self, x_t: Tensor, t: Tensor, likelihood: GaussianLikelihood) -> Tensor:
         """Returns the clean signal that fits both the denoiser and the measurement, of the shape of `x_t`."""
         alpha, sigma = self.denoiser.schedule(t)
-        self.network_calls += 1
-        return likelihood.posterior_mean(self.denoiser(x_t, t), sigma / alpha / self.weight**0.5)
+        return likelihood.posterior_mean(self._denoise(x_t, t), sigma / alpha / self.weight**0.5)

@@ -10,13 +10,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
+from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import Bridge, PosteriorSampler, StandardNormal, time_grid
+from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler, time_grid
 
 
-class DPS(PosteriorSampler):
+class DPS(TrainingFreeSampler):
     r"""Diffusion Posterior Sampling.
 
     Each ancestral step of the prior is followed by a step down the norm of the misfit, with `D` the denoiser:
@@ -50,7 +50,6 @@ class DPS(PosteriorSampler):
                 f"need n_steps >= 1, step_size > 0 and sigma_data > 0, got {n_steps}, {step_size} and {sigma_data}"
             )
         super().__init__(denoiser)
-        self.denoiser = ConditionalDenoiser(denoiser) if isinstance(denoiser, Denoiser) else denoiser
         self.n_steps, self.step_size, self.sigma_data = n_steps, step_size, sigma_data
 
     @torch.no_grad()
@@ -103,7 +102,3 @@ class DPS(PosteriorSampler):
         """Factor between the state of the schedule and the variance-preserving one."""
         alpha, sigma = self.denoiser.schedule(t)
         return (alpha.square() + (sigma / self.sigma_data).square()).sqrt()
-
-    def _denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
-        self.network_calls += 1
-        return self.denoiser(x_t, t)

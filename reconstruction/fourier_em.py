@@ -19,13 +19,13 @@ from diffusion_prior.randomness import Noise
 from reconstruction.ddnm import DDNM
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.noise_model import WhiteNoise
-from reconstruction.posterior_sampler import PosteriorSampler
+from reconstruction.posterior_sampler import BlindSampler, PosteriorSampler, first_generators
 
 MAX_FREQUENCY_HZ = 50.0
 SMALLEST_STD_MV = 0.01
 
 
-class FourierEM(PosteriorSampler):
+class FourierEM(BlindSampler):
     """Samples of an ECG whose noise is a fixed wave of cosines and sines in each lead, and white noise around it.
 
     Each round draws ECGs given the measurement without the present wave, then fits the wave to what the samples' mean
@@ -78,23 +78,19 @@ class FourierEM(PosteriorSampler):
         duration = operator.adjoint(y).shape[-1] / self.sampling_rate
         basis = fourier_basis(np.arange(y.shape[-1]) * duration / y.shape[-1], self.n_frequencies)
         n_drawn = min(self.n_em_samples, n_samples)
-        drawing = generator if isinstance(generator, torch.Generator) else generator[:n_drawn]
+        drawing = first_generators(generator, n_drawn)
         wave, sigma = torch.zeros_like(y), _deviation(y - _mean(y, observed), observed)
         for round_ in range(self.n_rounds):
-            x = self._draw(GaussianLikelihood(operator, y - wave, WhiteNoise(sigma)), n_drawn, drawing)
+            x = self._draw(self.inner, GaussianLikelihood(operator, y - wave, WhiteNoise(sigma)), n_drawn, drawing)
             left = likelihood.residual(x)
             model = Lasso(self.lasso, fit_intercept=False) if round_ == 0 else Ridge(self.ridge, fit_intercept=False)
             wave = _fit_wave(model, basis, left.mean(dim=0), observed)
             sigma = _deviation(left - wave, observed)
-        samples = self._draw(GaussianLikelihood(operator, y - wave, WhiteNoise(sigma)), n_samples, generator)
+        samples = self._draw(
+            self.inner, GaussianLikelihood(operator, y - wave, WhiteNoise(sigma)), n_samples, generator
+        )
         self.noise = WhiteNoise((_deviation(wave, observed).square() + sigma.square()).sqrt())
         self.posterior_mean = self.inner.posterior_mean
-        return samples
-
-    def _draw(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
-        samples = self.inner(likelihood, n_samples, generator)
-        self.network_calls += self.inner.network_calls
-        self.gradient_calls += self.inner.gradient_calls
         return samples
 
 

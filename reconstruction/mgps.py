@@ -12,10 +12,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
+from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import Bridge, PosteriorSampler, StandardNormal, time_grid
+from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler, time_grid
 
 _ADAM_EPS = 1.0
 """In the fit's units the bridge's own curvature is 1. Gradients far above it make steps of the learning rate; those far
@@ -43,7 +43,7 @@ class GradientSchedule:
         return self.n_early_steps if step < self.early else self.n_steps
 
 
-class MGPS(PosteriorSampler):
+class MGPS(TrainingFreeSampler):
     r"""Midpoint Guidance Posterior Sampling.
 
     A step from `t` to `s < t` goes through a midpoint `l <= s`. There the posterior's transition is approximated by
@@ -85,7 +85,6 @@ class MGPS(PosteriorSampler):
         if n_steps < 1 or not 0 <= midpoint < 1:
             raise ValueError(f"need n_steps >= 1 and 0 <= midpoint < 1, got {n_steps} and {midpoint}")
         super().__init__(denoiser)
-        self.denoiser = ConditionalDenoiser(denoiser) if isinstance(denoiser, Denoiser) else denoiser
         self.n_steps, self.midpoint, self.gradients = n_steps, midpoint, gradients or GradientSchedule()
 
     @torch.no_grad()
@@ -159,7 +158,3 @@ class MGPS(PosteriorSampler):
                 parameter.grad = gradient
             adam.step()
         return mean + std * shift, std * log_scale.exp()
-
-    def _denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
-        self.network_calls += 1
-        return self.denoiser(x_t, t)

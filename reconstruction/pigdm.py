@@ -10,15 +10,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
+from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
 from diffusion_prior.sampler import Sampler
 from diffusion_prior.schedule import Schedule
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import PosteriorSampler
+from reconstruction.posterior_sampler import TrainingFreeSampler
 
 
-class PiGDM(PosteriorSampler):
+class PiGDM(TrainingFreeSampler):
     r"""Pseudo-inverse guided diffusion.
 
     The clean ECG given `x_t` is taken for Gaussian with mean `D(x_t, t)` and variance `r_t^2`, so that `y` given `x_t`
@@ -58,7 +58,6 @@ class PiGDM(PosteriorSampler):
         if sigma_data <= 0:
             raise ValueError(f"sigma_data must be positive, but is {sigma_data}: the standard deviation of ECGs in mV")
         super().__init__(denoiser)
-        self.denoiser = ConditionalDenoiser(denoiser) if isinstance(denoiser, Denoiser) else denoiser
         self.sigma_data, self.sampler = sigma_data, partial(Sampler, n_steps=n_steps, eta=eta, order=order)
         self.sampler(self.denoiser)  # wrong settings are refused here, not in the first call
 

@@ -3,8 +3,9 @@
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
+from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise, randn
 from diffusion_prior.schedule import Schedule
 from preprocessing.leads import INDEPENDENT_LEADS
@@ -50,6 +51,41 @@ class PosteriorSampler(ABC):
         Returns:
             ECGs in mV, shape (S, B, C, L), in the leads of the prior.
         """
+
+
+class TrainingFreeSampler(PosteriorSampler):
+    """Draws from the posterior with the unconditional prior and a likelihood.
+
+    Args:
+        denoiser: The prior: a denoiser, or one whose conditions are fixed.
+    """
+
+    def __init__(self, denoiser: Denoiser | PriorDenoiser) -> None:
+        super().__init__(denoiser)
+        self.denoiser = ConditionalDenoiser(denoiser) if isinstance(denoiser, Denoiser) else denoiser
+
+    def _denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Returns `D(x_t, t)` in mV, of the shape of `x_t`, and counts the call."""
+        self.network_calls += 1
+        return self.denoiser(x_t, t)
+
+
+class BlindSampler(PosteriorSampler):
+    """Estimates the noise of the measurement too, by other samplers' draws."""
+
+    def _draw(
+        self, sampler: PosteriorSampler, likelihood: GaussianLikelihood, n_samples: int, generator: Noise
+    ) -> Tensor:
+        """Draws samples (S, B, C, L) by another sampler, and counts its calls."""
+        samples = sampler(likelihood, n_samples, generator)
+        self.network_calls += sampler.network_calls
+        self.gradient_calls += sampler.gradient_calls
+        return samples
+
+
+def first_generators(generator: Noise, n_samples: int) -> Noise:
+    """Returns the generators of the first samples, or the one generator of all."""
+    return generator if isinstance(generator, Generator) else generator[:n_samples]
 
 
 class Bridge:

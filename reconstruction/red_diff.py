@@ -8,13 +8,13 @@ Reference:
 import torch
 from torch import Tensor
 
-from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
+from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import PosteriorSampler, StandardNormal, time_grid
+from reconstruction.posterior_sampler import StandardNormal, TrainingFreeSampler, time_grid
 
 
-class REDDiff(PosteriorSampler):
+class REDDiff(TrainingFreeSampler):
     r"""Regularisation by denoising with a diffusion prior.
 
     Each sample is the mean `mu` of a Gaussian of vanishing variance, fitted to the posterior by Adam through the noise
@@ -54,12 +54,12 @@ class REDDiff(PosteriorSampler):
                 f"{n_steps}, {learning_rate}, {weight} and {sigma_data}"
             )
         super().__init__(denoiser)
-        self.denoiser = ConditionalDenoiser(denoiser) if isinstance(denoiser, Denoiser) else denoiser
         self.n_steps, self.learning_rate, self.weight, self.sigma_data = n_steps, learning_rate, weight, sigma_data
 
     @torch.no_grad()
     def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
         """Draws samples: see `PosteriorSampler`."""
+        self.network_calls = 0
         operator, schedule = likelihood.operator, self.denoiser.schedule
         like = operator.adjoint(likelihood.y)
         z_x = StandardNormal((n_samples, *like.shape), generator, like)
@@ -71,9 +71,8 @@ class REDDiff(PosteriorSampler):
         adam = torch.optim.Adam([mu], lr=self.learning_rate, betas=(0.9, 0.99))
         for t in time_grid(self.n_steps, like)[:-1]:
             alpha, sigma = schedule(t)
-            x_0 = self.denoiser(alpha * mu + sigma * z_x(), t)
+            x_0 = self._denoise(alpha * mu + sigma * z_x(), t)
             uphill = -scale * operator.adjoint(likelihood.solve(likelihood.residual(mu), 0.0))
             mu.grad = uphill + self.weight * (mu - x_0)
             adam.step()
-        self.network_calls, self.gradient_calls = self.n_steps, 0
         return mu

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
+from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import Bridge, PosteriorSampler, StandardNormal, time_grid, transition
+from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler, time_grid, transition
 
 
-class RePaint(PosteriorSampler):
+class RePaint(TrainingFreeSampler):
     r"""Replaces the measured part of an ancestral sampler's state by the noised measurement, with resampling.
 
     A step from `t` to `s < t` draws `x_s` from the prior's own transition `q(x_s | x_0 = D(x_t, t), x_t)` and then, in
@@ -48,7 +48,6 @@ class RePaint(PosteriorSampler):
                 f"need n_steps, n_resamples and jump_length >= 1, got {n_steps}, {n_resamples} and {jump_length}"
             )
         super().__init__(denoiser)
-        self.denoiser = ConditionalDenoiser(denoiser) if isinstance(denoiser, Denoiser) else denoiser
         self.n_steps, self.n_resamples, self.jump_length = n_steps, n_resamples, jump_length
 
     @torch.no_grad()
@@ -65,9 +64,8 @@ class RePaint(PosteriorSampler):
                 x_t = self.step(x_t, times[start], times[end], likelihood, z_x, z_y)
             else:
                 x_t = renoise(self.denoiser, x_t, times[start], times[end], z_x)
-        self.network_calls += 1
         alpha, sigma = self.denoiser.schedule(times[-1])
-        return likelihood.posterior_mean(self.denoiser(x_t, times[-1]), sigma / alpha)
+        return likelihood.posterior_mean(self._denoise(x_t, times[-1]), sigma / alpha)
 
     def step(
         self,
@@ -91,8 +89,7 @@ class RePaint(PosteriorSampler):
         Returns:
             Noised ECG at time `s`, in mV, shape (S, B, C, L).
         """
-        self.network_calls += 1
-        x_0 = self.denoiser(x_t, t)
+        x_0 = self._denoise(x_t, t)
         (alpha_t, sigma_t), (alpha_s, sigma_s) = self.denoiser.schedule(t), self.denoiser.schedule(s)
         bridge = Bridge(self.denoiser.schedule, None, s, t)
         unknown = bridge.mean(x_0, x_t) + bridge.std * z_x()

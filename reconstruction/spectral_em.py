@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
 from diffusion_prior.denoiser import Denoiser
@@ -16,12 +16,12 @@ from diffusion_prior.randomness import Noise
 from reconstruction.ddnm import DDNM
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.noise_model import SpectralNoise
-from reconstruction.posterior_sampler import PosteriorSampler, StandardNormal
+from reconstruction.posterior_sampler import BlindSampler, PosteriorSampler, StandardNormal, first_generators
 
 InnerSampler = Callable[[Denoiser], PosteriorSampler]
 
 
-class SpectralEM(PosteriorSampler):
+class SpectralEM(BlindSampler):
     r"""Samples of an ECG whose noise has a spectrum that is known only about.
 
     The likelihood's noise is the start, with the variances `s_k` of the noise's cosine coefficients `c_k`. Each round
@@ -80,7 +80,7 @@ class SpectralEM(PosteriorSampler):
         self.network_calls = self.gradient_calls = 0
         start = likelihood.noise.variances(likelihood.y).expand(likelihood.y.shape)
         n_drawn = min(self.n_em_samples, n_samples)
-        drawing = generator if isinstance(generator, Generator) else generator[:n_drawn]
+        drawing = first_generators(generator, n_drawn)
         likelihood = GaussianLikelihood(likelihood.operator, likelihood.y, SpectralNoise(start))
         for _ in range(self.n_rounds):
             x = self._draw(self.early, likelihood, n_drawn, drawing)
@@ -97,14 +97,6 @@ class SpectralEM(PosteriorSampler):
         n = 2 * self.reach + 1
         near = avg_pool1d(ratio, n, stride=1, padding=self.reach, count_include_pad=False)
         return start * (self.strength + n * near) / (self.strength + n)
-
-    def _draw(
-        self, sampler: PosteriorSampler, likelihood: GaussianLikelihood, n_samples: int, generator: Noise
-    ) -> Tensor:
-        samples = sampler(likelihood, n_samples, generator)
-        self.network_calls += sampler.network_calls
-        self.gradient_calls += sampler.gradient_calls
-        return samples
 
 
 def draw_noise(likelihood: GaussianLikelihood, x: Tensor, generator: Noise) -> Tensor:
