@@ -116,7 +116,7 @@ def _prior_levels(likelihood: GaussianLikelihood, like: Tensor) -> Tensor:
     """Noise levels of the prior's leads in mV, shape (B, C), from those that the likelihood says of measured leads."""
     assert isinstance(likelihood.operator, SamplewiseOperator)
     inverse = torch.linalg.pinv(likelihood.operator.matrix(like.double()), rtol=1e-9)
-    variances = likelihood.noise.levels(like).double().square()
+    variances = likelihood.noise.levels(likelihood.y).double().square()
     spread = (inverse.square() @ variances[..., None, :, None]).squeeze(-1)
     levels = (spread.sum(dim=-2) / (spread > 0).sum(dim=-2).clamp(min=1)).sqrt()
     return levels.clamp(min=_LEAST_LEVEL).to(like).expand(like.shape[:-1])

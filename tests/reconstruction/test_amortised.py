@@ -76,6 +76,16 @@ def test_the_noise_level_is_found():
     assert sampler.network_calls == 1 + 2
 
 
+@pytest.mark.parametrize("leads", [["II", "V3"], ["III", "aVF", "V6"]])
+def test_some_leads_may_be_measured_with_white_noise(tiny_denoiser, leads):
+    y = 0.2 * torch.randn(2, len(leads), 64, generator=torch.Generator().manual_seed(0))
+    sampler = AmortisedSampler(tiny_denoiser, n_steps=2)
+    samples = sampler(GaussianLikelihood(LeadSelection(leads), y, 0.05), 2, torch.Generator().manual_seed(1))
+    assert samples.shape == (2, 2, 8, 64)
+    assert sampler.noise is not None
+    assert sampler.noise.levels(y).shape == (2, len(leads))
+
+
 def test_little_noise_counts_as_none(gaussian, truth, observed):
     sampler = AmortisedSampler(gaussian, n_steps=2)
     sampler(GaussianLikelihood(Mask(observed), truth[None], 0.01), 2, torch.Generator().manual_seed(1))
