@@ -1,23 +1,26 @@
-"""Trains the prior: `python -m diffusion_prior.train`, or `accelerate launch -m diffusion_prior.train`."""
+"""Trains the prior: `python -m diffusion_prior.train`.
+
+On several GPUs or CPU processes: `accelerate launch --multi_gpu --num_processes 2 -m diffusion_prior.train`.
+"""
+
+from statistics import fmean
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from omegaconf import DictConfig
 
 from diffusion_prior.augmentation import Augmentation
 from diffusion_prior.checkpoint import build_denoiser, take_weights
 from diffusion_prior.objective import build_objective
+from diffusion_prior.shared_run import create_shared_run
 from diffusion_prior.trainer import Trainer, TrainerSettings
 from diffusion_prior.training_data import Source, TrainingData
 from evaluation.figures import draw_loss_curve
 from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
 from preprocessing.store import Store
 
 
 @script("train")
-def main(cfg: DictConfig) -> None:
+def main(cfg: DictConfig) -> float | None:
     """Builds data, model and trainer from the config, trains, draws the loss curve."""
     config = plain(cfg)
     dataset, model, train = config["dataset"], config["model"], config["train"]
@@ -29,26 +32,21 @@ def main(cfg: DictConfig) -> None:
         take_weights(denoiser, config["checkpoint"])
     if config.pop("dry_run"):
         print(cfg, denoiser, f"{sum(w.numel() for w in denoiser.parameters()):,} parameters", sep="\n")
-        return
+        return None
     lengths = dataset["segment_length"]
     stores = [Source(Store.open(dataset["database_path"]))]
     stores += [Source(Store.open(extra["path"]), weight=extra["weight"]) for extra in dataset["extra_stores"]]
     augmentation = Augmentation(**config["augmentation"])
     data = TrainingData(stores, denoiser.leads, augmentation, lengths if isinstance(lengths, list) else [lengths])
     objective = build_objective(denoiser, config["objective"], model["unconditional"])
-    state = PartialState()
-    # The processes of one run start at different seconds: the first one's folder is everybody's.
-    path = broadcast_object_list([results_path or str(run_path())])[0]
-    with state.main_process_first():
-        manifest_hash = stores[0].store.manifest_hash
-        run = RunFolder.create(
-            path, config, seed=settings.seed, device=str(state.device), data_manifest_hash=manifest_hash
-        )
+    manifest_hash = stores[0].store.manifest_hash
+    run = create_shared_run(results_path or run_path(), config, seed=settings.seed, data_manifest_hash=manifest_hash)
     trainer = Trainer(objective, data, settings, run)
     losses = trainer.train()
     if trainer.accelerator.is_main_process:
         draw_loss_curve(run.metrics(), run.path / "loss.png")
         print(*(f"{name}: {value:.4f}" for name, value in losses.items()), f"weights in {run.path}", sep="\n")
+    return fmean(losses.values())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """One training loop for every model: seeded by step, resumable at any moment, on one process or several.
 
 Everything random in a step comes from a generator seeded with (seed, step), drawn for the global batch and then shared
-out. So a resumed run equals an uninterrupted one, and a step does not depend on the number of processes.
+out. So a resumed run equals an uninterrupted one, and a step does not depend on the number of processes, save for
+dropout, which each process draws for its own records.
 """
 
 import math
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from diffusion_prior.ema import EMA
 from diffusion_prior.randomness import seeded_generator
+from diffusion_prior.shared_run import join_processes
 from preprocessing.atomic import atomic_write
 from preprocessing.run_folder import RunFolder
 
@@ -121,6 +123,7 @@ class Trainer:
         settings: TrainerSettings,
         run: RunFolder,
     ) -> None:
+        join_processes()
         self.accelerator = Accelerator(mixed_precision=settings.mixed_precision)
         if settings.batch_size % self.accelerator.num_processes:
             raise ValueError(f"batch_size must be a multiple of the {self.accelerator.num_processes} processes")
@@ -141,11 +144,12 @@ class Trainer:
         """Trains to the last step, from where an earlier call was stopped.
 
         Returns:
-            The last validation losses, by name.
+            The last validation losses, by name, of a run that was finished before too.
         """
         settings, losses, validation = self.settings, [], {}
-        self.run.truncate_metrics(self.step)
         main = self.accelerator.is_main_process
+        if main:
+            self.run.truncate_metrics(self.step)
         with tqdm(total=settings.n_steps, initial=self.step, unit="step", disable=not main) as bar:
             while self.step < settings.n_steps:
                 losses.append(self._update())
@@ -166,7 +170,7 @@ class Trainer:
                     self._log(**{f"validation/{name}": value for name, value in validation.items()})
                 if self.step % settings.save_every == 0 or last:
                     self._save()
-        return validation
+        return validation or self.validate()
 
     def _update(self) -> Tensor:
         """Takes one optimiser step and returns its loss, averaged over all processes."""

@@ -87,7 +87,7 @@ def draw_denoising(
         y = page.baselines[strip.row] + 6.5
         page.axes.text(strip.left + 1.0, y, name, fontsize=8, fontweight="bold", zorder=6, path_effects=halo)
     page.axes.text(MARGIN - 5.0, page.height - HEADER + 8.5, title, fontsize=10, color=INK, va="center")
-    _legend(page, method, baseline)
+    _legend(page, method, baseline, any(bool((lead.lower < lead.upper).any()) for lead in leads))
     page.save(path, dpi)
 
 
@@ -135,14 +135,15 @@ def _trace(page: Page, strip: Strip, values: np.ndarray, sampling_rate: float, c
     page.axes.plot(x, y, color=colour, linewidth=0.9, solid_joinstyle="round", zorder=4 if colour == INK else 5)
 
 
-def _legend(page: Page, method: str, baseline: str) -> None:
+def _legend(page: Page, method: str, baseline: str, has_band: bool) -> None:
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=GREY, linewidth=0.9, label="noisy"),
         Line2D([], [], color=INK, linewidth=0.9, label="clean"),
         Line2D([], [], color=ORANGE, linewidth=0.9, label=baseline),
-        Line2D([], [], color=BLUE, linewidth=0.9, label=f"{method} (mean)"),
-        Patch(facecolor=BLUE, alpha=0.25, label="90 % band"),
+        Line2D([], [], color=BLUE, linewidth=0.9, label=f"{method}{' (mean)' if has_band else ''}"),
     ]
+    if has_band:
+        handles.append(Patch(facecolor=BLUE, alpha=0.25, label="90 % band"))
     place = ((page.width - 5.0) / page.width, (FOOTER - 7.8) / page.height)
     page.axes.legend(
         handles=handles,

@@ -142,8 +142,9 @@ def _evaluate(condition: Condition, runs: Sequence[DenoisingRun], folder: Path, 
     true_beats = find_all_beats(truth, rate, settings.beat_leads)
     values: dict[str, Values] = {}
     for run in runs:
-        band = (run.result.lower, run.result.upper)
-        values[run.name] = score_denoising(run.result.mean, truth, noisy, run.result.samples, band)
+        result = run.result
+        drawn = () if result.is_point_estimate else (result.samples, (result.lower, result.upper))
+        values[run.name] = score_denoising(result.mean, truth, noisy, *drawn)
     points: dict[str, np.ndarray] = {NOISY: noisy, **cleaned}
     for name, estimate in points.items():
         values[name] = score_denoising(estimate, truth, noisy)

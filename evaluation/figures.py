@@ -124,7 +124,7 @@ def draw_reconstruction(
         _trace(page, strip, measured, sampling_rate, INK, 0.9)
         _label(page, strip, leads[strip.lead], "observed" if whole else "")
     _texts(page, title)
-    _legend(page, truth is not None, bool(observed.any()), noisy is not None)
+    _legend(page, truth is not None, bool(observed.any()), noisy is not None, bool((lower < upper).any()))
     page.save(path, dpi)
 
 
@@ -172,17 +172,16 @@ def _texts(page: Page, title: str) -> None:
     page.axes.text(MARGIN - 5.0, FOOTER - 7.8, footer, fontsize=8, color=INK, va="center")
 
 
-def _legend(page: Page, has_truth: bool, has_observed: bool, has_noisy: bool) -> None:
+def _legend(page: Page, has_truth: bool, has_observed: bool, has_noisy: bool, has_band: bool) -> None:
     black = "truth" if has_truth else "observed"
     handles: list[Line2D | Patch] = []
     if has_noisy:
         handles.append(Line2D([], [], color=GREY, linewidth=0.6, label="recording"))
     if has_truth or has_observed:
         handles.append(Line2D([], [], color=INK, linewidth=0.9, label=black))
-    handles += [
-        Line2D([], [], color=BLUE, linewidth=0.9, label="reconstruction (mean)"),
-        Patch(facecolor=BLUE, alpha=0.25, label="90 % band"),
-    ]
+    handles.append(Line2D([], [], color=BLUE, linewidth=0.9, label=f"reconstruction{' (mean)' if has_band else ''}"))
+    if has_band:
+        handles.append(Patch(facecolor=BLUE, alpha=0.25, label="90 % band"))
     page.axes.legend(
         handles=handles,
         loc="center right",

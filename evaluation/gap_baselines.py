@@ -70,7 +70,7 @@ def copy_beats(ecg: NDArray[np.floating], observed: NDArray[np.bool_], sampling_
     inner = []
     for x, o in zip(ecg, observed, strict=True):
         filled, seen = _interpolate(x[_INNER], o[_INNER]), o[_INNER]
-        peaks = _r_peaks(filled, seen, sampling_rate)
+        peaks = find_r_peaks(filled, seen, sampling_rate)
         inner.append(_copy(filled, seen, peaks, sampling_rate) if len(peaks) else filled)
     return _complete(np.stack(inner), ecg, observed)
 
@@ -236,8 +236,17 @@ def _interpolate(x: NDArray[np.floating], observed: NDArray[np.bool_]) -> NDArra
     return filled
 
 
-def _r_peaks(x: NDArray[np.float64], observed: NDArray[np.bool_], sampling_rate: float) -> NDArray[np.int64]:
-    """Finds the R peaks of one record (8, L) that lie where a lead is observed; none where neurokit2 fails."""
+def find_r_peaks(x: NDArray[np.float64], observed: NDArray[np.bool_], sampling_rate: float) -> NDArray[np.int64]:
+    """Finds the R peaks of one record with neurokit2, on the root mean square over leads.
+
+    Args:
+        x: ECG, its independent leads, in mV, shape (8, L).
+        observed: True where a sample was observed, shape (8, L).
+        sampling_rate: Sampling rate in Hz.
+
+    Returns:
+        Places of the peaks that lie where a lead is observed, in samples, shape (n,); none where neurokit2 fails.
+    """
     from neurokit2 import ecg_findpeaks  # an import of seconds
 
     strength = np.sqrt(np.mean((x / np.maximum(x.std(axis=-1, keepdims=True), 1e-6)) ** 2, axis=0))

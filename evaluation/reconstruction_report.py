@@ -92,8 +92,8 @@ def evaluate_runs(
     for run in runs:
         chosen = _restrict(run, ecg_ids)
         _check_same_task(first, chosen)
-        band = (chosen.lower, chosen.upper)
-        scores[run.name] = score(chosen.mean, chosen.truth, chosen.observed, chosen.sampling_rate, chosen.samples, band)
+        drawn = () if run.is_point_estimate else (chosen.samples, (chosen.lower, chosen.upper))
+        scores[run.name] = score(chosen.mean, chosen.truth, chosen.observed, chosen.sampling_rate, *drawn)
     baselines = _baselines(first, store, ridge, Path(folder), notes)
     for name, estimate in baselines.items():
         scores[name] = score(estimate, first.truth, first.observed, first.sampling_rate)
@@ -206,12 +206,12 @@ def _summed_up(
     runs: Sequence[Reconstructions],
     ecg_ids: np.ndarray,
     reported: tuple[str, ...],
-    point_estimates: Sequence[str],
+    baselines: Sequence[str],
     notes: list[str],
     n_resamples: int,
     seed: int,
 ) -> Report:
-    best = _best_baseline({name: scores[name] for name in point_estimates}, reported)
+    best = _best_baseline({name: scores[name] for name in baselines}, reported)
     summaries, records = [], []
     for name, found in scores.items():
         compared = (best, scores[best]) if best and name != best else None
@@ -223,6 +223,7 @@ def _summed_up(
     table = pd.concat([whole[whole["lead"] == REPORTED].drop(columns="lead"), *costs], ignore_index=True)
     per_lead = whole[(whole["lead"] != REPORTED) & (whole["n_records"] > 0)]
     notes.append(f"over leads {', '.join(reported)}; unobserved samples only; 95 % bootstrap intervals over records")
+    point_estimates = [*baselines, *(run.name for run in runs if run.is_point_estimate)]
     markdown = results_table(table, point_estimates) + "\n" + "\n".join(f"- {note}" for note in notes) + "\n"
     return Report(table, per_lead, pd.concat(records, ignore_index=True), markdown, tuple(notes))
 

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_prior.checkpoint import load_denoiser
 from evaluation.workload import Jobs
 from preprocessing.synthetic import simulate_ecg, simulate_store
-from reconstruction.amortised import AmortisedSampler
-from reconstruction.api import reconstruct
+from reconstruction.api import build_sampler, reconstruct
 from reconstruction.batch import reconstruct_batch
 from reconstruction.missingness import Missingness
 from reconstruction.task import HideSamples
@@ -51,30 +49,45 @@ def restore(method: str, n_samples: int, weights: str | None) -> dict[str, Any]:
     return {name: getattr(result, name) for name in ("seconds", "network_calls", "gradient_calls")}
 
 
-def restore_cohort(n_records: int, n_samples: int, batch_size: int, weights: str | None) -> dict[str, Any]:
-    """Reconstructs simulated ECGs of 10 s at 100 Hz from lead I, in batches, into files, with the amortised sampler.
+def restore_cohort(
+    n_records: int,
+    n_samples: int,
+    batch_size: int,
+    weights: str | None,
+    method: str = "amortised",
+    n_leads: int = 1,
+    segment_length: int | None = None,
+) -> dict[str, Any]:
+    """Reconstructs simulated ECGs of 10 s at 100 Hz from some leads, in batches, into files.
 
     Args:
         n_records: Number of ECGs.
         n_samples: Number of samples of each.
         batch_size: ECGs in one batch.
         weights: Weights of the prior; None: the bundled ones.
+        method: The method, by default the amortised sampler.
+        n_leads: How many leads are given: the first, or random ones of the eight independent.
+        segment_length: Samples of the stretch that is taken of each ECG; None: all.
 
     Returns:
-        Records per minute, with the writing of the files.
+        Records per minute, with the writing of the files, and `n_bytes`, how large these are.
     """
-    sampler = AmortisedSampler(load_denoiser(weights))
+    sampler = build_sampler(method, weights)
+    task = HideSamples(Missingness("lead", 1) if n_leads == 1 else Missingness("random_lead", n_leads))
     with TemporaryDirectory() as folder:
-        store = simulate_store(f"{folder}/store", n_records)
+        store, run = simulate_store(f"{folder}/store", n_records), Path(folder) / "run"
         start = time.perf_counter()
         reconstruct_batch(
             store,
             np.arange(n_records),
             sampler,
-            Path(folder) / "run",
-            HideSamples(Missingness("lead", 1)),
+            run,
+            task,
             n_samples=n_samples,
             batch_size=batch_size,
+            segment_length=segment_length,
         )
         seconds = time.perf_counter() - start
-    return {"n_records": n_records, "seconds": seconds, "records_per_minute": 60 * n_records / seconds}
+        n_bytes = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())
+    pace = 60 * n_records / seconds
+    return {"n_records": n_records, "seconds": seconds, "records_per_minute": pace, "n_bytes": n_bytes}

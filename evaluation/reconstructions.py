@@ -64,6 +64,8 @@ class Reconstructions:
             raise ValueError(f"{path} is no finished run of reconstruction.inpaint: start that run again, it goes on")
         arrays = {name: np.load(run.path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
         records = pd.read_parquet(run.path / "records.parquet")
+        if "problem" in records:  # the arrays hold the records that worked
+            records = records[records["problem"] == ""].reset_index(drop=True)
         shape = (len(records), len(LEADS), arrays["mean"].shape[-1])
         for name, array in arrays.items():
             if (array.shape[0], *array.shape[-2:]) != shape:
@@ -78,6 +80,11 @@ class Reconstructions:
             store=Path(store) if store else None,
             **arrays,
         )
+
+    @property
+    def is_point_estimate(self) -> bool:
+        """Whether the method gives one estimate: the samples of each record are equal, so they make no band."""
+        return all(bool((record[1:] == record[:1]).all()) for record in self.samples)
 
     def select(self, ecg_ids: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the rows of records by key, in the order asked for, shape (n,)."""

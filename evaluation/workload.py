@@ -73,7 +73,7 @@ def measure_jobs(jobs: Jobs, parts: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def measure_alone(work: Work, **arguments: object) -> dict[str, Any]:
+def measure_alone(work: Work, /, **arguments: object) -> dict[str, Any]:
     """Runs work in a fresh process.
 
     Args:
@@ -97,7 +97,7 @@ def measure_alone(work: Work, **arguments: object) -> dict[str, Any]:
     peaks: dict[int, float] = {}
     try:
         while not receiver.poll(0.1):
-            for pid in _descendants(process.pid or 0):
+            for pid in descendants(process.pid or 0):
                 peaks[pid] = max(peaks.get(pid, 0.0), peak_memory_mb(pid))
         found: dict[str, Any] = receiver.recv()
     except EOFError as error:
@@ -153,7 +153,7 @@ def _memory_mb(name: str, pid: int) -> float:
     return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(name))
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """Processes that a process has started, and theirs; none where there is no /proc."""
     found: list[int] = []
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -162,10 +162,12 @@ def _descendants(pid: int) -> list[int]:
         except OSError:
             continue
         for child in children:
-            found += [child, *_descendants(child)]
+            found += [child, *descendants(child)]
     return found
 
 
 def machine() -> str:
-    """Names what the numbers were measured on: processor type, threads, and torch."""
-    return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    """Names what is measured on: processor, cores, how busy they are now (1: each has one program), and torch."""
+    cores = os.cpu_count() or 1
+    load = f", load {os.getloadavg()[0] / cores:.1f} a core before" if hasattr(os, "getloadavg") else ""
+    return f"{platform.machine()}, {cores} cores{load}, {torch.get_num_threads()} threads, torch {torch.__version__}"

@@ -13,7 +13,6 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from diffusion_prior.checkpoint import read_weights, write_weights
 from noise_quant.image_autoencoder import ImageAutoencoder
 from noise_quant.published_networks import SCALING_FACTOR, PublishedAutoencoder, published_unet
 from noise_quant.reverse_process import N_TIMESTEPS
@@ -26,6 +25,7 @@ from noise_quant.scalogram_models import (
     ScalogramModel,
 )
 from noise_quant.small_networks import AE_PATCH, SmallAutoencoder, SmallUNet
+from preprocessing.weights_file import read_weights, write_weights
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "small.safetensors"
 """The bundled model."""

@@ -5,6 +5,7 @@ python -m noise_quant.score_noise source=mixtures split=val
 python -m noise_quant.score_noise source=recording record=my_record
 """
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,7 +27,8 @@ def main(cfg: DictConfig) -> None:
         raise ValueError(f"no source {config['source']!r}: choose one of {', '.join(sources)}")
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
-    scoring = scoring_method(
+    make_scoring = partial(
+        scoring_method,
         config["method"],
         config["checkpoint"],
         use_ldm=config["use_ldm"],
@@ -37,14 +39,16 @@ def main(cfg: DictConfig) -> None:
         n_partitions=config["n_partitions"],
         batch_size=config["batch_size"],
         seed=config["seed"],
-        device=config["device"],
     )
+    engine, device = build(config["engine"]), config["device"]
+    scoring = make_scoring(device="cpu" if engine.is_remote else device)
     raw_path = config["dataset"]["raw_path"]
     source = build(sources[config["source"]], **({"raw_path": raw_path} if raw_path else {}))
     folder = Path(score["results_path"] or run_path())
-    RunFolder.create(folder, config, seed=config["seed"], device=config["device"], data_manifest_hash=source.digest)
+    RunFolder.create(folder, config, seed=config["seed"], device=device, data_manifest_hash=source.digest)
+    remote = {"engine": engine, "make_scoring": partial(make_scoring, device=device)}
     with tqdm(total=source.n_leads, unit="lead") as bar:
-        summary = score_source(source, scoring, folder, score["chunk_records"], bar.update)
+        summary = score_source(source, scoring, folder, score["chunk_records"], bar.update, **remote)
     print(f"{config['source']}, {config['method']}: {summary.describe()}\nwritten to {folder}")
 
 

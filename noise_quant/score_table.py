@@ -1,8 +1,9 @@
 """`score_source`: scores of many leads, in chunks, into a folder that a killed run can go on in."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,15 @@ import pandas as pd
 
 from evaluation.tables import write_csv, write_parquet
 from noise_quant.sources import Source, SourceItem, SourceRecord
+from preprocessing.engine import (
+    Chunk,
+    Engine,
+    LocalEngine,
+    Problems,
+    describe_failure,
+    describe_problems,
+    work_on_chunks,
+)
 from preprocessing.hashing import hash_json
 
 SCORES = "scores.parquet"
@@ -38,7 +48,7 @@ class ScoringSummary:
         n_leads: Leads with scores or a reason.
         n_unusable: How many of these leads have an unusable segment.
         n_new: Records scored by this call.
-        problems: Records that could not be read, by name, with the reason.
+        problems: Records that could not be read or scored, by name, with the reason.
         seconds: Seconds of each record, on average over all.
     """
 
@@ -46,7 +56,7 @@ class ScoringSummary:
     n_leads: int
     n_unusable: int
     n_new: int
-    problems: dict[str, str]
+    problems: Problems
     seconds: float
 
     def describe(self) -> str:
@@ -57,8 +67,7 @@ class ScoringSummary:
             f"{self.seconds:.3f} s a record"
         ]
         if self.problems:
-            examples = "; ".join(f"{name}: {reason}" for name, reason in list(self.problems.items())[:3])
-            lines.append(f"{len(self.problems)} records could not be read ({RECORDS} lists them), e.g. {examples}")
+            lines.append(describe_problems(self.problems, RECORDS))
         return "\n".join(lines)
 
 
@@ -68,13 +77,15 @@ def score_source(
     folder: Path,
     chunk_records: int = CHUNK_RECORDS,
     progress: Callable[[int], object] | None = None,
+    engine: Engine | None = None,
+    make_scoring: Callable[[], Scoring] | None = None,
 ) -> ScoringSummary:
     """Scores the leads of a source.
 
     Writes `scores.parquet` and `scores.csv`: a row per lead and segment with the item's key, the scores and the labels,
     joined by key; and last `records.parquet`: a row per record with `n_leads`, `seconds` and `problem`, the reason why
-    it could not be read. Each chunk is written atomically, so a call with the same folder goes on where the last one
-    stopped.
+    it could not be read or scored; it costs no other record its scores. Each chunk is written atomically, so a call
+    with the same folder goes on where the last one stopped.
 
     Args:
         source: What to score.
@@ -82,12 +93,15 @@ def score_source(
         folder: Where to write.
         chunk_records: Records scored at once.
         progress: Called with the number of leads of each chunk that is done.
+        engine: Where chunks are worked on; None: in this process.
+        make_scoring: Makes the scoring where another process does the work, on that process's device; None: that
+            process gets a copy of `scoring`.
 
     Returns:
         What was done.
 
     Raises:
-        ValueError: If no record can be read, or `chunk_records` is below 1.
+        ValueError: If no record can be scored, or `chunk_records` is below 1.
     """
     if chunk_records < 1:
         raise ValueError(f"chunk_records must be at least 1, not {chunk_records}")
@@ -95,53 +109,109 @@ def score_source(
         if progress is not None:
             progress(source.n_leads)
         return _summarise(folder, 0)
-    n_new = 0
-    chunks = _chunks(source, folder, chunk_records)
-    for part, first, items in chunks:
-        if not part.is_file():
-            write_parquet(_score_chunk(source, scoring, first, items), part)
-            n_new += len(items)
-        if progress is not None:
-            progress(sum(len(item.leads) for item in items))
-    _join(source, folder, [part for part, _, _ in chunks])
+    engine = engine or LocalEngine()
+    make = make_scoring if make_scoring and engine.is_remote else partial(_given, scoring)
+    chunks = _chunks(source, folder.absolute(), chunk_records)
+    n_new = work_on_chunks(engine, partial(ScoringWork, source.read, make), chunks, _write_failed_chunk, progress)
+    _join(source, folder, [chunk.part for chunk in chunks])
     return _summarise(folder, n_new)
 
 
-def _chunks(source: Source, folder: Path, size: int) -> list[tuple[Path, int, list[SourceItem]]]:
-    """Returns the file, the first item's number and the items of each chunk; a file's name tells its items."""
+def _given(scoring: Scoring) -> Scoring:
+    return scoring
+
+
+def _chunks(source: Source, folder: Path, size: int) -> list[Chunk]:
+    """Cuts the items into chunks, whose content are the first item's number and the items, as their file's name is."""
     chunks = []
     for first in range(0, len(source.items), size):
         items = source.items[first : first + size]
         digest = hash_json([[item.columns, list(item.leads), item.file.signature] for item in items])
-        chunks.append((folder / PARTS / f"{first:06d}-{digest[:12]}.parquet", first, items))
+        part = folder / PARTS / f"{first:06d}-{digest[:12]}.parquet"
+        names = tuple(_name(item.columns.values()) for item in items)
+        chunks.append(Chunk(part, names, sum(len(item.leads) for item in items), (first, items)))
     return chunks
 
 
-def _score_chunk(source: Source, scoring: Scoring, first: int, items: list[SourceItem]) -> pd.DataFrame:
-    """Returns the rows of a chunk; a record without a score has a row of its own, with the reason."""
-    start = time.perf_counter()
-    read: dict[int, SourceRecord] = {}
-    problems: dict[int, str] = {}
-    for offset, item in enumerate(items):
-        try:
-            read[offset] = source.read(item)
-        except ValueError as error:
-            problems[offset] = str(error)
-        else:
-            if not read[offset].leads:
-                del read[offset]
-                problems[offset] = "no usable lead"
-    tables = scoring([items[offset] for offset in read], list(read.values())) if read else []
-    seconds = (time.perf_counter() - start) / len(items)
-    frames = [table.assign(place=first + offset, problem="") for offset, table in zip(read, tables, strict=True)]
-    frames += [
-        pd.DataFrame({_PLACE: [first + offset], "lead": [None], "problem": [why]}) for offset, why in problems.items()
-    ]
-    return pd.concat(frames, ignore_index=True).assign(seconds=seconds)
+class ScoringWork:
+    """Reads and scores chunks of records: see `preprocessing.engine.Work`.
+
+    A part is a table with the rows of `scores.parquet`, by the number of the item in the source; a record without a
+    score has a row of its own, with the reason.
+
+    Args:
+        read: Reads an item.
+        make_scoring: Makes the way of scoring.
+    """
+
+    def __init__(self, read: Callable[[SourceItem], SourceRecord], make_scoring: Callable[[], Scoring]) -> None:
+        self.read, self.scoring = read, make_scoring()
+
+    def __call__(self, chunk: Chunk) -> Problems:
+        """Does the work of a chunk: reads records one by one, scores all at once or, if that fails, one by one."""
+        start = time.perf_counter()
+        first, items = chunk.content
+        read: dict[int, SourceRecord] = {}
+        problems: dict[int, str] = {}
+        for offset, item in enumerate(items):
+            try:
+                read[offset] = self.read(item)
+            except Exception as error:
+                problems[offset] = describe_failure(error)
+            else:
+                if not read[offset].leads:
+                    del read[offset]
+                    problems[offset] = "no usable lead"
+        tables, failures = self._score({offset: (items[offset], record) for offset, record in read.items()})
+        problems |= failures
+        seconds = (time.perf_counter() - start) / len(items)
+        frames = [table.assign(place=first + offset, problem="") for offset, table in tables.items()]
+        frames += [_failed(first + offset, reason) for offset, reason in problems.items()]
+        write_parquet(pd.concat(frames, ignore_index=True).assign(seconds=seconds), chunk.part)
+        return {chunk.names[offset]: reason for offset, reason in problems.items()}
+
+    def _score(
+        self, records: dict[int, tuple[SourceItem, SourceRecord]]
+    ) -> tuple[dict[int, pd.DataFrame], dict[int, str]]:
+        """Scores records by number; returns the tables of those that worked, and why the others did not."""
+        tables: dict[int, pd.DataFrame] = {}
+        problems: dict[int, str] = {}
+        groups = [list(records)] if records else []
+        while groups:
+            group = groups.pop(0)
+            items, read = zip(*(records[offset] for offset in group), strict=True)
+            try:
+                tables |= zip(group, self.scoring(items, read), strict=True)
+            except Exception as error:
+                if len(group) > 1:
+                    groups = [[offset] for offset in group]
+                else:
+                    problems[group[0]] = describe_failure(error)
+        return tables, problems
+
+
+def _failed(place: int, reason: str) -> pd.DataFrame:
+    """Returns the row of a record without a score."""
+    return pd.DataFrame({_PLACE: [place], "lead": [None], "problem": [reason]})
+
+
+def _write_failed_chunk(chunk: Chunk, reason: str) -> None:
+    """Writes the part of a chunk that nobody can work on."""
+    first, items = chunk.content
+    rows = [_failed(first + offset, reason) for offset in range(len(items))]
+    write_parquet(pd.concat(rows, ignore_index=True).assign(seconds=float("nan")), chunk.part)
+
+
+def _name(columns: Iterable[object]) -> str:
+    return "/".join(map(str, columns))
 
 
 def _join(source: Source, folder: Path, parts: list[Path]) -> None:
-    """Joins the parts and the labels by key into the tables, of which the records' comes last; then drops the parts."""
+    """Joins the parts and the labels by key into the tables, of which the records' comes last; then drops the parts.
+
+    Raises:
+        ValueError: If no record worked; then the parts are dropped too, so that all are done again.
+    """
     rows = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
     keys = pd.DataFrame([item.columns for item in source.items])
     records = rows.groupby(_PLACE, sort=True).agg(
@@ -150,6 +220,7 @@ def _join(source: Source, folder: Path, parts: list[Path]) -> None:
     records = keys.join(records, how="left", validate="one_to_one")
     scored = rows[rows["problem"] == ""].drop(columns=["seconds", "problem"]).infer_objects()
     if scored.empty:
+        _drop(folder, parts)
         raise ValueError(f"none of the {len(records)} records could be scored, e.g. {records['problem'].iloc[0]}")
     table = scored.merge(keys, left_on=_PLACE, right_index=True, how="left", validate="many_to_one")
     table = table.sort_values([_PLACE, "segment"], kind="stable", ignore_index=True).drop(columns=_PLACE)
@@ -159,6 +230,11 @@ def _join(source: Source, folder: Path, parts: list[Path]) -> None:
     write_csv(table, folder / SCORES_CSV)
     write_parquet(table, folder / SCORES)
     write_parquet(records, folder / RECORDS)
+    _drop(folder, parts)
+
+
+def _drop(folder: Path, parts: list[Path]) -> None:
+    """Removes parts, and their folder if it holds no others."""
     for part in parts:
         part.unlink()
     if not any((folder / PARTS).iterdir()):
@@ -175,6 +251,6 @@ def _summarise(folder: Path, n_new: int) -> ScoringSummary:
         n_leads=int(records["n_leads"].sum()),
         n_unusable=int(table.groupby([*names, "lead"])["unusable"].any().sum()),
         n_new=n_new,
-        problems={"/".join(map(str, row[:-1])): str(row[-1]) for row in broken[[*names, "problem"]].to_numpy()},
+        problems={_name(row[:-1]): str(row[-1]) for row in broken[[*names, "problem"]].to_numpy()},
         seconds=float(records["seconds"].mean()),
     )

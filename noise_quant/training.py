@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 import yaml
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 
 from diffusion_prior.randomness import seeded_generator
+from diffusion_prior.shared_run import create_shared_run, join_processes
 from diffusion_prior.trainer import Trainer, TrainerSettings
 from evaluation.figures import draw_loss_curve
 from noise_quant.artefacts import Artefacts
@@ -23,7 +22,6 @@ from noise_quant.scalogram import ScalogramSettings
 from noise_quant.scalogram_data import ScalogramData, read_selection
 from noise_quant.scalogram_models import LatentDiffusion, ScalogramAutoencoder, ScalogramDiffusion, ScalogramModel
 from noise_quant.scalogram_store import ScalogramStore
-from preprocessing.run_folder import RunFolder
 from preprocessing.store import Store
 
 ImageData = ScalogramData | LeadData
@@ -61,18 +59,13 @@ def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: 
     data = image_data(config)
     trainer_config = trainer_settings(config, len(data))
     torch.manual_seed(trainer_config.seed)
-    state = PartialState()
+    state = join_processes()
     model = starting_model(kind, config, data.scalogram).to(state.device)
     if isinstance(model, LatentDiffusion) and not (config["checkpoint"] or config["scalogram_model"]["scaling_factor"]):
         measure_scaling_factor(model, data)
     hashes = [store.manifest_hash for store in data.stores]
     model.facts = {"n_training_leads": len(data), "data_manifest_hashes": hashes}
-    # The processes of one run start at different seconds: the first one's folder is everybody's.
-    path = broadcast_object_list([path])[0]
-    with state.main_process_first():
-        run = RunFolder.create(
-            path, config, seed=trainer_config.seed, device=str(state.device), data_manifest_hash=hashes[0]
-        )
+    run = create_shared_run(path, config, seed=trainer_config.seed, data_manifest_hash=hashes[0])
     trainer = Trainer(_objective(model), data, trainer_config, run)
     losses = trainer.train()
     if trainer.accelerator.is_main_process:

@@ -7,16 +7,19 @@ import difflib
 import functools
 import inspect
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -25,9 +28,12 @@ from hydra.errors import (
     OverrideParseException,
     SearchPathException,
 )
+from hydra.types import RunMode
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+from preprocessing.sweep_job import run_job
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -41,17 +47,32 @@ BUILDABLE = (
     "torch.nn",
 )
 
+
+def _prefer_own_groups() -> None:
+    """Drops the configs of launchers and sweepers that plug-ins bring and that `configs/hydra` has under their names.
+
+    Hydra would merge the two, with a warning, or refuse to; and ours also say what is wrong where a plug-in is missing.
+    """
+    Plugins.instance()  # looks for the plug-ins, which then store their configs
+    stored = ConfigStore.instance().repo["hydra"]
+    for file in (CONFIGS / "hydra").glob("*/*.yaml"):
+        stored[file.parent.name].pop(file.name, None)
+
+
+_prefer_own_groups()
+
 _VERSION_BASE = "1.3"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _USER_MISTAKE = 2
 
 
-def script(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+def script(config_name: str) -> Callable[[Callable[[DictConfig], object]], Callable[[], None]]:
     """Turns a function of a config into a script that reads its config from `configs/` and the command line.
 
-    It runs as a module and by path, and with `--multirun`. A user's mistake, which is a ValueError or an override that
-    does not fit the config, is told in one line on the standard error, with the nearest names, and ends with exit
-    status 2; HYDRA_FULL_ERROR=1 in the environment shows the traceback instead.
+    It runs as a module and by path, and with `--multirun` on any launcher; what the function returns is the objective
+    of a sweep. A user's mistake, which is a ValueError or an override that does not fit the config, is told in one line
+    on the standard error, with the nearest names, and ends with exit status 2; HYDRA_FULL_ERROR=1 in the environment
+    shows the traceback instead.
 
     Args:
         config_name: The root config, the name of a file in `configs/` without its suffix.
@@ -60,17 +81,23 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
         A decorator; the decorated function takes no argument.
     """
 
-    def decorate(task: Callable[[DictConfig], None]) -> Callable[[], None]:
-        show_traceback = os.environ.get(_FULL_ERROR) == "1"
+    def decorate(task: Callable[[DictConfig], object]) -> Callable[[], None]:
+        # Processes of a sweep's launcher run the function below with their own environment and command line.
+        show_traceback, program = os.environ.get(_FULL_ERROR) == "1", sys.argv[0]
 
         @functools.wraps(task)
-        def tell_mistakes(cfg: DictConfig) -> None:
+        def tell_mistakes(cfg: DictConfig) -> object:
             with _environment(_FULL_ERROR, "1" if show_traceback else None):
                 try:
-                    task(cfg)
+                    if HydraConfig.get().mode == RunMode.MULTIRUN:
+                        with _command_line([program, *HydraConfig.get().overrides.task]):
+                            return _run_job(task, cfg)
+                    return task(cfg)
                 except (ValueError, MissingMandatoryValue) as error:
                     if show_traceback:
                         raise
+                    if HydraConfig.get().mode == RunMode.MULTIRUN:  # the process that sweeps tells it
+                        raise ValueError(_describe(error, config_name)) from error
                     raise SystemExit(_tell(_describe(error, config_name))) from error
                 finally:
                     # Hydra makes this folder even where the results go elsewhere; rmdir spares one that is in use.
@@ -89,6 +116,11 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
                     if show_traceback:
                         raise
                     raise SystemExit(_tell(_describe(error, config_name))) from error
+                except (RuntimeError, ImportError) as error:
+                    missing = _missing_plugin(str(error))
+                    if show_traceback or missing is None:
+                        raise
+                    raise SystemExit(_tell(missing)) from error
 
         return main
 
@@ -98,6 +130,22 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callabl
 def run_path() -> Path:
     """Names the run folder that the config of the running script gives to this run."""
     return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _run_job(task: Callable[[DictConfig], object], cfg: DictConfig) -> object:
+    """Runs a job of a sweep in its folder, unless the same sweep has finished it before; returns its objective.
+
+    Raises:
+        ValueError: If the config names a folder of results, which all jobs would write to.
+    """
+    config = OmegaConf.to_container(cfg, resolve=True)
+    named = sorted(key for key, value in _items(config) if key.rpartition(".")[2] == "results_path" and value)
+    if named:
+        raise ValueError(
+            f"each job of a sweep has a folder of its own: leave out {', '.join(named)}, and name the folder of the "
+            "whole sweep with hydra.sweep.dir=..."
+        )
+    return run_job(run_path(), HydraConfig.get().overrides.task, config, functools.partial(task, cfg))
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -182,6 +230,16 @@ def _is_buildable(name: str) -> bool:
 
 
 @contextmanager
+def _command_line(words: Sequence[str]) -> Iterator[None]:
+    """Sets the command line that a run folder notes, for the time of the block."""
+    before, sys.argv = sys.argv, list(words)
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextmanager
 def _environment(name: str, value: str | None) -> Iterator[None]:
     """Sets an environment variable, or unsets it, for the time of the block."""
     before = os.environ.get(name)
@@ -223,6 +281,15 @@ def _describe(error: Exception, config_name: str) -> str:
     return str(error)
 
 
+def _missing_plugin(message: str) -> str | None:
+    """Says how to get the launcher or the sweeper that Hydra did not find; None for any other error."""
+    found = re.search(r"plugin.*hydra_plugins\.(\w+)", message, flags=re.DOTALL)
+    if found is None:
+        return None
+    extra = "ray" if "ray" in found[1] else "sweep"
+    return f"{found[1].replace('_', '-')}, or what it needs, is not installed: pip install einthoven[{extra}]"
+
+
 def _describe_missing_option(error: MissingConfigException) -> str:
     if not error.missing_cfg_file or not error.options:
         return str(error)
@@ -251,7 +318,7 @@ def _known_keys(config_name: str) -> list[str]:
             cfg = hydra.compose(config_name, _group_choices())
         except HydraException:
             cfg = hydra.compose(config_name)
-        return list(_flatten(OmegaConf.to_container(cfg, resolve=False)))
+        return [key for key, _ in _items(OmegaConf.to_container(cfg, resolve=False))]
 
 
 def _written_key(key: str) -> str:
@@ -275,8 +342,9 @@ def _overrides() -> list[Override]:
     return OverridesParser.create().parse_overrides(texts)
 
 
-def _flatten(node: object, prefix: str = "") -> Iterator[str]:
+def _items(node: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yields the keys of nested dictionaries, with dots, and their values, those inside after each one's own."""
     if isinstance(node, Mapping):
         for key, value in node.items():
-            yield f"{prefix}{key}"
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield f"{prefix}{key}", value
+            yield from _items(value, f"{prefix}{key}.")

@@ -21,6 +21,8 @@ CONFIG = "config.yaml"
 PROVENANCE = "provenance.json"
 METRICS = "metrics.jsonl"
 
+FREE_KEYS = ("engine",)
+"""Keys of a config that say how the work is done and not what comes out: a run may be taken up with other ones."""
 PACKAGES = ("einthoven", "torch", "numpy", "scipy", "pandas", "pyarrow", "wfdb", "accelerate", "safetensors")
 
 
@@ -46,7 +48,7 @@ class RunFolder:
         device: str,
         data_manifest_hash: str | None = None,
     ) -> "RunFolder":
-        """Makes a run folder, or takes up one of the same config again.
+        """Makes a run folder, or takes up one of the same config, but for `FREE_KEYS`, again.
 
         Taking up adds the time to `resumed_at` of `provenance.json` and leaves all else as it is.
 
@@ -71,8 +73,9 @@ class RunFolder:
     @classmethod
     def _take_up(cls, path: Path, config: dict[str, Any]) -> "RunFolder":
         run = cls.open(path)
-        if run.config != config:
-            changed = ", ".join(sorted(_differing_keys(run.config, config)))
+        before, now = ({key: part[key] for key in part if key not in FREE_KEYS} for part in (run.config, config))
+        if before != now:
+            changed = ", ".join(sorted(_differing_keys(before, now)))
             raise ValueError(
                 f"{path} holds a run with other settings ({changed}): choose another folder or the same settings"
             )

@@ -16,7 +16,7 @@ the range is never clipped: it is an error or a skipped record.
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,10 @@ class Store:
         if signals.shape != shape or signals.dtype != np.int16:
             raise ValueError(f"{folder}/signals.npy has shape {signals.shape}, its table and manifest say {shape}")
         return cls(folder, signals, table, manifest)
+
+    def __reduce__(self) -> tuple[Callable[[Path], "Store"], tuple[Path]]:
+        """Goes to other processes as its path, not with its signals."""
+        return Store.open, (self.path.resolve(),)
 
     def __len__(self) -> int:
         """Returns the number of records."""

@@ -122,7 +122,9 @@ def _prior_levels(likelihood: GaussianLikelihood, like: Tensor) -> Tensor:
     return levels.clamp(min=_LEAST_LEVEL).to(like).expand(like.shape[:-1])
 
 
-def measured_samples(operator: LinearOperator, y: Tensor) -> tuple[Tensor, Tensor]:
+def measured_samples(
+    operator: LinearOperator, y: Tensor, method: str = "the amortised sampler"
+) -> tuple[Tensor, Tensor]:
     """Turns a measurement into samples of the prior's leads, where it is no more and no less than that.
 
     Two limb leads at one time give leads I and II exactly.
@@ -130,6 +132,7 @@ def measured_samples(operator: LinearOperator, y: Tensor) -> tuple[Tensor, Tenso
     Args:
         operator: The forward operator.
         y: Measurement in mV, shape (B, C', L').
+        method: Name of the method, for the messages.
 
     Returns:
         ECG in mV with zeros where nothing is known, and where it is known (bool), each of shape (B, C, L).
@@ -139,11 +142,11 @@ def measured_samples(operator: LinearOperator, y: Tensor) -> tuple[Tensor, Tenso
     """
     if not isinstance(operator, SamplewiseOperator):
         name = type(operator).__name__
-        raise ValueError(f'the amortised sampler cannot use a measurement by {name}: take method="decoupled"')
+        raise ValueError(f'{method} cannot use a measurement by {name}: take method="decoupled"')
     observed, complete = operator.identified(y)
     if not bool(complete.all()):
         raise ValueError(
-            "the amortised sampler needs samples of leads I, II, V1-V6, or two limb leads at the same time, from which "
+            f"{method} needs samples of leads I, II, V1-V6, or two limb leads at the same time, from which "
             'I and II follow; here a single other limb lead was measured: take method="decoupled"'
         )
     x = operator.pinv(y)

@@ -19,7 +19,7 @@ from preprocessing.leads import INDEPENDENT_LEADS, LEADS
 from reconstruction.amortised import AmortisedSampler
 from reconstruction.checks import check_choice, check_recording
 from reconstruction.measurement import Measurement, measure_recording, sample_twelve_leads
-from reconstruction.methods import BLIND_METHODS, METHODS
+from reconstruction.methods import BLIND_METHODS, METHODS, RIVALS
 from reconstruction.noise_start import NOISES
 from reconstruction.posterior_sampler import PosteriorSampler
 from reconstruction.saturation import Saturation, check_saturation
@@ -216,7 +216,9 @@ def build_sampler(
     Raises:
         ValueError: If the method or the weights are not known.
     """
-    check_choice("method", method, [*METHODS, *BLIND_METHODS])
+    check_choice("method", method, [*METHODS, *BLIND_METHODS, *RIVALS])
+    if method in RIVALS:
+        raise ValueError(f"{method} needs weights of its own: give sampler=, as configs/algo/{method}.yaml builds it")
     denoiser = _denoiser(None if weights is None else str(weights)).to(device)
     if method in BLIND_METHODS:
         return BLIND_METHODS[method](denoiser)
@@ -255,7 +257,7 @@ def check_method(method: str, noise: str | None) -> None:
     Raises:
         ValueError: If a name is not known (the message names near ones), or the method needs noise.
     """
-    check_choice("method", method, [*METHODS, *BLIND_METHODS])
+    check_choice("method", method, [*METHODS, *BLIND_METHODS, *RIVALS])
     if noise is not None:
         check_choice("noise", noise, NOISES)
     elif method in BLIND_METHODS:

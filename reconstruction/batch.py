@@ -1,8 +1,9 @@
 """`reconstruct_batch`: records of a store, in chunks, into a folder that a killed run can go on in."""
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +11,16 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from evaluation.intervals import predictive_band
-from evaluation.workload import peak_memory_mb
 from preprocessing.atomic import atomic_write
-from preprocessing.leads import LEADS
+from preprocessing.engine import Chunk, Engine, LocalEngine, Problems, describe_problems, work_on_chunks
 from preprocessing.store import Store
 from reconstruction.api import SIGMA_Y_MV, check_n_samples
-from reconstruction.measurement import sample_twelve_leads
-from reconstruction.missingness import cut_segments
+from reconstruction.chunk_work import COLUMNS, FAILED, MakeSampler, ReconstructionWork, write_failed_chunk
 from reconstruction.posterior_sampler import PosteriorSampler
 from reconstruction.task import Task
 
 ARRAYS: tuple[str, ...] = ("samples", "mean", "lower", "upper", "truth", "observed")
 RECORDS = "records.parquet"
-COLUMNS: tuple[str, ...] = ("ecg_id", "seconds", "network_calls", "gradient_calls", "memory_mb")
 PARTS = "parts"
 
 
@@ -37,6 +34,7 @@ class BatchSummary:
         seconds: Seconds of each record, on average over all.
         network_calls: Network calls, each on all samples of a chunk.
         gradient_calls: How many of these went backward too.
+        problems: Records that failed, which have no results, by name, with the reason.
     """
 
     n_records: int
@@ -44,14 +42,16 @@ class BatchSummary:
     seconds: float
     network_calls: int
     gradient_calls: int
+    problems: Problems = field(default_factory=dict)
 
     def describe(self) -> str:
-        """Says so in one line."""
+        """Says so in one line, or in two where records failed."""
         done = "nothing to do, all were there" if self.n_new == 0 else f"{self.n_new} of them now"
-        return (
+        text = (
             f"{self.n_records} ECGs ({done}): {self.seconds:.2f} s each, "
             f"{self.network_calls} network calls, {self.gradient_calls} of them with a gradient"
         )
+        return f"{text}\n{describe_problems(self.problems, RECORDS)}" if self.problems else text
 
 
 def reconstruct_batch(
@@ -68,14 +68,19 @@ def reconstruct_batch(
     segment_length: int | None = None,
     device: str | torch.device = "cpu",
     progress: Callable[[int], object] | None = None,
+    engine: Engine | None = None,
+    make_sampler: MakeSampler | None = None,
 ) -> BatchSummary:
     """Makes measurements of records of a store and reconstructs the records from them.
 
     Writes `samples.npy (N, S, 12, L)`, `mean.npy`, `lower.npy`, `upper.npy`, `truth.npy (N, 12, L)`, all in mV and
     float32, `observed.npy` (bool, (N, 12, L): measured, or exactly derived from measured samples), what the task adds,
-    and last `records.parquet` with `ecg_id`, `seconds`, `network_calls`, `gradient_calls` and `memory_mb` (the
-    process's peak until then). Each chunk is written atomically, so a call with the same folder goes on where the last
-    one stopped. A record's samples do not depend on its batch-mates.
+    and last `records.parquet` with `ecg_id`, `seconds`, `network_calls`, `gradient_calls`, `memory_mb` (the process's
+    peak until then) and `problem`. Each chunk is written atomically, so a call with the same folder goes on where the
+    last one stopped. A record's samples do not depend on its batch-mates.
+
+    A record that fails costs no other one its results: its chunk is done again record by record. It has no rows in the
+    arrays, which hold the records whose `problem` is empty, in their order.
 
     Args:
         store: The store, filtered, at the prior's rate.
@@ -91,12 +96,16 @@ def reconstruct_batch(
             None: the whole record.
         device: Device of the network.
         progress: Called with the number of records of each chunk that is done.
+        engine: Where chunks are worked on; None: in this process.
+        make_sampler: Makes the sampler where another process does the work, on that process's device; None: that
+            process gets a copy of `sampler`.
 
     Returns:
         What was done.
 
     Raises:
-        ValueError: If there is no record, the store's rate is not the prior's, or a number does not fit.
+        ValueError: If there is no record, the store's rate is not the prior's, a number does not fit, or every record
+            fails.
     """
     check_n_samples(n_samples)
     if len(rows) == 0:
@@ -111,97 +120,93 @@ def reconstruct_batch(
         if progress is not None:
             progress(len(records))
         return _summarise(records, 0)
-    n_new = 0
-    for part, chunk in _chunks(folder, rows, batch_size):
-        if not part.is_file():
-            arrays = _reconstruct_chunk(store, chunk, sampler, task, n_samples, seed, sigma_y, segment_length, device)
-            with atomic_write(part) as partial:
-                np.savez(partial, **arrays)  # type: ignore[arg-type] # numpy's stub takes the keywords for allow_pickle
-            n_new += len(chunk)
-        if progress is not None:
-            progress(len(chunk))
-    return _summarise(_join(folder, [part for part, _ in _chunks(folder, rows, batch_size)]), n_new)
+    engine = engine or LocalEngine()
+    make_work = partial(
+        ReconstructionWork,
+        store,
+        make_sampler if make_sampler and engine.is_remote else partial(_given, sampler),
+        task,
+        n_samples=n_samples,
+        seed=seed,
+        sigma_y=sigma_y,
+        segment_length=segment_length,
+        device=device,
+    )
+    chunks = _chunks(folder.absolute(), store, rows, batch_size)
+    n_new = work_on_chunks(engine, make_work, chunks, write_failed_chunk, progress)
+    return _summarise(_join(folder, [chunk.part for chunk in chunks]), n_new)
 
 
-def _chunks(folder: Path, rows: NDArray[np.int64], batch_size: int) -> Iterator[tuple[Path, NDArray[np.int64]]]:
-    """Yields the file and the rows of each chunk."""
-    for start in range(0, len(rows), batch_size):
-        yield folder / PARTS / f"{start:06d}.npz", rows[start : start + batch_size]
+def _given(sampler: PosteriorSampler) -> PosteriorSampler:
+    return sampler
 
 
-def _reconstruct_chunk(
-    store: Store,
-    rows: NDArray[np.int64],
-    sampler: PosteriorSampler,
-    task: Task,
-    n_samples: int,
-    seed: int,
-    sigma_y: float,
-    segment_length: int | None,
-    device: str | torch.device,
-) -> dict[str, NDArray[np.generic]]:
-    """Reconstructs some records; returns the arrays of their part of the results."""
-    keys = [int(key) for key in store.table["ecg_id"].to_numpy()[rows]]
-    truth = cut_segments(store.read(rows, LEADS), keys, segment_length, seed)
-    measurement, extras = task(keys, truth)
-    measurement = measurement.to(device)
-    start = time.perf_counter()
-    drawn, mean = sample_twelve_leads(sampler, measurement, keys, n_samples, seed, sigma_y)
-    seconds = (time.perf_counter() - start) / len(rows)
-    samples = drawn.cpu().numpy()
-    lower, upper = predictive_band(samples)
-    return {
-        "samples": samples.swapaxes(0, 1),
-        "mean": mean.cpu().numpy(),
-        "lower": lower,
-        "upper": upper,
-        "truth": truth,
-        "observed": measurement.known()[1].cpu().numpy(),
-        **extras,
-        "ecg_id": np.asarray(keys, dtype=np.int64),
-        "seconds": np.full(len(rows), seconds),
-        "network_calls": np.full(len(rows), sampler.network_calls),
-        "gradient_calls": np.full(len(rows), sampler.gradient_calls),
-        "memory_mb": np.full(len(rows), peak_memory_mb()),
-    }
+def _chunks(folder: Path, store: Store, rows: NDArray[np.int64], batch_size: int) -> list[Chunk]:
+    """Cuts the rows into chunks, whose content are rows."""
+    keys = store.table["ecg_id"].to_numpy()
+    starts = range(0, len(rows), batch_size)
+    pieces = [(start, rows[start : start + batch_size]) for start in starts]
+    return [
+        Chunk(folder / PARTS / f"{start:06d}.npz", tuple(str(key) for key in keys[piece]), len(piece), piece)
+        for start, piece in pieces
+    ]
 
 
 def _join(folder: Path, parts: list[Path]) -> pd.DataFrame:
-    """Joins the parts into one file for each array and the table, which comes last; then drops the parts."""
-    records = pd.concat([_read_records(part) for part in parts], ignore_index=True)
-    with np.load(parts[0], allow_pickle=False) as arrays:
-        names = [name for name in arrays.files if name not in COLUMNS]
+    """Joins the parts into one file for each array and the table, which comes last; then drops the parts.
+
+    Raises:
+        ValueError: If no record worked; then the parts are dropped too, so that all are done again.
+    """
+    tables = [_read_records(part) for part in parts]
+    records = pd.concat(tables, ignore_index=True)
+    n_worked = [int((table["problem"] == "").sum()) for table in tables]
+    if not any(n_worked):
+        shutil.rmtree(parts[0].parent)
+        raise ValueError(
+            f"none of the {len(records)} records could be reconstructed, e.g. {records['problem'].iloc[0]}"
+        )
+    whole_parts = [(part, n) for part, n in zip(parts, n_worked, strict=True) if n]
+    with np.load(whole_parts[0][0], allow_pickle=False) as arrays:
+        names = [name for name in arrays.files if name not in (*COLUMNS, *FAILED)]
     for name in names:
-        with atomic_write(folder / f"{name}.npy") as partial:
+        with atomic_write(folder / f"{name}.npy") as partial_file:
             start = 0
-            for part in parts:
+            for part, n in whole_parts:
                 with np.load(part, allow_pickle=False) as arrays:
                     rows = arrays[name]
                 if start == 0:
                     whole = np.lib.format.open_memmap(
-                        partial, mode="w+", dtype=rows.dtype, shape=(len(records), *rows.shape[1:])
+                        partial_file, mode="w+", dtype=rows.dtype, shape=(sum(n_worked), *rows.shape[1:])
                     )
-                whole[start : start + len(rows)] = rows
-                start += len(rows)
+                whole[start : start + n] = rows
+                start += n
             whole.flush()
-    with atomic_write(folder / RECORDS) as partial:
-        records.to_parquet(partial, index=False)
-    for part in parts:
-        part.unlink()
-    parts[0].parent.rmdir()
+    with atomic_write(folder / RECORDS) as partial_file:
+        records.to_parquet(partial_file, index=False)
+    shutil.rmtree(parts[0].parent)
     return records
 
 
 def _read_records(part: Path) -> pd.DataFrame:
+    """Returns the table of a part: the records that worked, in the order of its arrays, then those that failed."""
     with np.load(part, allow_pickle=False) as arrays:
-        return pd.DataFrame({name: arrays[name] for name in COLUMNS})
+        keys, problems = arrays[FAILED[0]], arrays[FAILED[1]].astype(object)
+        worked = pd.DataFrame({name: arrays[name] for name in COLUMNS if name in arrays.files})
+    failed = pd.DataFrame({"ecg_id": keys, "problem": problems})
+    failed = failed.assign(seconds=np.nan, network_calls=0, gradient_calls=0, memory_mb=np.nan)
+    tables = [table for table in (worked.assign(problem=""), failed) if len(table)]
+    return pd.concat(tables, ignore_index=True)[[*COLUMNS, "problem"]]
 
 
 def _summarise(records: pd.DataFrame, n_new: int) -> BatchSummary:
+    worked = records[records["problem"] == ""] if "problem" in records else records
+    failed = records.drop(worked.index)
     return BatchSummary(
         n_records=len(records),
         n_new=n_new,
-        seconds=float(records["seconds"].mean()),
-        network_calls=int(records["network_calls"].max()),
-        gradient_calls=int(records["gradient_calls"].max()),
+        seconds=float(worked["seconds"].mean()),
+        network_calls=int(worked["network_calls"].max()),
+        gradient_calls=int(worked["gradient_calls"].max()),
+        problems={str(row["ecg_id"]): str(row["problem"]) for row in failed.to_dict("records")},
     )

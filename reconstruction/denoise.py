@@ -12,13 +12,13 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from diffusion_prior.checkpoint import load_denoiser
 from preprocessing.launch import build, plain, run_path, script
 from preprocessing.nstdb import load_noise
 from preprocessing.run_folder import RunFolder
 from preprocessing.store import Store
 from reconstruction.added_noise import AddNoise
 from reconstruction.batch import reconstruct_batch
+from reconstruction.chunk_work import load_sampler, own_sampler
 from reconstruction.recording_report import load_recording, reconstruct_recording
 
 
@@ -30,7 +30,8 @@ def main(cfg: DictConfig) -> None:
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     folder = Path(config["denoise"]["results_path"] or run_path())
-    sampler = build(algo["sampler"])(load_denoiser(config["checkpoint"]).to(device))
+    engine, make_sampler = build(config["engine"]), partial(load_sampler, build(algo["sampler"]), config["checkpoint"])
+    sampler = own_sampler(make_sampler, device, engine, data["kind"])
     settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
     new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
     noise = dict(config["denoising"])
@@ -47,7 +48,7 @@ def main(cfg: DictConfig) -> None:
         noise["prefilter"] = algo["name"] != "fourier_em"  # as published
     task = AddNoise(recordings, prior_leads=sampler.leads, sampling_rate=rate, seed=seed, **noise)
     new_run(data_manifest_hash=store.manifest_hash)
-    settings["batch_size"] = algo["batch_size"]
+    settings |= {"batch_size": algo["batch_size"], "engine": engine, "make_sampler": partial(make_sampler, device)}
     with tqdm(total=len(rows), unit="ECG") as bar:
         summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
     print(f"{algo['name']}: {summary.describe()}\nwritten to {folder}")

@@ -12,25 +12,27 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from diffusion_prior.checkpoint import load_denoiser
+from evaluation.sweep_objective import mean_crps
 from preprocessing.launch import build, plain, run_path, script
 from preprocessing.run_folder import RunFolder
 from preprocessing.store import Store
 from reconstruction.batch import reconstruct_batch
+from reconstruction.chunk_work import load_sampler, own_sampler
 from reconstruction.missingness import Missingness, stretch_length
 from reconstruction.recording_report import leads_to_keep, load_recording, reconstruct_recording
 from reconstruction.task import HideSamples
 
 
 @script("inpaint")
-def main(cfg: DictConfig) -> None:
+def main(cfg: DictConfig) -> float | None:
     """Reconstructs the records of a store, one WFDB record, or the bundled ECG."""
     config = plain(cfg)
     algo, data, dataset, seed, device = (config[key] for key in ("algo", "data", "dataset", "seed", "device"))
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     folder = Path(config["inpaint"]["results_path"] or run_path())
-    sampler = build(algo["sampler"])(load_denoiser(config["checkpoint"]).to(device))
+    engine, make_sampler = build(config["engine"]), partial(load_sampler, build(algo["sampler"]), config["checkpoint"])
+    sampler = own_sampler(make_sampler, device, engine, data["kind"])
     missingness = Missingness(algo["missingness_type"], algo["missingness"], algo["mask_path"])
     settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
     new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
@@ -41,15 +43,17 @@ def main(cfg: DictConfig) -> None:
         missingness.check(store.table["ecg_id"].to_numpy()[rows].tolist(), length)
         new_run(data_manifest_hash=store.manifest_hash)
         task = HideSamples(missingness, sampler.leads, seed)
-        settings |= {"batch_size": algo["batch_size"], "segment_length": length}
+        settings |= {"batch_size": algo["batch_size"], "segment_length": length, "engine": engine}
+        settings["make_sampler"] = partial(make_sampler, device)
         with tqdm(total=len(rows), unit="ECG") as bar:
             summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
         print(f"{algo['name']}: {summary.describe()}\nwritten to {folder}")
-        return
+        return mean_crps(folder)
     recording = load_recording(data["path"], data["start"], data["duration"])
     keep = data["leads"] or leads_to_keep(recording, missingness.n_leads)
     new_run()
     print(reconstruct_recording(recording, folder, sampler, keep=keep, method=algo["name"], **settings))
+    return None
 
 
 if __name__ == "__main__":

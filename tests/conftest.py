@@ -26,3 +26,19 @@ def ecg_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs recordings: ECG_DATA names {folder}, which is no folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """A Ray cluster of two CPUs on this machine, which engines of this process use; skipped where Ray is missing."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install einthoven[ray]")
+    pytest.importorskip("ray.data", reason="needs Ray Data: pip install einthoven[ray]")
+    settings = {"include_dashboard": False, "log_to_driver": False, "object_store_memory": 100_000_000}
+    try:
+        ray.init(address="local", num_cpus=2, **settings)
+    except Exception as error:
+        ray.shutdown()
+        pytest.skip(f"Ray did not start, as on a machine whose cores are all busy: {error}")
+    yield ray
+    ray.shutdown()

@@ -22,8 +22,8 @@ from preprocessing.leads import LEADS
 from preprocessing.run_folder import RunFolder
 
 
-class Interrupted(Exception):
-    pass
+class Interrupted(BaseException):
+    """What ends a process, so that it is no failure of a record."""
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_records_that_cannot_be_read_are_listed(cinc2011_folder, tmp_path):
     broken = type(source)(source.items, source.labels, read)
     summary = score_source(broken, CountedScoring(), tmp_path, chunk_records=2)
     assert summary.problems == {"1002": "the file is damaged", "1004": "no usable lead"}
-    assert "2 records could not be read" in summary.describe()
+    assert "2 records failed" in summary.describe()
     table = pd.read_parquet(tmp_path / "scores.parquet")
     assert set(table["ecg_id"]) == {1001, 1003, 1005, 1006, 1007, 1008}
     assert not table.loc[table["ecg_id"] == 1003, "acceptable"].any()
@@ -127,6 +127,21 @@ def test_records_that_cannot_be_read_are_listed(cinc2011_folder, tmp_path):
     none = type(source)(source.items[:1], source.labels, lambda item: SourceRecord(np.zeros((0, 5)), 500.0, ()))
     with pytest.raises(ValueError, match="none of the 1 records"):
         score_source(none, CountedScoring(), tmp_path / "none")
+
+
+def test_records_that_cannot_be_scored_cost_no_other_record_its_scores(cinc2011_folder, tmp_path):
+    class Picky(CountedScoring):
+        def __call__(self, items, records):
+            if any(item.columns["ecg_id"] == 1003 for item in items):
+                raise IndexError("no such lead")
+            return super().__call__(items, records)
+
+    source = cinc2011_source(cinc2011_folder)
+    summary = score_source(source, Picky(), tmp_path, chunk_records=4)
+    [(name, reason)] = summary.problems.items()
+    assert name == "1003"
+    assert reason.startswith("IndexError: no such lead (test_score_noise.py:")
+    assert set(pd.read_parquet(tmp_path / "scores.parquet")["ecg_id"]) == set(range(1001, 1009)) - {1003}
 
 
 def test_plain_baseline_has_the_same_keys(cinc2011_folder, tmp_path):

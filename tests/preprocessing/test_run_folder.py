@@ -47,6 +47,12 @@ def test_taking_up_a_run_keeps_its_provenance(run):
     assert after["data_manifest_hash"] == "abc"
 
 
+def test_a_run_may_be_taken_up_by_another_engine(tmp_path):
+    RunFolder.create(tmp_path / "run", {**CONFIG, "engine": {"n_workers": 2}}, seed=3, device="cpu")
+    for engine in ({"engine": {"n_workers": 8}}, {}):
+        assert RunFolder.create(tmp_path / "run", {**CONFIG, **engine}, seed=3, device="cpu").provenance()["seed"] == 3
+
+
 def test_other_settings_in_the_same_folder_are_refused_by_name(run):
     other = {**CONFIG, "algo": {"n_samples": 20, "method": "mgps"}}
     with pytest.raises(ValueError, match=r"\(algo\.n_samples\)"):

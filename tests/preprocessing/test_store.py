@@ -1,6 +1,7 @@
 """The store: what is written is what is read, and nothing is silently lost."""
 
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,14 @@ def test_signals_come_back_to_half_a_unit(store):
 
 def test_rows_may_come_in_any_order(store):
     np.testing.assert_array_equal(store.read([7, 2, 7]), store.read(np.arange(20))[[7, 2, 7]])
+
+
+def test_other_processes_get_the_path_and_not_the_signals(store):
+    sent = pickle.dumps(store)
+    assert len(sent) < 1000
+    copy = pickle.loads(sent)
+    assert isinstance(copy.signals, np.memmap)
+    np.testing.assert_array_equal(copy.read([3]), store.read([3]))
 
 
 def test_leads_are_selected_or_derived(store, tmp_path):

@@ -1,8 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from evaluation.reconstructions import Reconstructions
 from preprocessing.leads import INDEPENDENT_LEADS, LEADS
+from preprocessing.run_folder import RunFolder
 from preprocessing.synthetic import simulate_store
 from reconstruction.amortised import AmortisedSampler
 from reconstruction.batch import ARRAYS, reconstruct_batch
@@ -99,6 +102,59 @@ def test_what_a_task_adds_is_kept_beside_the_results(store, tiny_denoiser, tmp_p
     sampler = AmortisedSampler(tiny_denoiser, n_steps=2)
     reconstruct_batch(store, np.arange(3), sampler, tmp_path, task, n_samples=2, batch_size=2)
     np.testing.assert_array_equal(np.load(tmp_path / "doubled.npy"), 2 * np.load(tmp_path / "truth.npy"))
+
+
+class Picky(AmortisedSampler):
+    """Fails where one record's ECG is there, and returns no numbers for another's."""
+
+    def __init__(self, denoiser, failing, infinite):
+        super().__init__(denoiser, n_steps=2)
+        self.failing, self.infinite = (torch.from_numpy(ecg[0]) for ecg in (failing, infinite))
+
+    def __call__(self, likelihood, n_samples, generator):
+        first = likelihood.y[:, 0]
+        if any(torch.equal(lead, self.failing) for lead in first):
+            raise IndexError("no such row")
+        samples = super().__call__(likelihood, n_samples, generator)
+        for record, lead in enumerate(first):
+            if torch.equal(lead, self.infinite):
+                samples[:, record] = torch.inf
+        return samples
+
+
+def test_records_that_fail_cost_no_other_record_its_results(store, tiny_denoiser, tmp_path):
+    ecgs = store.read(np.arange(5), LEADS)
+    sampler = Picky(tiny_denoiser, ecgs[1], ecgs[4])
+    task = HideSamples(Missingness("lead", 1))
+    done = []
+    summary = reconstruct_batch(
+        store, np.arange(5), sampler, tmp_path / "run", task, n_samples=2, batch_size=2, progress=done.append
+    )
+    keys = store.table["ecg_id"].tolist()
+    assert list(summary.problems) == [str(keys[1]), str(keys[4])]
+    assert summary.problems[str(keys[1])].startswith("IndexError: no such row (test_batch.py:")
+    assert "not finite" in summary.problems[str(keys[4])]
+    assert "2 records failed (records.parquet lists them)" in summary.describe()
+    assert done == [2, 2, 1]
+    arrays = results(tmp_path / "run")
+    np.testing.assert_array_equal(arrays["truth"], ecgs[[0, 2, 3]])
+    records = pd.read_parquet(tmp_path / "run" / "records.parquet").set_index("ecg_id")
+    assert records.index[records["problem"] == ""].tolist() == [keys[0], keys[2], keys[3]]
+    assert np.isnan(records.loc[[keys[1], keys[4]], "seconds"]).all()
+    RunFolder.create(tmp_path / "run", {}, seed=0, device="cpu")
+    opened = Reconstructions.open(tmp_path / "run")
+    assert opened.ecg_ids.tolist() == [keys[0], keys[2], keys[3]]
+    assert len(opened.cost) == len(opened.samples) == 3
+    alone = reconstruct_batch(store, np.array([2]), sampler, tmp_path / "alone", task, n_samples=2)
+    assert alone.problems == {}
+    np.testing.assert_allclose(results(tmp_path / "alone")["samples"][0], arrays["samples"][1], atol=1e-5)
+
+
+def test_a_cohort_of_which_nothing_works_is_an_error_and_leaves_nothing(store, tiny_denoiser, tmp_path):
+    ecgs = store.read(np.arange(5), LEADS)
+    with pytest.raises(ValueError, match="none of the 1 records could be reconstructed, e.g. IndexError"):
+        run(store, tiny_denoiser, tmp_path, [1], sampler=Picky(tiny_denoiser, ecgs[1], ecgs[4]))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("pattern", [Missingness("low_rate", 2), Missingness("clip", 50), Missingness("bm", "50%")])

@@ -1,0 +1,56 @@
+"""Trains a classifier on real or generated ECGs and tests it on real, generated and reconstructed ones.
+
+python -m evaluation.downstream_classifier evaluate.train_downstream=real
+python -m evaluation.downstream_classifier classifier=<its run folder> evaluate.reconstructions=[<run of inpaint>]
+python -m evaluation.downstream_classifier compare=[<run folder>,<run folder of the reference>]
+"""
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from diffusion_prior.trainer import Trainer, TrainerSettings
+from evaluation.classification_data import ClassificationObjective, new_classifier
+from evaluation.classification_report import compare_runs, write_report
+from evaluation.classification_sources import TRAINED_ON, Sources
+from evaluation.classifier import check_classifier, load_classifier
+from evaluation.figures import draw_loss_curve
+from preprocessing.launch import plain, run_path, script
+from preprocessing.leads import LEADS
+from preprocessing.run_folder import RunFolder
+
+
+@script("downstream_classifier")
+def main(cfg: DictConfig) -> None:
+    """Trains or loads a classifier, reads the data sets with it, writes and prints the scores; or compares two runs."""
+    config = plain(cfg)
+    evaluate, seed = config["evaluate"], config["seed"]
+    classes, leads, kind = evaluate["classes"], evaluate["leads"], evaluate["train_downstream"]
+    folder, settings = Path(evaluate["results_path"] or run_path()), TrainerSettings(**config["train"], seed=seed)
+    draws = {"n_resamples": evaluate["n_resamples"], "seed": seed}
+    if config["compare"]:
+        print(compare_runs(config["compare"], RunFolder.create(folder, config, seed=seed, device="cpu").path, **draws))
+        return
+    runs = (config["generated"], evaluate["reconstructions"])
+    sources = Sources.open(config["dataset"]["database_path"], *runs, evaluate["split"])
+    facts = {"seed": seed, "data_manifest_hash": sources.real.manifest_hash}
+    if config["classifier"]:
+        classifier = check_classifier(load_classifier(config["classifier"]), classes, leads)
+        sources.check(classifier)
+        run = RunFolder.create(folder, config, device="cpu", **facts)
+    else:
+        stores = sources.to_train(kind)
+        torch.manual_seed(seed)
+        spec = {**config["model"], "classes": classes or "statements", "leads": leads or LEADS}
+        untrained, data = new_classifier(*stores, {**spec, "trained_on": TRAINED_ON[kind]})
+        sources.check(untrained)
+        run = RunFolder.create(folder, config, device="cuda" if torch.cuda.is_available() else "cpu", **facts)
+        Trainer(ClassificationObjective(untrained), data, settings, run).train()
+        draw_loss_curve(run.metrics(), run.path / "loss.png")
+        classifier = load_classifier(run.path)
+    print(write_report(classifier, sources.predict(classifier), run.path, **draws), f"written to {run.path}", sep="\n")
+
+
+if __name__ == "__main__":
+    main()

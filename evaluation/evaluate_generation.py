@@ -1,0 +1,25 @@
+"""Judges generated ECGs beside real ones: features, copies, diversity, as tables and pictures.
+
+python -m evaluation.evaluate_generation runs=[<run folders of diffusion_prior.generate>] evaluate.split=test
+"""
+
+from omegaconf import DictConfig
+
+from evaluation.generation_report import evaluate_generation_runs
+from preprocessing.launch import plain, run_path, script
+from preprocessing.run_folder import RunFolder
+
+
+@script("evaluate_generation")
+def main(cfg: DictConfig) -> None:
+    """Evaluates the runs that the config names and prints the tables."""
+    config = plain(cfg)
+    results_path = config["evaluate"].pop("results_path")
+    folder = RunFolder.create(results_path or run_path(), config, seed=config["seed"], device="cpu")
+    report = evaluate_generation_runs(config["runs"], folder.path, seed=config["seed"], **config["evaluate"])
+    print(report.markdown)
+    print(f"tables and pictures: {folder.path}")
+
+
+if __name__ == "__main__":
+    main()

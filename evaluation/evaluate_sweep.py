@@ -1,0 +1,24 @@
+"""Shows what a sweep has found, as a table and a picture.
+
+python -m evaluation.evaluate_sweep run=<folder of a --multirun> "objective='CRPS (mV)'"
+"""
+
+from omegaconf import DictConfig
+
+from evaluation.sweep_results import read_sweep, write_sweep
+from preprocessing.launch import plain, run_path, script
+from preprocessing.run_folder import RunFolder
+
+
+@script("evaluate_sweep")
+def main(cfg: DictConfig) -> None:
+    """Reads the jobs of the sweep that the config names and prints their table, the best first."""
+    config = plain(cfg)
+    sweep = read_sweep(config["run"], config["maximise"])
+    folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
+    print(write_sweep(sweep, folder.path, config["objective"]))
+    print(f"table and picture: {folder.path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Reproduces the papers' tables: runs what is missing, and writes tables, pictures and one page of all.
+
+python -m evaluation.reproduce table=lead_i|missing_block|denoising|generation|noise|all size=smoke|shared|full
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from evaluation.reproduction_plan import chosen_tables
+from evaluation.reproduction_plans import make_plan
+from evaluation.reproduction_report import write_report
+from evaluation.reproduction_runner import describe, run_stages
+from evaluation.reproduction_stages import is_finished
+from preprocessing.launch import plain, run_path, script
+from preprocessing.run_folder import RunFolder
+from preprocessing.synthetic_files import write_synthetic_files
+
+
+@script("reproduce")
+def main(cfg: DictConfig) -> None:
+    """Makes the plan, runs its missing stages, and writes the report."""
+    config, start = plain(cfg), time.perf_counter()
+    told, size, paths = config["reproduce"], config["size"], config["paths"]
+    tables, root = chosen_tables(config["table"]), Path(told["results_path"])
+    if size["simulated_records"]:
+        paths |= {"data": f"{root}/data", "stores": f"{root}/stores"}
+    plan = make_plan(root, paths, size, told["device"])
+    stages = plan.wanted(tables)
+    if told["dry_run"]:
+        print(*(stage.command for stage in stages if not is_finished(stage, plan.stages)), sep="\n")
+        return
+    RunFolder.create(run_path(), config, seed=config["seed"], device=told["device"])
+    if size["simulated_records"]:
+        write_synthetic_files(paths["data"], size["simulated_records"])
+    with tqdm(total=len(stages), unit="stage") as bar:
+
+        def advance(running: Sequence[str]) -> None:
+            bar.set_postfix_str(", ".join(running))
+            bar.update()
+
+        outcome = run_stages(stages, n_jobs=told["n_jobs"], tell=bar.write, progress=advance)
+    files = write_report(plan, outcome, time.perf_counter() - start)
+    print(describe(outcome), *files, sep="\n")
+    if not set(outcome.values()) <= {"done", "kept"}:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

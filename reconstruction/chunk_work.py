@@ -1,0 +1,163 @@
+"""The reconstruction of some records of a store, wherever it is done, into the part of the results that they are."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from diffusion_prior.checkpoint import load_denoiser
+from diffusion_prior.denoiser import Denoiser
+from evaluation.intervals import predictive_band
+from evaluation.workload import peak_memory_mb
+from preprocessing.atomic import atomic_write
+from preprocessing.engine import Chunk, Engine, Problems, describe_failure
+from preprocessing.leads import LEADS
+from preprocessing.store import Store
+from reconstruction.measurement import sample_twelve_leads
+from reconstruction.missingness import cut_segments
+from reconstruction.posterior_sampler import PosteriorSampler
+from reconstruction.task import Task
+
+COLUMNS: tuple[str, ...] = ("ecg_id", "seconds", "network_calls", "gradient_calls", "memory_mb")
+FAILED: tuple[str, str] = ("failed_ecg_id", "failed_problem")
+"""Arrays of a part: keys of the records that failed, and why."""
+
+MakeSampler = Callable[[], PosteriorSampler]
+Arrays = dict[str, NDArray[np.generic]]
+
+
+def load_sampler(
+    build_sampler: Callable[[Denoiser], PosteriorSampler], checkpoint: str | None, device: str
+) -> PosteriorSampler:
+    """Makes a sampler with the weights of a prior.
+
+    Args:
+        build_sampler: Makes it from the prior's denoiser.
+        checkpoint: As for `load_denoiser`.
+        device: Device of the network.
+
+    Raises:
+        ValueError: If there are no such weights.
+    """
+    return build_sampler(load_denoiser(checkpoint).to(device))
+
+
+def own_sampler(
+    make_sampler: Callable[[str], PosteriorSampler], device: str, engine: Engine, data_kind: str
+) -> PosteriorSampler:
+    """Makes the sampler of the process that starts the work: on the CPU where others do it.
+
+    Args:
+        make_sampler: Makes it, on a device.
+        device: Device of the network.
+        engine: Where the work is done.
+        data_kind: What is restored: "store", or one recording.
+
+    Raises:
+        ValueError: If one recording shall be restored by other processes.
+    """
+    if engine.is_remote and data_kind != "store":
+        raise ValueError("one recording is restored in this process: leave engine=local, or take data=store")
+    return make_sampler("cpu" if engine.is_remote else device)
+
+
+class ReconstructionWork:
+    """Reconstructs chunks of records: see `preprocessing.engine.Work`.
+
+    A part is an npz file of the arrays of `reconstruct_batch` and the columns of its table, of the records that worked,
+    and of `FAILED`.
+
+    Args:
+        store: The store.
+        make_sampler: Makes the posterior sampler.
+        task: How measurements are made.
+        n_samples: Number of samples S.
+        seed: Seed.
+        sigma_y: Standard deviation of the measurement's noise in mV.
+        segment_length: Samples of the stretch that is taken of each record; None: the whole record.
+        device: Device of the network.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        make_sampler: MakeSampler,
+        task: Task,
+        *,
+        n_samples: int,
+        seed: int,
+        sigma_y: float,
+        segment_length: int | None,
+        device: str | torch.device,
+    ) -> None:
+        self.store, self.sampler, self.task = store, make_sampler(), task
+        self.n_samples, self.seed, self.sigma_y = n_samples, seed, sigma_y
+        self.segment_length, self.device = segment_length, device
+
+    def __call__(self, chunk: Chunk) -> Problems:
+        """Does the work of a chunk whose content are rows of the store: all at once or, if that fails, one by one."""
+        groups, worked = [chunk.content], []
+        failures: list[tuple[int, str]] = []
+        while groups:
+            rows = groups.pop(0)
+            try:
+                worked.append(self._reconstruct(rows))
+            except Exception as error:
+                if len(rows) > 1:
+                    groups = [rows[place : place + 1] for place in range(len(rows))]
+                else:
+                    failures.append((int(self.store.table["ecg_id"].iloc[rows[0]]), describe_failure(error)))
+        names = list(worked[0]) if worked else []
+        _write_part(chunk, {name: np.concatenate([arrays[name] for arrays in worked]) for name in names}, failures)
+        return {str(key): reason for key, reason in failures}
+
+    def _reconstruct(self, rows: NDArray[np.int64]) -> Arrays:
+        """Reconstructs some records; returns the arrays of their part of the results.
+
+        Raises:
+            ValueError: If samples are not finite.
+        """
+        keys = [int(key) for key in self.store.table["ecg_id"].to_numpy()[rows]]
+        truth = cut_segments(self.store.read(rows, LEADS), keys, self.segment_length, self.seed)
+        measurement, extras = self.task(keys, truth)
+        measurement = measurement.to(self.device)
+        start = time.perf_counter()
+        drawn, mean = sample_twelve_leads(self.sampler, measurement, keys, self.n_samples, self.seed, self.sigma_y)
+        seconds = (time.perf_counter() - start) / len(rows)
+        samples = drawn.cpu().numpy()
+        if not np.isfinite(samples).all():
+            raise ValueError("the sampler returned values that are not finite")
+        lower, upper = predictive_band(samples)
+        return {
+            "samples": samples.swapaxes(0, 1),
+            "mean": mean.cpu().numpy(),
+            "lower": lower,
+            "upper": upper,
+            "truth": truth,
+            "observed": measurement.known()[1].cpu().numpy(),
+            **extras,
+            "ecg_id": np.asarray(keys, dtype=np.int64),
+            "seconds": np.full(len(rows), seconds),
+            "network_calls": np.full(len(rows), self.sampler.network_calls),
+            "gradient_calls": np.full(len(rows), self.sampler.gradient_calls),
+            "memory_mb": np.full(len(rows), peak_memory_mb()),
+        }
+
+
+def write_failed_chunk(chunk: Chunk, reason: str) -> None:
+    """Writes the part of a chunk that nobody can work on.
+
+    Args:
+        chunk: The chunk.
+        reason: Why.
+    """
+    _write_part(chunk, {}, [(int(name), reason) for name in chunk.names])
+
+
+def _write_part(chunk: Chunk, arrays: Arrays, failures: list[tuple[int, str]]) -> None:
+    keys, reasons = ([failure[place] for failure in failures] for place in range(2))
+    told = {FAILED[0]: np.array(keys, dtype=np.int64), FAILED[1]: np.array(reasons, dtype=np.str_)}
+    with atomic_write(chunk.part) as partial:
+        np.savez(partial, **arrays, **told)  # type: ignore[arg-type] # numpy's stub takes the keywords for allow_pickle

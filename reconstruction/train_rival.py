@@ -1,0 +1,16 @@
+"""Trains a rival of ours on the same folds: `python -m reconstruction.train_rival rival=unet_regression`."""
+
+from omegaconf import DictConfig
+
+from preprocessing.launch import plain, run_path, script
+from reconstruction.rival_training import train_rival
+
+
+@script("train_rival")
+def main(cfg: DictConfig) -> None:
+    """Trains from the config, draws the loss curve and tells the last losses."""
+    print(train_rival(plain(cfg), run_path()))
+
+
+if __name__ == "__main__":
+    main()
