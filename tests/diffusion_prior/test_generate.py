@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +8,8 @@ from preprocessing.leads import INDEPENDENT_LEADS, LEADS, lead_matrix
 from preprocessing.statements import encode
 from preprocessing.store import Store
 from tests.diffusion_prior.test_objective import TINY
+
+from ..scripts import run_script
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +43,7 @@ def test_unknown_sampler_is_refused():
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "diffusion_prior.generate", *arguments], capture_output=True, text=True
-    )
+    return run_script("diffusion_prior.generate", *arguments)
 
 
 @pytest.mark.slow

@@ -21,6 +21,8 @@ from preprocessing.run_folder import RunFolder
 from preprocessing.synthetic import simulate_store
 from tests.diffusion_prior.test_objective import TINY
 
+from ..scripts import run_script
+
 SETTINGS = TrainerSettings(n_steps=8, batch_size=4, warmup_steps=2, validate_every=4, save_every=4, learning_rate=2e-3)
 
 
@@ -125,7 +127,7 @@ def test_a_batch_depends_on_the_generator_alone(store):
 
 def command(store, results, n_steps):
     return [
-        sys.executable, "-m", "diffusion_prior.train", f"dataset.database_path={store.path}", "model=tiny",
+        "diffusion_prior.train", f"dataset.database_path={store.path}", "model=tiny",
         f"train.results_path={results}", f"train.n_steps={n_steps}", "train.batch_size=4", "train.validate_every=20",
         "train.save_every=2", "dataset.segment_length=64", "train.warmup_steps=2",
     ]  # fmt: skip
@@ -135,14 +137,17 @@ def command(store, results, n_steps):
 def test_script_survives_a_kill(store, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = tmp_path / "run"
-    process = subprocess.Popen(command(store, run, 20), env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command(store, run, 20)],
+        env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not (run / "state.pt").is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     for results in (run, tmp_path / "whole"):
-        subprocess.run(command(store, results, 20), env=environment, check=True, capture_output=True)
+        run_script(*command(store, results, 20), check=True)
     killed, whole = (load_denoiser(path) for path in (run, tmp_path / "whole"))
     for a, b in zip(killed.parameters(), whole.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -151,7 +156,5 @@ def test_script_survives_a_kill(store, tmp_path):
 
 
 def test_dry_run_trains_nothing(store, tmp_path):
-    done = subprocess.run(
-        [*command(store, tmp_path / "run", 5), "dry_run=true"], check=True, capture_output=True, text=True
-    )
+    done = run_script(*command(store, tmp_path / "run", 5), "dry_run=true", check=True)
     assert "parameters" in done.stdout and not (tmp_path / "run").exists()

@@ -1,6 +1,4 @@
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +7,12 @@ import pandas as pd
 from preprocessing.leads import LEADS
 from preprocessing.run_folder import RunFolder
 
-ROOT = Path(__file__).parents[2]
+from ..scripts import run_script
 
 
-def run_script(*overrides: str, runs: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "ECG_RUNS": str(runs), "ECG_DATA": str(runs / "no_data")}
-    command = [sys.executable, "-m", "evaluation.evaluate_noise", *overrides]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def evaluate(*overrides: str, runs: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"ECG_RUNS": str(runs), "ECG_DATA": str(runs / "no_data")}
+    return run_script("evaluation.evaluate_noise", *overrides, environment=environment)
 
 
 def write_scores(folder: Path) -> Path:
@@ -33,7 +30,7 @@ def write_scores(folder: Path) -> Path:
 
 def test_evaluation_prints_its_table_and_leaves_a_run_folder(tmp_path):
     path = write_scores(tmp_path / "scores")
-    done = run_script(f"runs=[{path}]", "evaluate.n_resamples=20", runs=tmp_path / "results")
+    done = evaluate(f"runs=[{path}]", "evaluate.n_resamples=20", runs=tmp_path / "results")
     assert done.returncode == 0, done.stderr
     assert "| pixel ddpm 50 |" in done.stdout and "static" in done.stdout
     (folder,) = (tmp_path / "results" / "evaluate_noise").iterdir()
@@ -43,6 +40,6 @@ def test_evaluation_prints_its_table_and_leaves_a_run_folder(tmp_path):
 
 def test_evaluation_says_what_is_missing(tmp_path):
     for overrides, told in (([], "give runs="), (["runs=[nowhere]"], "nowhere")):
-        done = run_script(*overrides, runs=tmp_path)
+        done = evaluate(*overrides, runs=tmp_path / told.split()[0])
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1 and told in done.stderr

@@ -1,24 +1,19 @@
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from ..scripts import run_script
 from .conftest import FakeRun
 
-ROOT = Path(__file__).parents[2]
 
-
-def run_script(module: str, *overrides: str, runs: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "ECG_RUNS": str(runs), "ECG_DATA": str(runs / "no_data")}
-    command = [sys.executable, "-m", module, *overrides]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def run(module: str, *overrides: str, runs: Path) -> subprocess.CompletedProcess[str]:
+    return run_script(module, *overrides, environment={"ECG_RUNS": str(runs), "ECG_DATA": str(runs / "no_data")})
 
 
 def test_evaluation_prints_its_table_and_leaves_a_run_folder(fake_run: FakeRun, tmp_path: Path):
     path = fake_run.write("amortised")
-    done = run_script(
+    done = run(
         "evaluation.evaluate_reconstruction", f"run={path}", "evaluate.n_resamples=20", runs=tmp_path / "results"
     )
     assert done.returncode == 0, done.stderr
@@ -30,7 +25,7 @@ def test_evaluation_prints_its_table_and_leaves_a_run_folder(fake_run: FakeRun, 
 
 
 def test_evaluation_says_what_is_missing(tmp_path: Path):
-    done = run_script("evaluation.evaluate_reconstruction", "run=nowhere", runs=tmp_path)
+    done = run("evaluation.evaluate_reconstruction", "run=nowhere", runs=tmp_path)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "error:" in done.stderr
 
@@ -38,6 +33,6 @@ def test_evaluation_says_what_is_missing(tmp_path: Path):
 @pytest.mark.slow
 def test_benchmark_measures_training(tmp_path: Path):
     sizes = ["model=tiny", "benchmark.training.n_steps=5", "benchmark.training.batch_size=2"]
-    done = run_script("evaluation.benchmark", *sizes, "benchmark.parts=[training]", runs=tmp_path)
+    done = run("evaluation.benchmark", *sizes, "benchmark.parts=[training]", runs=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "records per second" in done.stdout and "bf16" in done.stdout

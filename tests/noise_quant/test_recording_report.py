@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,8 @@ from noise_quant.scorer import Scorer
 from noise_quant.verdict import Thresholds
 from preprocessing.records import Recording
 from preprocessing.synthetic import simulate_ecg
+
+from ..scripts import run_script
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,13 +72,13 @@ def test_plot(tiny_model_file, tmp_path):
     ecg = simulate_ecg(1, 500, rhythm="sinus")[0].T.astype(np.float64)
     names = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
     wfdb.wrsamp("mine", 500, ["mV"] * 12, names, ecg, fmt=["16"] * 12, write_dir=str(tmp_path))
-    command = [sys.executable, "-m", "noise_quant.plot", f"record={tmp_path / 'mine'}", "lead=[II,V2]"]
+    command = ["noise_quant.plot", f"record={tmp_path / 'mine'}", "lead=[II,V2]"]
     command += [f"checkpoint={tiny_model_file}", f"plot.results_path={tmp_path / 'run'}", "plot.dpi=40", "n_threads=1"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    result = run_script(*command)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "run" / "mine_00000s.png").is_file()
     assert (tmp_path / "run" / "config.yaml").is_file()
     assert pd.read_csv(tmp_path / "run" / "scores.csv")["lead"].tolist() == ["II", "V2"]
-    wrong = subprocess.run([*command, "lead=V9"], cwd=ROOT, capture_output=True, text=True)
+    wrong = run_script(*command, "lead=V9")
     assert wrong.returncode == 2
     assert len(wrong.stderr.strip().splitlines()) == 1

@@ -21,6 +21,8 @@ from preprocessing.launch import CONFIGS
 from preprocessing.leads import LEADS
 from preprocessing.run_folder import RunFolder
 
+from ..scripts import run_script
+
 
 class Interrupted(BaseException):
     """What ends a process, so that it is no failure of a record."""
@@ -188,9 +190,7 @@ def command(tmp_path, *overrides):
 
 
 def run(tmp_path, *overrides):
-    return subprocess.run(
-        command(tmp_path, *overrides), cwd=CONFIGS.parent, capture_output=True, text=True, timeout=300
-    )
+    return run_script("noise_quant.score_noise", "n_threads=1", f"paths.runs={tmp_path}", *overrides)
 
 
 @pytest.mark.slow

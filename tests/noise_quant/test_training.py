@@ -1,8 +1,6 @@
 """The three training scripts, end to end on a small store, and what they refuse."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -22,6 +20,8 @@ from noise_quant.training import (
 from preprocessing.leads import LEADS
 from preprocessing.ptbxl_store import prepare_ptbxl
 from preprocessing.run_folder import RunFolder
+
+from ..scripts import run_script
 
 SMALL = [
     "scalogram_model.ae.width=8", "scalogram_model.ae.n_blocks=1", "scalogram_model.latent_unet.channels=[8]",
@@ -56,9 +56,8 @@ def store(tmp_path_factory):
     return write_scalogram_store(tmp_path_factory.mktemp("scalograms") / "store", images, table, labels)
 
 
-def run_script(name, *overrides, check=True):
-    command = [sys.executable, "-m", f"noise_quant.{name}", *SMALL, *overrides]
-    return subprocess.run(command, capture_output=True, text=True, check=check)
+def run(name, *overrides, check=True):
+    return run_script(f"noise_quant.{name}", *SMALL, *overrides, check=check)
 
 
 def with_stores(*stores, **changes):
@@ -68,13 +67,13 @@ def with_stores(*stores, **changes):
 @pytest.mark.slow
 def test_scripts_train_an_autoencoder_and_both_diffusions(store, tmp_path):
     stores = f"dataset.stores=[{store.path}]"
-    told = run_script("train_autoencoder", stores, f"train.results_path={tmp_path}/ae")
+    told = run("train_autoencoder", stores, f"train.results_path={tmp_path}/ae")
     assert f"weights in {tmp_path}/ae" in told.stdout
     latent = [stores, f"autoencoder={tmp_path}/ae"]
-    run_script("train_latent_diffusion", *latent, f"train.results_path={tmp_path}/latent")
+    run("train_latent_diffusion", *latent, f"train.results_path={tmp_path}/latent")
     pd.DataFrame({"ecg_id": [1, 2], "lead": ["I", "V6"]}).to_csv(tmp_path / "selection.csv", index=False)
     selection = [f"dataset.selection={tmp_path}/selection.csv", f"train.results_path={tmp_path}/pixel"]
-    run_script("train_pixel_diffusion", stores, *selection)
+    run("train_pixel_diffusion", stores, *selection)
     for name in ("ae", "latent", "pixel"):
         model = load_scalogram_model(tmp_path / name)
         assert model.facts["steps"] == 2 and model.scalogram == store.scalogram
@@ -100,7 +99,7 @@ def test_dry_run_needs_no_data(tmp_path):
 
 @pytest.mark.slow
 def test_a_latent_model_without_an_autoencoder_is_told_in_one_line():
-    refused = run_script("train_latent_diffusion", check=False)
+    refused = run("train_latent_diffusion", check=False)
     assert refused.returncode == 2 and "give autoencoder=" in refused.stderr and "Traceback" not in refused.stderr
 
 

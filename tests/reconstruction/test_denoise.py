@@ -1,16 +1,15 @@
 """The script, on a small store and noise made up."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import yaml
 
 from preprocessing.atomic import write_json
-from preprocessing.launch import CONFIGS
 from preprocessing.synthetic import simulate_store
+
+from ..scripts import run_script
 
 TINY = ["algo.n_samples=2", "algo.batch_size=2"]
 FEW_STEPS = {
@@ -21,13 +20,7 @@ FEW_STEPS = {
 
 
 def run(tmp_path, *overrides):
-    return subprocess.run(
-        [sys.executable, "-m", "reconstruction.denoise", "n_threads=1", f"paths.runs={tmp_path}", *overrides],
-        cwd=CONFIGS.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return run_script("reconstruction.denoise", "n_threads=1", f"paths.runs={tmp_path}", *overrides)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -8,7 +6,6 @@ import wfdb
 import yaml
 
 from evaluation.reconstructions import Reconstructions
-from preprocessing.launch import CONFIGS
 from preprocessing.leads import LEADS
 from preprocessing.records import Recording
 from preprocessing.synthetic import simulate_ecg, simulate_store
@@ -16,15 +13,11 @@ from reconstruction.amortised import AmortisedSampler
 from reconstruction.ddnm import DDNM
 from reconstruction.recording_report import DEMO_ECG, leads_to_keep, load_recording, reconstruct_recording
 
+from ..scripts import run_script
+
 
 def run(tmp_path, *overrides):
-    return subprocess.run(
-        [sys.executable, "-m", "reconstruction.inpaint", "n_threads=1", f"paths.runs={tmp_path}", *overrides],
-        cwd=CONFIGS.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return run_script("reconstruction.inpaint", "n_threads=1", f"paths.runs={tmp_path}", *overrides)
 
 
 @pytest.mark.slow

@@ -1,19 +1,17 @@
 """First guesses of the noise, from recorded noise and from noise made up of the packaged spectra."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 
 from preprocessing.atomic import write_json
 from preprocessing.filters import clean_signal
-from preprocessing.launch import CONFIGS
 from preprocessing.leads import INDEPENDENT_LEADS
 from preprocessing.synthetic import simulate_ecg, simulate_store
 from reconstruction.noise_model import SpectralNoise
 from reconstruction.noise_start import FLOOR_MV, NOISES, PIECE, SPECTRA, fit_spectra, initial_noise
+
+from ..scripts import run_script
 
 RATE = 100.0
 
@@ -132,8 +130,7 @@ def test_script_makes_the_packaged_file(tmp_path):
         f"noise_path={tmp_path / 'noise'}",
         f"spectra_path={tmp_path / 'spectra.npz'}",
     ]
-    command = [sys.executable, "-m", "reconstruction.fit_spectra", *overrides]
-    done = subprocess.run(command, cwd=CONFIGS.parent, capture_output=True, text=True, timeout=300)
+    done = run_script("reconstruction.fit_spectra", *overrides)
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "spectra.npz") as made, np.load(SPECTRA) as packaged:
         assert set(made.files) == set(packaged.files)
