@@ -1,4 +1,4 @@
-"""The README's commands: every one names a script and overrides that its config takes."""
+"""The commands of the README and of docs/: every one names a script and overrides that its config takes."""
 
 import importlib.util
 import re
@@ -7,26 +7,40 @@ from pathlib import Path
 
 import hydra
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from preprocessing.launch import CONFIGS
 
-README = CONFIGS.parent / "README.md"
+ROOT = CONFIGS.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OPENINGS = (
+    ["einthoven"],
+    ["python", "-m"],
+    [".venv/bin/python", "-m"],
+    ["accelerate", "launch", "--multi_gpu", "--num_processes", "2", "-m"],
+)
 
 
 def commands():
-    """Yields (module, overrides) of each call of a script in the README's shell blocks."""
-    text = README.read_text(encoding="utf-8")
-    for block in re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            for opening in (["einthoven"], [".venv/bin/python", "-m"], ["accelerate", "launch", "-m"]):
-                if words[: len(opening)] == opening:
-                    yield words[len(opening)], words[len(opening) + 1 :]
+    """Yields (module, words) of each call of a script in the pages' shell blocks."""
+    for page in PAGES:
+        for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                for opening in OPENINGS:
+                    if words[: len(opening)] == opening:
+                        yield words[len(opening)], [word for word in words[len(opening) + 1 :] if word != "--multirun"]
 
 
-@pytest.mark.parametrize(("module", "overrides"), list(commands()), ids=lambda value: str(value)[:60])
-def test_command_fits_its_config(module, overrides):
+@pytest.mark.parametrize(("module", "words"), list(commands()), ids=lambda value: str(value)[:60])
+def test_command_fits_its_config(module, words):
     assert importlib.util.find_spec(module) is not None
+    overrides = [
+        f"{override.input_line.partition('=')[0]}={next(override.sweep_string_iterator())}"
+        if override.is_sweep_override()
+        else word
+        for word, override in zip(words, OverridesParser.create().parse_overrides(words), strict=True)
+    ]
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         hydra.compose(module.rpartition(".")[2], overrides)
 
@@ -40,11 +54,14 @@ def test_every_script_of_the_foundation_is_shown():
         "reconstruction.inpaint",
         "evaluation.evaluate_reconstruction",
         "evaluation.benchmark",
+        "evaluation.reproduce",
+        "evaluation.downstream_classifier",
+        "reconstruction.train_rival",
     }
 
 
 def test_pictures_and_links_exist():
-    targets = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
-    assert targets
-    missing = [target for target in targets if not Path(README.parent, target).exists()]
-    assert missing == []
+    for page in PAGES:
+        targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+        assert targets
+        assert [target for target in targets if not Path(page.parent, target).exists()] == []
