@@ -17,17 +17,15 @@ With `l = sqrt(alpha_bar)` and `x` in units of `sigma_data`: `x_l = l x + sqrt(1
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from diffusion_prior.measurement_noise import MeasurementNoise
 from diffusion_prior.randomness import Noise, randn
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.rival_network import RivalNetwork
-from reconstruction.rival_noise import Batch, add_noise, read_noise, validation_noise
+from reconstruction.rival_noise import Batch, NoisyObjective
 from reconstruction.rival_sampler import RivalSampler, noisy_leads
 
 
@@ -72,31 +70,14 @@ class DescodNetwork(RivalNetwork):
         return level * v + (1 - level.square()).clamp(min=0).sqrt() * x_l
 
 
-class DescodObjective(nn.Module):
-    """L1 error of the predicted Gaussian noise.
+class DescodObjective(NoisyObjective[DescodNetwork]):
+    """L1 error of the predicted Gaussian noise."""
 
-    Args:
-        network: Network to train.
-        noise: Distribution of the measurement's noise.
-    """
-
-    def __init__(self, network: DescodNetwork, noise: MeasurementNoise) -> None:
-        super().__init__()
-        self.network, self.noise = network, noise
-
-    @classmethod
-    def build(cls, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> "DescodObjective":
-        """Builds network and objective from plain data: `noise`, as for `read_noise`.
-
-        Raises:
-            ValueError: If a setting is not usable.
-        """
-        network = DescodNetwork(spec)
-        return cls(network, read_noise(settings["noise"], network.sampling_rate))
+    network_type: ClassVar[type[RivalNetwork]] = DescodNetwork
 
     def draw(self, batch: Batch, generator: Generator) -> Batch:
         """Draws the noisy ECGs `y` in mV, shape (B, C, L), noise levels, shape (B,), and Gaussian noise."""
-        return self._draw_level(add_noise(batch["x"], self.noise, generator), generator)
+        return self._draw_level(super().draw(batch, generator), generator)
 
     def _draw_level(self, batch: Batch, generator: Generator) -> Batch:
         """Draws a step for each record, one from each B-th of them in random order, and a level within the step."""
@@ -116,12 +97,8 @@ class DescodObjective(nn.Module):
 
     def validation_batches(self, batch: Batch, generator: Generator) -> dict[str, Batch]:
         """Returns drawn batches by the type of noise, all of one level."""
-        noisy = validation_noise(batch["x"], self.noise, generator)
+        noisy = super().validation_batches(batch, generator)
         return {kind: self._draw_level(part, generator) for kind, part in noisy.items()}
-
-    def save(self, path: Path, step: int) -> None:
-        """Writes the network's weights to a safetensors file, as they are after `step` steps."""
-        self.network.save(path, {"steps": step})
 
 
 class Descod(RivalSampler[DescodNetwork]):

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from diffusion_prior.measurement_noise import MeasurementNoise
 from preprocessing.nstdb import load_noise
+from reconstruction.rival_network import RivalNetwork
 
 Batch = dict[str, Tensor]
+NetworkT = TypeVar("NetworkT", bound=RivalNetwork)
 
 VALIDATION_SNR_DB = 0.0
 """Signal-to-noise ratio of the validation in dB, before the high-pass."""
@@ -56,3 +59,44 @@ def validation_noise(x: Tensor, noise: MeasurementNoise, generator: Generator) -
     """Adds noise of each type at one level, as `add_noise`, by the name of the type."""
     level = (VALIDATION_SNR_DB, VALIDATION_SNR_DB)
     return {kind: add_noise(x, replace(noise, snr_db={kind: level}), generator) for kind in noise.snr_db}
+
+
+class NoisyObjective(nn.Module, Generic[NetworkT]):
+    """What objectives of networks that remove noise share; subclasses give the loss.
+
+    Args:
+        network: Network to train.
+        noise: Distribution of noise.
+
+    Attributes:
+        network_type: Class of the network.
+    """
+
+    network_type: ClassVar[type[RivalNetwork]]
+    network: NetworkT
+
+    def __init__(self, network: NetworkT, noise: MeasurementNoise) -> None:
+        super().__init__()
+        self.network, self.noise = network, noise
+
+    @classmethod
+    def build(cls, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
+        """Builds network and objective from plain data: `noise`, as for `read_noise`.
+
+        Raises:
+            ValueError: If a setting is not usable.
+        """
+        network: Any = cls.network_type(spec)
+        return cls(network, read_noise(settings["noise"], network.sampling_rate))
+
+    def draw(self, batch: Batch, generator: Generator) -> Batch:
+        """Draws the noisy ECGs `y` in mV, shape (B, C, L)."""
+        return add_noise(batch["x"], self.noise, generator)
+
+    def validation_batches(self, batch: Batch, generator: Generator) -> dict[str, Batch]:
+        """Returns drawn batches by the type of noise, all of one level."""
+        return validation_noise(batch["x"], self.noise, generator)
+
+    def save(self, path: Path, step: int) -> None:
+        """Writes the network's weights to a safetensors file, as they are after `step` steps."""
+        self.network.save(path, {"steps": step})

@@ -7,18 +7,15 @@ The paper's: the shape of the network. Ours: all else. The noise is not told, ne
 network's estimate is, at each sample, a share of the noisy ECG and a rest.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor
 
-from diffusion_prior.measurement_noise import MeasurementNoise
 from diffusion_prior.randomness import Noise
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.rival_network import RivalNetwork
-from reconstruction.rival_noise import Batch, add_noise, read_noise, validation_noise
+from reconstruction.rival_noise import Batch, NoisyObjective
 from reconstruction.rival_sampler import RivalSampler, noisy_leads
 
 
@@ -46,44 +43,15 @@ class DenoisingNetwork(RivalNetwork):
         return a.sigmoid() * y + self.sigma_data * b
 
 
-class DenoisingNetworkObjective(nn.Module):
-    """Root mean square error over a record's leads and samples, in units of `sigma_data`.
+class DenoisingNetworkObjective(NoisyObjective[DenoisingNetwork]):
+    """Root mean square error over a record's leads and samples, in units of `sigma_data`."""
 
-    Args:
-        network: Network to train.
-        noise: Distribution of noise.
-    """
-
-    def __init__(self, network: DenoisingNetwork, noise: MeasurementNoise) -> None:
-        super().__init__()
-        self.network, self.noise = network, noise
-
-    @classmethod
-    def build(cls, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> "DenoisingNetworkObjective":
-        """Builds network and objective from plain data: `noise`, as for `read_noise`.
-
-        Raises:
-            ValueError: If a setting is not usable.
-        """
-        network = DenoisingNetwork(spec)
-        return cls(network, read_noise(settings["noise"], network.sampling_rate))
-
-    def draw(self, batch: Batch, generator: Generator) -> Batch:
-        """Draws the noisy ECGs `y` in mV, shape (B, C, L)."""
-        return add_noise(batch["x"], self.noise, generator)
+    network_type: ClassVar[type[RivalNetwork]] = DenoisingNetwork
 
     def forward(self, batch: Batch) -> Tensor:
         """Returns the loss of each record of a drawn batch, shape (B,)."""
         error = (self.network(batch["y"]) - batch["x"]).square().mean(dim=(1, 2))
         return (error + 1e-12).sqrt() / self.network.sigma_data
-
-    def validation_batches(self, batch: Batch, generator: Generator) -> dict[str, Batch]:
-        """Returns drawn batches by the type of noise, all of one level."""
-        return validation_noise(batch["x"], self.noise, generator)
-
-    def save(self, path: Path, step: int) -> None:
-        """Writes the network's weights to a safetensors file, as they are after `step` steps."""
-        self.network.save(path, {"steps": step})
 
 
 class UNetDenoiser(RivalSampler[DenoisingNetwork]):
