@@ -7,9 +7,13 @@ from evaluation.html_page import HtmlPage
 from evaluation.reproduction_plan import TABLES, Plan, Section
 from evaluation.reproduction_stages import Stage, with_needed
 from evaluation.reproduction_tables import Grid, write_tables
+from evaluation.tables import markdown_table
+from preprocessing.atomic import write_text
 from preprocessing.run_folder import RunFolder, code_commit
 
 PAGE = "index.html"
+TEXT = "results.md"
+STAGES = ("stage", "seconds", "machine", "code", "command")
 N_SHOWN = 4
 """Pictures of a section that are shown at once; the others are a click away."""
 
@@ -21,7 +25,7 @@ _NOTE = (
 
 
 def write_report(plan: Plan, outcome: Mapping[str, str], seconds: float) -> list[Path]:
-    """Writes `tables/<table>.md`, `.csv` and `.tex` of what there is, and `index.html`.
+    """Writes `tables/<table>.md`, `.csv` and `.tex` of what there is, all of it as `results.md`, and `index.html`.
 
     Args:
         plan: The plan.
@@ -42,9 +46,13 @@ def write_report(plan: Plan, outcome: Mapping[str, str], seconds: float) -> list
         page.heading(TABLES[table])
         _show_table(page, plan, grids)
     page.heading("Commands, seconds, hardware")
-    page.table(("stage", "seconds", "machine", "code", "command"), _stage_rows(plan, written), code=4)
+    rows = _stage_rows(plan, written)
+    page.table(STAGES, rows, code=STAGES.index("command"))
     page.write(plan.root / PAGE)
-    return [*(folder / f"{table}.{suffix}" for table in written for suffix in ("md", "csv", "tex")), plan.root / PAGE]
+    texts = [(folder / f"{table}.md").read_text(encoding="utf-8") for table in written]
+    write_text(plan.root / TEXT, "\n".join([*texts, "# Commands, seconds, hardware\n", markdown_table(STAGES, rows)]))
+    files = [folder / f"{table}.{suffix}" for table in written for suffix in ("md", "csv", "tex")]
+    return [*files, plan.root / TEXT, plan.root / PAGE]
 
 
 def _show_table(page: HtmlPage, plan: Plan, grids: Sequence[Grid]) -> None:

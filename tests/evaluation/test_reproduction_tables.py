@@ -58,7 +58,8 @@ def test_tables_have_a_row_a_method_and_what_papers_report_beside(plan, tmp_path
 
 
 def test_page_needs_no_other_file(plan, tmp_path):
-    *_, page = write_report(plan, {"evaluated": "done", "missing": "failed"}, 3.0)
+    *_, results, page = write_report(plan, {"evaluated": "done", "missing": "failed"}, 3.0)
+    assert "| ours" in results.read_text() and "python -m evaluation.evaluate_reconstruction" in results.read_text()
     text = page.read_text()
     assert "data:image/png;base64,iVBORw0" in text
     assert not re.search(r'(src|href)="(?!data:|#)', text) and "http" not in text
