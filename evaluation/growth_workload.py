@@ -131,7 +131,7 @@ def prepare_files(raw_path: str, records: int, workers: int) -> dict[str, Any]:
         shutil.copy(root / "scp_statements.csv", copy)
         (copy / "records500").symlink_to((root / "records500").resolve())
         done = prepare_ptbxl(copy, f"{folder}/store", source_rate=500, n_workers=workers, max_skipped=1.0)
-        n_bytes = _bytes_in(Path(folder) / "store")
+        n_bytes = _bytes_in(done.store)
     return {"seconds": done.seconds, "n_records": done.n_done, "n_bytes": n_bytes}
 
 
