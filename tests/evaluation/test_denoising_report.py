@@ -17,7 +17,7 @@ from preprocessing.run_folder import RunFolder
 from preprocessing.store import Store
 from preprocessing.synthetic import simulate_store
 
-from .test_scripts import run_script
+from .test_scripts import run
 
 FAST = {"n_resamples": 20, "n_validation": 1}
 
@@ -162,7 +162,7 @@ def test_mistakes_are_told(fake, tmp_path):
 
 def test_script_prints_its_table(fake, tmp_path):
     runs = f"runs=[{fake.write('mine')}]"
-    done = run_script(
+    done = run(
         "evaluation.evaluate_denoising",
         runs,
         "evaluate.n_resamples=5",
