@@ -1,6 +1,6 @@
 """Chunks worked on by Ray's workers, on this machine or on a cluster that exists.
 
-Ray Data's pool of actors holds the model once in each worker. Its rows are the chunks; what comes back of each is only
+Ray Data's pool of actors holds the model once in each worker. Its rows are numbers of chunks; what comes back of each is only
 which records failed, as the results are written by the workers: on a cluster, the data, the weights and the run folder
 must lie where all its machines find them under the same path.
 
@@ -13,7 +13,6 @@ import json
 import logging
 import math
 import os
-import pickle
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -84,8 +83,7 @@ class RayEngine:
             return
         with self._cluster(ray):
             least, most = self.pool_size([node["Resources"] for node in ray.nodes() if node["Alive"]])
-            rows = [{"number": number, "chunk": pickle.dumps(chunk)} for number, chunk in enumerate(chunks)]
-            for outcome in self._work(ray, make_work, rows, min(least, len(rows)), most):
+            for outcome in self._work(ray, make_work, chunks, min(least, len(chunks)), most):
                 if outcome["error"]:
                     raise RuntimeError(f"a worker failed:\n{outcome['error']}")
                 yield outcome["number"], json.loads(outcome["problems"])
@@ -165,10 +163,11 @@ class RayEngine:
             ray.shutdown()
 
     def _work(
-        self, ray: ModuleType, make_work: Callable[[], Work], rows: list[dict[str, Any]], least: int, most: int
+        self, ray: ModuleType, make_work: Callable[[], Work], chunks: Sequence[Chunk], least: int, most: int
     ) -> Iterator[dict[str, Any]]:
-        """Sends rows to a pool of workers; yields what they say of each."""
+        """Sends the chunks' numbers to a pool of workers, which have them all; yields what they say of each."""
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        rows = [{"number": number} for number in range(len(chunks))]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
         context = dataset.context
         context.enable_progress_bars = context.print_on_execution_start = False
@@ -178,7 +177,7 @@ class RayEngine:
         context.target_max_block_size = 2**20
         dataset = dataset.map(
             _Worker,
-            fn_constructor_args=(make_work, self.n_threads, os.getcwd()),
+            fn_constructor_args=(make_work, list(chunks), self.n_threads, os.getcwd()),
             compute=ray.data.ActorPoolStrategy(
                 min_size=least, max_size=max(least, most), max_tasks_in_flight_per_actor=_IN_FLIGHT
             ),
@@ -201,20 +200,22 @@ class _Worker:
 
     Args:
         make_work: Makes the work.
+        chunks: All chunks; a row names one by its number.
         n_threads: Threads of torch.
         folder: Folder that relative paths start from, where there is one.
     """
 
-    def __init__(self, make_work: Callable[[], Work], n_threads: int, folder: str) -> None:
+    def __init__(self, make_work: Callable[[], Work], chunks: list[Chunk], n_threads: int, folder: str) -> None:
         with suppress(OSError):
             os.chdir(folder)
+        self.chunks = chunks
         self.work = make_work()
         if "torch" in sys.modules:  # by now whatever needs it has imported it
             sys.modules["torch"].set_num_threads(n_threads)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Works on the chunk of a row, unless workers have died of it before; an error is told, as Ray would retry."""
-        chunk: Chunk = pickle.loads(row["chunk"])  # from this run's own driver
+        chunk = self.chunks[row["number"]]
         problems: Problems | None = {}
         error = ""
         tries = chunk.part.with_suffix(TRIES)
