@@ -1,7 +1,7 @@
 """Chunks worked on by Ray's workers, on this machine or on a cluster that exists.
 
-Ray Data's pool of actors holds the model once in each worker. Its rows are numbers of chunks; what comes back of each is
-only which records failed, as the results are written by the workers: on a cluster, the data, the weights and the run
+Ray Data's pool of actors holds the model once in each worker. Its rows are numbers of chunks; what comes back of each
+is only which records failed, as the results are written by the workers: on a cluster, the data, the weights and the run
 folder must lie where all its machines find them under the same path.
 
 Reference:
