@@ -99,7 +99,8 @@ class Sources:
 
         Returns:
             Predictions by data set: `real`, `generated`, and for each run of reconstructions `<method>: samples`, where
-            the probabilities of the samples are averaged, and `<method>: mean`, those of the mean sample.
+            the probabilities of the samples are averaged (not of a method with one estimate), and `<method>: mean`,
+            those of the mean sample.
 
         Raises:
             ValueError: If rates, lengths or records do not suit.
@@ -112,12 +113,13 @@ class Sources:
         for run in self.reconstructions:
             ids = self._keys(run, classifier)
             rows, truth = run.select(ids), found[REAL].select(ids)
-            n_samples = run.samples.shape[1]
-            samples = sum(classifier.predict(run.samples[rows, s][:, leads]) for s in range(n_samples)) / n_samples
-            mean = classifier.predict(run.mean[rows][:, leads])
-            for name, probabilities in (("samples", samples), ("mean", mean)):
+            read = {"mean": classifier.predict(run.mean[rows][:, leads])}
+            if not run.is_point_estimate:
+                samples = [classifier.predict(run.samples[rows, s][:, leads]) for s in range(run.samples.shape[1])]
+                read = {"samples": np.mean(samples, axis=0), **read}
+            for name, probabilities in read.items():
                 key = f"{run.name}: {name}"
-                found[key] = Predictions(classifier.classes, truth.ecg_ids, truth.labels, np.asarray(probabilities))
+                found[key] = Predictions(classifier.classes, truth.ecg_ids, truth.labels, probabilities)
         return found
 
     def _records(self, classifier: Classifier) -> dict[str, LabelledRecords]:
