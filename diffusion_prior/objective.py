@@ -1,6 +1,6 @@
 """What the prior is trained on: denoising at random noise levels, with and without measured samples and labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,15 @@ import torch
 from torch import Generator, Tensor, nn
 
 from diffusion_prior.checkpoint import save_denoiser
-from diffusion_prior.denoiser import Denoiser
+from diffusion_prior.denoiser import Denoiser, EpsilonDenoiser
 from diffusion_prior.measurement_noise import MeasurementNoise
+from diffusion_prior.noise_objective import NoiseObjective
 from diffusion_prior.observation import ObservationPatterns
 
 Batch = dict[str, Tensor]
+
+N_CALIBRATION = 32
+"""Most records that the gain of estimates is measured on."""
 
 _PARTS = ObservationPatterns(lead_i=0.1, leads=0.5, blocks=0.3, points=0.1)
 """What is measured of a noisy record that is not measured whole."""
@@ -42,24 +46,42 @@ class NoiseLevels:
 
 
 def build_objective(
-    denoiser: Denoiser, settings: Mapping[str, Any], unconditional: bool = False
-) -> "DenoisingObjective":
-    """Builds the objective from plain data.
+    denoiser: Denoiser,
+    settings: Mapping[str, Any],
+    unconditional: bool = False,
+    validation: Callable[[], Batch] | None = None,
+) -> "DenoisingObjective | NoiseObjective":
+    """Builds the objective of a denoiser's kind from plain data.
 
     Args:
         denoiser: Denoiser to train.
-        settings: `label_dropout`, `noise_levels`, `patterns` and `measurement_noise` (`path` and `share`, or None).
+        settings: `label_dropout`; and but for an `EpsilonDenoiser` `noise_levels`, `patterns` and `measurement_noise`
+            (`path` and `share`, or None).
         unconditional: Trains without labels.
+        validation: Reads the validation records; an `EpsilonDenoiser` measures the gain of its estimates on some.
 
     Raises:
-        ValueError: If a setting is not usable.
+        ValueError: If a setting is missing, not known to the objective or not usable.
     """
+    wanted = {"label_dropout"}
+    if not isinstance(denoiser, EpsilonDenoiser):
+        wanted |= {"noise_levels", "patterns", "measurement_noise"}
+    if settings.keys() != wanted:
+        raise ValueError(
+            f"the objective of this prior has the settings {', '.join(sorted(wanted))}, not "
+            f"{', '.join(sorted(settings))}: choose backbone=sashimi or backbone=unet1d, which go with their models"
+        )
+    label_dropout = 1.0 if unconditional else settings["label_dropout"]
+    if isinstance(denoiser, EpsilonDenoiser):
+        records = {} if validation is None else validation()
+        calibration = {name: value[:N_CALIBRATION] for name, value in records.items()} or None
+        return NoiseObjective(denoiser, label_dropout, calibration=calibration)
     noise = settings["measurement_noise"]
     return DenoisingObjective(
         denoiser,
         NoiseLevels(**settings["noise_levels"]),
         ObservationPatterns(**settings["patterns"]),
-        1.0 if unconditional else settings["label_dropout"],
+        label_dropout,
         measurement_noise=MeasurementNoise.read(**noise, sampling_rate=denoiser.sampling_rate) if noise else None,
     )
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from diffusion_prior.denoiser import PriorDenoiser
 from diffusion_prior.randomness import Noise, randn
+from diffusion_prior.schedule import DiscreteSchedule
 
 
 class Sampler:
@@ -35,12 +36,17 @@ class Sampler:
         order: 1 or 2.
 
     Raises:
-        ValueError: If `n_steps` is below 2, `order` is not 1 or 2, or `eta` is negative.
+        ValueError: If `n_steps` is below 2 or beyond the steps of a discrete schedule, `order` is not 1 or 2, or `eta`
+            is negative.
     """
 
     def __init__(self, denoiser: PriorDenoiser, n_steps: int = 25, eta: float = 0.0, order: int = 2) -> None:
         if n_steps < 2 or order not in (1, 2) or eta < 0:
             raise ValueError(f"need n_steps >= 2, order 1 or 2, eta >= 0; got {n_steps}, {order}, {eta}")
+        if isinstance(denoiser.schedule, DiscreteSchedule) and n_steps > denoiser.schedule.n_levels:
+            raise ValueError(
+                f"this prior knows {denoiser.schedule.n_levels} noise levels: n_steps is at most that, not {n_steps}"
+            )
         self.denoiser, self.n_steps, self.eta, self.order = denoiser, n_steps, eta, order
 
     def times(self, like: Tensor) -> Tensor:
@@ -131,27 +137,35 @@ class DDPMSampler(Sampler):
 
 
 class HeunSampler(Sampler):
-    """Second-order sampler of Karras et al. (2022), Algorithm 2, with their churn; for schedules with `alpha = 1`.
+    r"""Second-order sampler of Karras et al. (2022), Algorithm 2, with their churn.
 
-    It calls the network `2 n_steps - 1` times.
+    It follows `d(x_t / alpha_t) / ds = (x_t / alpha_t - D) / s` with `s = sigma_t / alpha_t`, which is their Eq. (4)
+    for any schedule, and calls the network `2 n_steps - 1` times.
 
     Args:
         denoiser: The denoiser.
         n_steps: Steps.
         churn: Noise that is added before each step, relative to what is there (their gamma), at most sqrt(2) - 1.
+
+    Raises:
+        ValueError: If there is churn on a discrete schedule, whose next level lies where it does.
     """
 
     def __init__(self, denoiser: PriorDenoiser, n_steps: int = 12, churn: float = 0.0) -> None:
         super().__init__(denoiser, n_steps, eta=0.0, order=1)
+        if churn > 0 and isinstance(denoiser.schedule, DiscreteSchedule):
+            raise ValueError("churn needs a schedule of continuous times: leave it 0 for a prior with discrete steps")
         self.churn = churn
 
     def step(self, x_t: Tensor, t: Tensor, s: Tensor, generator: Noise, estimate: Tensor | None = None) -> Tensor:
         """Goes from time `t` to the less noisy time `s`; arguments and result as in `Sampler.step`."""
-        sigma_t, sigma_s = self.denoiser.schedule(t)[1], self.denoiser.schedule(s)[1]
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = self.denoiser.schedule(t), self.denoiser.schedule(s)
+        level_t, level_s, scaled = sigma_t / alpha_t, sigma_s / alpha_s, x_t / alpha_t
         x = self.denoiser(x_t, t) if estimate is None else estimate
-        slope = (x_t - x) / sigma_t
-        x_s = x_t + (sigma_s - sigma_t) * slope
-        return x_t + (sigma_s - sigma_t) * (slope + (x_s - self.denoiser(x_s, s)) / sigma_s) / 2
+        slope = (scaled - x) / level_t
+        x_s = scaled + (level_s - level_t) * slope
+        slope = (slope + (x_s - self.denoiser(alpha_s * x_s, s)) / level_s) / 2
+        return alpha_s * (scaled + (level_s - level_t) * slope)
 
     @torch.no_grad()
     def sample(
@@ -168,10 +182,16 @@ class HeunSampler(Sampler):
         x_t = schedule(times[0])[1] * x_t
         for t, s in zip(times[:-1], times[1:], strict=True):
             if self.churn > 0:
-                sigma = schedule(t)[1]
-                noisier = sigma * (1 + self.churn)
-                extra = (noisier.square() - sigma.square()).sqrt()
-                x_t = x_t + extra * randn(x_t.shape, generator, dtype, device)
-                t = schedule.inverse(noisier)
+                x_t, t = self._add_noise(x_t, t, randn(x_t.shape, generator, dtype, device))
             x_t = self.step(x_t, t, s, generator)
         return self.denoiser(x_t, times[-1])
+
+    def _add_noise(self, x_t: Tensor, t: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the signal with more noise on it, and its time."""
+        alpha, sigma = self.denoiser.schedule(t)
+        level = sigma / alpha
+        noisier = level * (1 + self.churn)
+        extra = (noisier.square() - level.square()).sqrt()
+        x = x_t / alpha + extra * noise
+        later = self.denoiser.schedule.inverse(noisier)
+        return self.denoiser.schedule(later)[0] * x, later

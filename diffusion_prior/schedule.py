@@ -83,3 +83,70 @@ class VPSchedule:
         """Returns the times at which `sigma_t / alpha_t` is `ratio`, of its shape."""
         slope = self.beta_max - self.beta_min
         return (-self.beta_min + (self.beta_min**2 + 2 * slope * torch.log1p(ratio.square())).sqrt()) / slope
+
+
+class DiscreteSchedule:
+    r"""The variance-preserving schedule of a network that was trained on a number of discrete steps (Ho et al. 2020).
+
+    `beta` rises linearly over the steps k = 0, 1, ..., and `alpha_k^2 = prod_(j <= k) (1 - beta_j)`. A time t means the
+    nearest step, so that the noise level and the step that the network is told always belong together. RhythmDiff's
+    sampler takes `alpha_(k-1)` where its network is told k: `published_offset` does the same, to compare.
+
+    Args:
+        n_steps: Number of steps T.
+        beta_min: `beta` of the first step.
+        beta_max: `beta` of the last step.
+        published_offset: Whether the network is told one step more than the noise level's.
+
+    Raises:
+        ValueError: If there are not at least three steps, or not `0 < beta_min <= beta_max < 1`.
+    """
+
+    def __init__(
+        self, n_steps: int = 1000, beta_min: float = 1e-4, beta_max: float = 0.02, published_offset: bool = False
+    ) -> None:
+        if n_steps < 3 or not 0 < beta_min <= beta_max < 1:
+            raise ValueError(
+                f"need n_steps >= 3 and 0 < beta_min <= beta_max < 1, got {n_steps}, {beta_min}, {beta_max}"
+            )
+        self.n_steps, self.beta_min, self.beta_max = n_steps, beta_min, beta_max
+        self.published_offset = published_offset
+        betas = torch.linspace(beta_min, beta_max, n_steps, dtype=torch.float64)
+        alpha_bar = (1 - betas).cumprod(0)
+        self._alpha_bar = alpha_bar[:-1] if published_offset else alpha_bar
+        self._copies = {self._alpha_bar.device: self._alpha_bar}
+
+    @property
+    def n_levels(self) -> int:
+        """Number of noise levels that a time can mean: one less than steps with `published_offset`."""
+        return len(self._alpha_bar)
+
+    def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns `(alpha_t, sigma_t)` of the nearest steps, each of the shape of `t`."""
+        alpha_bar = self._levels(t.device)[self._place(t)]
+        return alpha_bar.sqrt().to(t), (1 - alpha_bar).sqrt().to(t)
+
+    def inverse(self, ratio: Tensor) -> Tensor:
+        """Returns the times of the steps whose `sigma_t / alpha_t` is nearest to `ratio` in its logarithm."""
+        alpha_bar = self._levels(ratio.device)
+        ratios = ((1 - alpha_bar) / alpha_bar).log() / 2
+        borders = (ratios[1:] + ratios[:-1]) / 2
+        place = torch.bucketize(ratio.double().log(), borders)
+        return (place / (len(alpha_bar) - 1)).to(ratio)
+
+    def network_step(self, t: Tensor) -> Tensor:
+        """Returns the steps that the network is told, of the shape and type of `t`."""
+        return (self._place(t) + int(self.published_offset)).to(t)
+
+    def time(self, step: Tensor) -> Tensor:
+        """Returns the times that mean steps of the network, of the shape of `step`, float32 or finer."""
+        step = step.to(torch.promote_types(step.dtype, torch.float32))
+        return (step - int(self.published_offset)) / (self.n_levels - 1)
+
+    def _levels(self, device: torch.device) -> Tensor:
+        if device not in self._copies:  # a copy a call would make the GPU wait
+            self._copies[device] = self._alpha_bar.to(device)
+        return self._copies[device]
+
+    def _place(self, t: Tensor) -> Tensor:
+        return (t.double() * (self.n_levels - 1)).round().long().clamp(0, self.n_levels - 1)

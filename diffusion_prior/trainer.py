@@ -8,7 +8,7 @@ dropout, which each process draws for its own records.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from accelerate import Accelerator
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from diffusion_prior.ema import EMA
 from diffusion_prior.randomness import seeded_generator
 from diffusion_prior.shared_run import join_processes
+from diffusion_prior.state_space import state_space_parameters
 from preprocessing.atomic import atomic_write
 from preprocessing.run_folder import RunFolder
 
@@ -73,6 +74,8 @@ class TrainerSettings:
         save_every: Steps between states to resume from.
         snapshot_every: Steps between weights that are kept; 0 for none.
         mixed_precision: "no" or "bf16".
+        state_space_learning_rate: Peak learning rate of state spaces' A, B and step sizes, which then have no weight
+            decay (Gu et al. 2022, S4, arXiv 2111.00396: at most 1e-3); None: as all others.
         seed: Seed of everything random.
     """
 
@@ -88,6 +91,7 @@ class TrainerSettings:
     save_every: int = 500
     snapshot_every: int = 0
     mixed_precision: str = "no"
+    state_space_learning_rate: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -96,11 +100,11 @@ class TrainerSettings:
         if self.mixed_precision not in ("no", "bf16"):
             raise ValueError(f"mixed_precision is no or bf16, not {self.mixed_precision!r}")
 
-    def rate(self, step: int) -> float:
-        """Returns the learning rate of optimiser step `step`, counted from 0."""
+    def rate(self, step: int, peak: float | None = None) -> float:
+        """Returns the learning rate of optimiser step `step`, counted from 0; `peak` in place of `learning_rate`."""
         warmup = min(1.0, (step + 1) / max(self.warmup_steps, 1))
         left = (self.n_steps - step) / max(self.decay_share * self.n_steps, 1)
-        return self.learning_rate * warmup * min(1.0, left)
+        return (self.learning_rate if peak is None else peak) * warmup * min(1.0, left)
 
 
 class Trainer:
@@ -131,9 +135,9 @@ class Trainer:
         self.step = 0
         torch.manual_seed(settings.seed)
         self.ema = EMA(objective.to(self.accelerator.device), settings.ema_decay)
-        trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+        groups, self._peaks = _parameter_groups(objective, settings)
         optimizer = torch.optim.AdamW(
-            trained, settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
+            groups, settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
         )
         self.objective = objective
         self.model, self.optimizer = self.accelerator.prepare(objective, optimizer)
@@ -177,8 +181,8 @@ class Trainer:
         settings, accelerator = self.settings, self.accelerator
         batch = self._draw(self.step)
         torch.manual_seed(settings.seed * 1_000_003 + self.step * accelerator.num_processes + accelerator.process_index)
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.rate(self.step)
+        for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
+            group["lr"] = settings.rate(self.step, peak)
         self.model.train()
         with accelerator.autocast():
             loss = self.model(batch).mean()
@@ -238,3 +242,19 @@ class Trainer:
         self.ema.model.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+
+
+def _parameter_groups(objective: nn.Module, settings: TrainerSettings) -> tuple[list[dict[str, Any]], list[float]]:
+    """Returns the optimiser's groups of what is trained, and the peaks of their learning rates."""
+    trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    rate = settings.state_space_learning_rate
+    if rate is None:
+        return [{"params": trained}], [settings.learning_rate]
+    own = {id(parameter) for parameter in state_space_parameters(objective)}
+    if not own:
+        raise ValueError("this network has no state spaces: leave train.state_space_learning_rate null")
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for parameter in trained if id(parameter) not in own]},
+        {"params": [parameter for parameter in trained if id(parameter) in own], "weight_decay": 0.0},
+    ]
+    return groups, [settings.learning_rate, rate]

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from diffusion_prior.augmentation import Augmentation
-from preprocessing.leads import INDEPENDENT_LEADS
+from preprocessing.leads import INDEPENDENT_LEADS, lead_matrix
 from preprocessing.store import Store
 
 
@@ -30,6 +30,8 @@ class Source:
 @dataclass
 class TrainingData:
     """Batches of augmented pieces of ECGs.
+
+    Augmentation changes the eight independent leads; others are derived from them.
 
     Attributes:
         sources: Where the records come from; the first one's split "val" is validated on.
@@ -63,6 +65,9 @@ class TrainingData:
         if not self._rows:
             raise ValueError("no records to train on: the stores have none in their train split")
         self._weights = torch.tensor(weights, dtype=torch.float64)
+        self._read_leads = tuple(self.leads) if self.augmentation is None else INDEPENDENT_LEADS
+        derived = tuple(self.leads) != self._read_leads
+        self._derive = torch.from_numpy(lead_matrix(self.leads, self._read_leads)).float() if derived else None
 
     def __len__(self) -> int:
         """Returns the number of records."""
@@ -81,13 +86,13 @@ class TrainingData:
         length = self.lengths[int(torch.randint(len(self.lengths), (), generator=generator))]
         picks = torch.multinomial(self._weights, n, replacement=True, generator=generator).tolist()
         pairs = [self._rows[pick] for pick in picks]
-        x = np.empty((n, len(self.leads), self.sources[0].store.n_samples), dtype=np.float32)
+        x = np.empty((n, len(self._read_leads), self.sources[0].store.n_samples), dtype=np.float32)
         label = np.empty((n, self._labels[0].shape[1]), dtype=np.float32)
         for i, source in enumerate(self.sources):
             here = [k for k, (origin, _) in enumerate(pairs) if origin == i]
             rows = [pairs[k][1] for k in here]
             if here:
-                x[here] = source.store.read(rows, self.leads)
+                x[here] = source.store.read(rows, self._read_leads)
                 label[here] = self._labels[i][rows]
         signal = torch.from_numpy(x)
         if self.augmentation is not None:
@@ -95,6 +100,8 @@ class TrainingData:
         else:
             start = int(torch.randint(signal.shape[-1] - length + 1, (), generator=generator))
             signal = signal[..., start : start + length]
+        if self._derive is not None:
+            signal = self._derive @ signal
         return {"x": signal, "label": torch.from_numpy(label)}
 
     def validation(self) -> dict[str, Tensor]:

@@ -97,6 +97,51 @@ def lead_matrix(to: Sequence[str], frm: Sequence[str] = INDEPENDENT_LEADS) -> ND
     return matrix
 
 
+def consistent_matrix(to: Sequence[str], frm: Sequence[str]) -> NDArray[np.float64]:
+    """Returns the matrix that derives leads from others that may contradict each other.
+
+    More than two limb leads say the same more than once. The leads I and II that fit all of them best, in least
+    squares, then give every limb lead, so that Einthoven's and Goldberger's equations hold whatever the sources are;
+    `consistent_matrix(leads, leads)` is the projection onto the ECGs that obey them. Where there are no more than two
+    limb leads this is `lead_matrix`, to the bit.
+
+    Args:
+        to: Leads to derive, m names in any case.
+        frm: Leads to derive them from, n names in any case.
+
+    Returns:
+        Matrix of shape (m, n), without unit, such that `matrix @ ecg[frm]` is `ecg[to]`.
+
+    Raises:
+        ValueError: If a lead cannot be derived from those given.
+    """
+    targets, sources = canonical_leads(to), canonical_leads(frm)
+    matrix = lead_matrix(targets, sources)
+    if independent_part(sources) == sources:
+        return matrix
+    columns = [place for place, lead in enumerate(sources) if lead in LIMB_COEFFICIENTS]
+    rows = [place for place, lead in enumerate(targets) if lead in LIMB_COEFFICIENTS]
+    source_limbs = np.array([LIMB_COEFFICIENTS[sources[column]] for column in columns])
+    target_limbs = np.array([LIMB_COEFFICIENTS[targets[row]] for row in rows]).reshape(-1, 2)
+    best_pair = np.linalg.solve(source_limbs.T @ source_limbs, source_limbs.T)
+    matrix[np.ix_(rows, columns)] = target_limbs @ best_pair
+    return matrix
+
+
+def independent_part(leads: Sequence[str]) -> tuple[str, ...]:
+    """Returns leads that say all that others do, none of them twice.
+
+    Args:
+        leads: Lead names in any case.
+
+    Returns:
+        The leads themselves where no more than two of them are limb leads; else I and II, and those that are not.
+    """
+    names = canonical_leads(leads)
+    chest = tuple(lead for lead in names if lead not in LIMB_COEFFICIENTS)
+    return names if len(names) <= len(chest) + 2 else (*INDEPENDENT_LEADS[:2], *chest)
+
+
 def to_twelve(x: SignalT) -> SignalT:
     """Derives the twelve leads from the eight independent ones.
 

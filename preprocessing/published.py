@@ -22,10 +22,7 @@ from preprocessing.leads import LEADS
 from preprocessing.preparation import Inputs, Processed, RecordFile
 from preprocessing.ptbxl import DURATION_S, NOISE_COLUMNS, flat_leads
 from preprocessing.splits import SPLITS, split_of
-from preprocessing.statements import STATEMENTS, check_statements
-
-LABEL_ORDER: tuple[str, ...] = tuple(sorted(STATEMENTS))
-"""Columns of the published `labels.npy`."""
+from preprocessing.statements import LABEL_ORDER, check_statements
 
 _COLUMNS: tuple[str, ...] = ("ecg_id", "patient_id", "age", "sex", "strat_fold")
 _NAME = re.compile(r"^(\d+)(?:_[hl]r)?$")

@@ -85,6 +85,9 @@ STATEMENTS: tuple[str, ...] = (
     "TRIGU",
 )
 
+LABEL_ORDER: tuple[str, ...] = tuple(sorted(STATEMENTS))
+"""The statements in the order of RhythmDiff's labels, the columns of its `labels.npy`: alphabetical."""
+
 STATEMENT_INDEX: dict[str, int] = {code: index for index, code in enumerate(STATEMENTS)}
 
 

@@ -4,11 +4,18 @@ import torch
 
 from diffusion_prior.augmentation import Augmentation
 from diffusion_prior.checkpoint import build_denoiser
-from diffusion_prior.objective import DenoisingObjective, NoiseLevels
+from diffusion_prior.noise_objective import NoiseObjective
+from diffusion_prior.objective import DenoisingObjective, NoiseLevels, build_objective
 from diffusion_prior.observation import ObservationPatterns
 from preprocessing.synthetic import DOWER
 
 TINY = {"backbone": {"name": "unet1d", "channels": [32, 32], "kernel_sizes": [3, 3], "attention": [False, True]}}
+TINY_SASHIMI = {
+    "backbone": {"name": "sashimi", "d_model": 8, "n_layers": 1, "L": 64},
+    "schedule": {"name": "discrete"},
+    "record_length": 56,
+    "segment_length": 64,
+}
 NONE = Augmentation(amplitude=0, lead_gain=0, rotation=0, stretch=0, stretch_share=0)
 
 
@@ -97,3 +104,61 @@ def test_stretch_interpolates_in_band_signals():
     peaks = spectrum.argmax(1) * 100 / piece.shape[1]
     assert peaks.min() < 9.5 and peaks.max() > 10.5
     assert abs(float(piece.abs().max()) - 1) < 0.02
+
+
+def noise_objective(**settings):
+    torch.manual_seed(0)
+    objective = NoiseObjective(build_denoiser({**TINY_SASHIMI, **settings})).eval()
+    with torch.no_grad():
+        objective.denoiser.backbone.final_conv[2].conv.weight.normal_()
+    return objective
+
+
+def test_steps_are_uniform_and_stratified():
+    batch = {"x": torch.zeros(500, 9, 4), "label": torch.zeros(500, 71)}
+    steps = noise_objective().draw(batch, generator())["step"]
+    assert sorted((steps / 2).floor().tolist()) == list(range(500))  # one in each pair of steps
+    assert not torch.equal(steps, steps.sort().values)
+    whole = noise_objective().draw({name: value[:1] for name, value in batch.items()}, generator())["step"]
+    assert 0 <= float(whole) <= 999 and float(whole) == int(whole)
+
+
+def test_the_loss_is_the_error_of_the_noise_and_counts_the_zeros_behind_a_record():
+    objective = noise_objective()
+    batch = objective.draw({"x": 0.3 * torch.randn(5, 9, 56), "label": torch.ones(5, 71)}, generator())
+    assert batch["x"].shape == batch["noise"].shape == (5, 9, 64)
+    assert (batch["x"][..., 56:] == 0).all() and batch["noise"][..., 56:].all()
+    alpha_bar = (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).cumprod(0)[batch["step"].long()].float()
+    alpha, sigma = alpha_bar.sqrt()[:, None, None], (1 - alpha_bar).sqrt()[:, None, None]
+    x_t = alpha * batch["x"] + sigma * batch["noise"]
+    found = objective.denoiser.backbone(x_t, batch["step"], batch["label"])
+    torch.testing.assert_close(objective(batch), (found - batch["noise"]).square().mean(dim=(1, 2)))
+
+
+def test_shorter_pieces_are_not_padded():
+    batch = noise_objective().draw({"x": torch.zeros(2, 9, 32), "label": torch.zeros(2, 71)}, generator())
+    assert batch["x"].shape == (2, 9, 32)
+
+
+@pytest.mark.parametrize("unconditional", [False, True])
+def test_validation_of_a_noise_finder_covers_steps_with_labels_and_without(unconditional):
+    objective = noise_objective(unconditional=unconditional)
+    batches = objective.validation_batches({"x": torch.zeros(3, 9, 56), "label": torch.ones(3, 71)}, generator())
+    names = {name.partition("/")[0] for name in batches}
+    assert names == ({"none"} if unconditional else {"none", "labels"})
+    assert {float(batch["step"][0]) for batch in batches.values()} == {20.0, 100.0, 300.0, 699.0}
+    assert all((batch["label"] == (name[:4] != "none")).all() for name, batch in batches.items())
+    assert len({batch["noise"].sum().item() for batch in batches.values()}) == 1
+    assert objective(next(iter(batches.values()))).isfinite().all()
+
+
+def test_an_objective_is_that_of_its_denoiser():
+    sashimi, unet = build_denoiser(TINY_SASHIMI), build_denoiser(TINY)
+    built = build_objective(sashimi, {"label_dropout": 0.2})
+    assert isinstance(built, NoiseObjective) and built.label_dropout == 0.2
+    assert build_objective(sashimi, {"label_dropout": 0.2}, unconditional=True).label_dropout == 1.0
+    of_unet = {"label_dropout": 0.5, "noise_levels": {}, "patterns": {}, "measurement_noise": None}
+    assert isinstance(build_objective(unet, of_unet), DenoisingObjective)
+    for denoiser, settings in ((sashimi, of_unet), (unet, {"label_dropout": 0.2})):
+        with pytest.raises(ValueError, match="choose backbone=sashimi or backbone=unet1d"):
+            build_objective(denoiser, settings)

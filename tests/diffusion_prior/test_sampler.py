@@ -6,7 +6,7 @@ import torch
 from diffusion_prior.gaussian import GaussianDenoiser
 from diffusion_prior.randomness import record_generators
 from diffusion_prior.sampler import DDIMSampler, DDPMSampler, HeunSampler, Sampler
-from diffusion_prior.schedule import EDMSchedule, VPSchedule
+from diffusion_prior.schedule import DiscreteSchedule, EDMSchedule, VPSchedule
 
 N = 20_000
 
@@ -62,9 +62,68 @@ def test_first_order_loses_spread_where_second_order_keeps_it():
     assert variance < second < 1.12 * variance
 
 
-def test_variance_preserving_schedule():
+@pytest.mark.parametrize("schedule", [VPSchedule(), DiscreteSchedule()], ids=["continuous", "discrete"])
+@pytest.mark.parametrize(
+    "make", [lambda d: Sampler(d, 200, eta=0.0, order=2), lambda d: HeunSampler(d, 100)], ids=["multistep", "heun"]
+)
+def test_variance_preserving_schedules(make, schedule):
+    denoiser = gaussian(schedule)
+    assert worst_error(denoiser, *moments(make(denoiser))) < 4.5
+
+
+def test_heun_with_churn_keeps_the_scale_of_any_schedule():
     denoiser = gaussian(VPSchedule())
-    assert worst_error(denoiser, *moments(Sampler(denoiser, 200, eta=0.0, order=2))) < 4.5
+    assert worst_error(denoiser, *moments(HeunSampler(denoiser, 60, churn=0.2))) < 4.5
+
+
+class NoiseEstimator:
+    """A denoiser of an arbitrary network that finds the noise."""
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+
+    def noise(self, x_t, t):
+        return torch.tanh(x_t) * (0.5 + t)
+
+    def __call__(self, x_t, t):
+        alpha, sigma = self.schedule(t)
+        return (x_t - sigma * self.noise(x_t, t)) / alpha
+
+
+@pytest.mark.parametrize("k", [1, 2, 17, 500, 999])
+def test_the_ancestral_sampler_takes_the_published_step(k):
+    """x_(k-1) = (x_k - (1 - a_k) / sqrt(1 - abar_k) eps) / sqrt(a_k) + sqrt(beta~_k) z, as RhythmDiff's generate.py."""
+    denoiser = NoiseEstimator(DiscreteSchedule())
+    beta = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    a, a_bar = 1 - beta, (1 - beta).cumprod(0)
+    t, s = denoiser.schedule.time(torch.tensor([k, k - 1], dtype=torch.float64))
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    z = torch.randn(x.shape, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
+    mean = (x - (1 - a[k]) / (1 - a_bar[k]).sqrt() * denoiser.noise(x, t)) / a[k].sqrt()
+    expected = mean + ((1 - a_bar[k - 1]) / (1 - a_bar[k]) * beta[k]).sqrt() * z
+    step = DDPMSampler(denoiser, 1000).step(x, t, s, torch.Generator().manual_seed(k))
+    torch.testing.assert_close(step, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_all_published_steps_are_taken_once_and_in_order():
+    times = DDPMSampler(NoiseEstimator(DiscreteSchedule()), 1000).times(torch.zeros(()))
+    assert DiscreteSchedule().network_step(times).tolist() == list(range(999, -1, -1))
+
+
+@pytest.mark.parametrize("n_steps", [2, 7, 600, 999, 1000])
+@pytest.mark.parametrize("make", [Sampler, lambda d, n: Sampler(d, n, eta=1.0), HeunSampler])
+def test_no_number_of_steps_meets_a_level_twice(make, n_steps):
+    sampler = make(NoiseEstimator(DiscreteSchedule()), n_steps)
+    assert sampler.sample((1, 1, 2, 4), torch.Generator().manual_seed(0)).isfinite().all()
+
+
+def test_more_steps_than_levels_are_refused():
+    with pytest.raises(ValueError, match="knows 1000 noise levels: n_steps is at most that, not 1001"):
+        Sampler(NoiseEstimator(DiscreteSchedule()), 1001)
+    with pytest.raises(ValueError, match="knows 999 noise levels"):
+        DDPMSampler(NoiseEstimator(DiscreteSchedule(published_offset=True)), 1000)
+    with pytest.raises(ValueError, match="churn"):
+        HeunSampler(NoiseEstimator(DiscreteSchedule()), 10, churn=0.1)
 
 
 @pytest.mark.parametrize("make", [lambda d: Sampler(d, 8, eta=1.0), lambda d: HeunSampler(d, 5, churn=0.1)])

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from preprocessing.leads import INDEPENDENT_LEADS, LEADS, LIMB_COEFFICIENTS, canonical_leads, lead_matrix, to_twelve
+from preprocessing.leads import (
+    INDEPENDENT_LEADS,
+    LEADS,
+    LIMB_COEFFICIENTS,
+    NINE_LEADS,
+    canonical_leads,
+    consistent_matrix,
+    independent_part,
+    lead_matrix,
+    to_twelve,
+)
 
 
 def test_names_are_understood_in_any_case_and_order():
@@ -67,3 +77,32 @@ def test_missing_samples_stay_in_their_leads():
 def test_another_number_of_leads_is_an_error():
     with pytest.raises(ValueError, match=", ".join(INDEPENDENT_LEADS)):
         to_twelve(np.zeros((9, 10)))
+
+
+@pytest.mark.parametrize("leads", [NINE_LEADS, LEADS, ("V1", "III", "aVF", "I")])
+def test_consistent_matrix_is_the_best_fit_of_leads_that_contradict_each_other(leads):
+    projection = consistent_matrix(leads, leads)
+    independent = lead_matrix(leads, independent_part(leads))
+    np.testing.assert_allclose(projection, independent @ np.linalg.pinv(independent), atol=1e-15)
+    np.testing.assert_allclose(projection @ independent, independent, atol=1e-15)
+    limb = [lead for lead in leads if lead in LIMB_COEFFICIENTS]
+    np.testing.assert_allclose(
+        consistent_matrix(limb, leads), consistent_matrix(limb, ["I", "II"]) @ consistent_matrix(["I", "II"], leads)
+    )
+    # Other leads are copied exactly.
+    np.testing.assert_array_equal(consistent_matrix(["V1"], leads), lead_matrix(["V1"], leads))
+
+
+@pytest.mark.parametrize("leads", [INDEPENDENT_LEADS, ("III", "aVR", "V2"), ("V3",), ("aVL",)])
+def test_leads_that_cannot_contradict_each_other_are_derived_as_ever(leads):
+    assert independent_part(leads) == leads
+    np.testing.assert_array_equal(consistent_matrix(leads, leads), np.eye(len(leads)))
+    if len(leads) > 1:
+        np.testing.assert_array_equal(consistent_matrix(LEADS[:6], leads), lead_matrix(LEADS[:6], leads))
+    with pytest.raises(ValueError, match="cannot be derived"):
+        consistent_matrix(["V4", "II"], leads[:1])
+
+
+def test_independent_part_of_redundant_leads():
+    assert independent_part(NINE_LEADS) == independent_part(LEADS) == INDEPENDENT_LEADS
+    assert independent_part(["v2", "aVR", "iii", "aVL"]) == ("I", "II", "V2")
