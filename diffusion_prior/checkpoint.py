@@ -1,23 +1,44 @@
-"""Checkpoints of the prior: one safetensors file that holds the weights and, as JSON, how to build the network."""
+"""Checkpoints of the prior: one safetensors file that holds the weights and, as JSON, how to build the network.
+
+RhythmDiff's own checkpoints are read too, as its training pickles them (`published_checkpoint`).
+"""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from diffusion_prior.denoiser import Denoiser
-from diffusion_prior.schedule import EDMSchedule
+from diffusion_prior.denoiser import Denoiser, EpsilonDenoiser
+from diffusion_prior.published_checkpoint import (
+    CHECKPOINTS,
+    STATE_KEY,
+    denoising_loss,
+    is_sashimi,
+    our_label_order,
+    pairs_were_trained,
+    published_spec,
+)
+from diffusion_prior.sashimi import Sashimi
+from diffusion_prior.schedule import DiscreteSchedule, EDMSchedule
 from diffusion_prior.unet import UNet1d
-from preprocessing.leads import INDEPENDENT_LEADS, canonical_leads
+from preprocessing.leads import INDEPENDENT_LEADS, NINE_LEADS, canonical_leads
 from preprocessing.statements import STATEMENTS
-from preprocessing.weights_file import find_weights, read_weights, write_weights
+from preprocessing.weights_file import (
+    PICKLES,
+    WEIGHTS,
+    find_weights,
+    read_pickled_weights,
+    read_weights,
+    weight_differences,
+    write_weights,
+)
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "ptbxl_8leads_100Hz.safetensors"
 """The bundled prior."""
 
-BACKBONES: dict[str, type[nn.Module]] = {"unet1d": UNet1d}
+BACKBONES: dict[str, type[nn.Module]] = {"unet1d": UNet1d, "sashimi": Sashimi}
 
 
 def build_denoiser(spec: Mapping[str, Any]) -> Denoiser:
@@ -25,28 +46,39 @@ def build_denoiser(spec: Mapping[str, Any]) -> Denoiser:
 
     Args:
         spec: Plain data: `backbone` (a mapping with `name` and the backbone's arguments), and optionally `schedule`
-            (arguments of `EDMSchedule`), `leads`, `sampling_rate`, `sigma_data` and `unconditional`.
+            (arguments of `EDMSchedule`; for sashimi `name: discrete` and arguments of `DiscreteSchedule`), `leads`,
+            `sampling_rate`, `sigma_data` and `unconditional`; for sashimi also `record_length`,
+            `segment_length` and `gain`.
 
     Returns:
         The denoiser; its `spec` attribute keeps the settings for the checkpoint.
 
     Raises:
-        ValueError: If the backbone is not known.
+        ValueError: If the backbone or a setting is not known, or the schedule is not the backbone's.
     """
-    backbone = dict(spec["backbone"])
+    backbone, schedule = dict(spec["backbone"]), dict(spec.get("schedule", {}))
     name = backbone.pop("name")
     if name not in BACKBONES:
         raise ValueError(f"unknown backbone {name!r}; known are {', '.join(BACKBONES)}")
-    leads = canonical_leads(spec.get("leads", INDEPENDENT_LEADS))
-    n_labels = 0 if spec.get("unconditional", False) else len(STATEMENTS)
-    denoiser = Denoiser(
-        BACKBONES[name](3 * len(leads), len(leads), n_labels, **backbone),
-        EDMSchedule(**spec.get("schedule", {})),
-        leads,
-        spec.get("sampling_rate", 100.0),
-        spec.get("sigma_data", 0.25),
-        n_labels,
-    )
+    kind = "discrete" if name == "sashimi" else "edm"
+    if schedule.pop("name", kind) != kind:
+        raise ValueError(f"the backbone {name} has the schedule {kind}: choose model={name}, and change what it says")
+    leads = canonical_leads(spec.get("leads", NINE_LEADS if name == "sashimi" else INDEPENDENT_LEADS))
+    rate, sigma_data = spec.get("sampling_rate", 100.0), spec.get("sigma_data", 0.25)
+    unconditional = bool(spec.get("unconditional", False))
+    n_labels = 0 if unconditional else len(STATEMENTS)
+    denoiser: Denoiser
+    try:
+        if name == "sashimi":
+            network: nn.Module = Sashimi(len(leads), len(leads), unconditional, **backbone)
+            own = {key: spec[key] for key in ("record_length", "segment_length", "gain") if key in spec}
+            levels = DiscreteSchedule(**schedule)
+            denoiser = EpsilonDenoiser(network, levels, leads, rate, sigma_data, n_labels, **own)
+        else:
+            network = BACKBONES[name](3 * len(leads), len(leads), n_labels, **backbone)
+            denoiser = Denoiser(network, EDMSchedule(**schedule), leads, rate, sigma_data, n_labels)
+    except TypeError as error:
+        raise ValueError(f"the settings of model do not fit the backbone {name}: {error}") from error
     denoiser.spec = json.loads(json.dumps({**spec, "leads": list(leads)}))
     return denoiser
 
@@ -63,26 +95,85 @@ def save_denoiser(path: Path, denoiser: Denoiser, facts: Mapping[str, Any] | Non
     write_weights(path, denoiser.backbone, denoiser.spec, facts or {}, half)
 
 
-def load_denoiser(path: str | Path | None = None) -> Denoiser:
+def load_denoiser(
+    path: str | Path | None = None, *, published_offset: bool = False, conjugate_pairs: bool | None = None
+) -> Denoiser:
     """Reads a denoiser, in float32 and evaluation mode, without gradients for its weights.
 
     Args:
-        path: Safetensors file, a training run's folder, or None for the bundled prior.
+        path: Safetensors file, a training's folder, RhythmDiff's `checkpoint.pkl`, or None for the bundled prior.
+        published_offset: For a SaShiMi: whether the noise level is one step behind the network's (`DiscreteSchedule`).
+        conjugate_pairs: Of RhythmDiff's weights: whether they were trained with the CUDA extension or KeOps
+            (`published_checkpoint`); None finds it out, which takes two network calls.
 
     Returns:
-        The denoiser, on the CPU; `facts` holds what the file says of it.
+        The denoiser, on the CPU; `facts` holds what the file says of it and what was found out.
 
     Raises:
-        ValueError: If there is no such file, or it holds no denoiser of ours.
+        ValueError: If there is no such file, it holds no denoiser that is known here, or the settings are not for it.
     """
-    file = find_weights(PRETRAINED if path is None else path)
-    weights, spec, facts = read_weights(file)
-    if "backbone" not in spec:
-        raise ValueError(f"{file} does not say how to build its network: it was not written by diffusion_prior.train")
-    denoiser = build_denoiser(spec)
-    denoiser.backbone.load_state_dict(weights)
-    denoiser.facts = facts
+    file = find_weights(PRETRAINED if path is None else path, (WEIGHTS, *CHECKPOINTS))
+    if file.suffix in PICKLES:
+        denoiser = _load_published(file, read_pickled_weights(file, STATE_KEY), conjugate_pairs)
+    else:
+        weights, spec, facts = read_weights(file)
+        if "backbone" in spec:
+            denoiser = _load_ours(file, weights, spec, facts, conjugate_pairs)
+        elif is_sashimi(weights):
+            denoiser = _load_published(file, weights, conjugate_pairs)
+        else:
+            raise ValueError(
+                f"{file} does not say how to build its network: it was not written by diffusion_prior.train"
+            )
+    if published_offset:
+        if not isinstance(denoiser, EpsilonDenoiser):
+            raise ValueError("published_offset is for a SaShiMi: leave it false for these weights")
+        settings = {name: value for name, value in denoiser.spec.get("schedule", {}).items() if name != "name"}
+        denoiser.schedule = DiscreteSchedule(**{**settings, "published_offset": True})
     return denoiser.eval().requires_grad_(False)
+
+
+def _load_ours(
+    file: Path, weights: dict[str, Tensor], spec: dict[str, Any], facts: dict[str, Any], conjugate_pairs: bool | None
+) -> Denoiser:
+    if conjugate_pairs is not None:
+        if spec["backbone"].get("name") != "sashimi":
+            raise ValueError("conjugate_pairs is for a SaShiMi: leave it null for these weights")
+        spec["backbone"]["conjugate_pairs"] = facts["conjugate_pairs"] = conjugate_pairs
+    denoiser = build_denoiser(spec)
+    _fill(denoiser, weights, file)
+    denoiser.facts = facts
+    return denoiser
+
+
+def _load_published(file: Path, weights: dict[str, Tensor], conjugate_pairs: bool | None) -> Denoiser:
+    spec = published_spec(weights, file)
+    weights = our_label_order(weights)
+
+    def build(pairs: bool) -> EpsilonDenoiser:
+        denoiser = build_denoiser({**spec, "backbone": {**spec["backbone"], "conjugate_pairs": pairs}})
+        _fill(denoiser, weights, file)
+        assert isinstance(denoiser, EpsilonDenoiser)
+        return denoiser.eval().requires_grad_(False)
+
+    facts: dict[str, Any] = {"published": True}
+    if conjugate_pairs is None:
+        both = {pairs: build(pairs) for pairs in (False, True)}
+        losses = {pairs: denoising_loss(both[pairs]) for pairs in both}
+        conjugate_pairs = pairs_were_trained(losses[True], losses[False])
+        denoiser = both[conjugate_pairs]
+        facts["denoising_losses"] = {"conjugate_pairs": losses[True], "without": losses[False]}
+    else:
+        denoiser = build(conjugate_pairs)
+    denoiser.facts = {**facts, "conjugate_pairs": conjugate_pairs}
+    return denoiser
+
+
+def _fill(denoiser: Denoiser, weights: Mapping[str, Tensor], file: Path) -> None:
+    problems = weight_differences(weights, denoiser.backbone.state_dict())
+    if problems:
+        raise ValueError(f"{file} does not fit its network, {denoiser.spec['backbone']}: {problems}")
+    denoiser.backbone.load_state_dict(weights)
 
 
 def take_weights(denoiser: Denoiser, path: str | Path) -> None:
@@ -97,6 +188,7 @@ def take_weights(denoiser: Denoiser, path: str | Path) -> None:
     """
     loaded = load_denoiser(path)
     theirs, ours = ({name: w.shape for name, w in d.state_dict().items()} for d in (loaded, denoiser))
-    if theirs != ours:
+    pairs, wanted = (bool(d.spec["backbone"].get("conjugate_pairs", False)) for d in (loaded, denoiser))
+    if theirs != ours or pairs != wanted:
         raise ValueError(f"the weights at {path} are of another network: give the settings of {loaded.spec}")
     denoiser.load_state_dict(loaded.state_dict())

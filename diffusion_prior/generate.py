@@ -7,14 +7,16 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig
 
+from diffusion_prior.acceleration import accelerate_denoiser
 from diffusion_prior.checkpoint import load_denoiser
-from diffusion_prior.generation import GenerationSettings, generate_ecgs
+from diffusion_prior.generation import GenerationSettings, check_settings, generate_ecgs, store_scale
 from evaluation.figures import draw_ecg
 from preprocessing.launch import plain, run_path, script
 from preprocessing.leads import LEADS
 from preprocessing.run_folder import RunFolder
 from preprocessing.statements import encode
 from preprocessing.store import Store, write_store
+from preprocessing.store_files import UNITS_PER_MV
 
 
 @script("generate")
@@ -35,16 +37,22 @@ def main(cfg: DictConfig) -> None:
         n_ecgs = n_ecgs or 8
         table = pd.DataFrame({"ecg_id": range(n_ecgs), "split": split, "statements": [list(statements)] * n_ecgs})
     labels = np.stack([encode(codes) for codes in table["statements"]])
-    denoiser = load_denoiser(config["checkpoint"])
+    of_weights = {name: config[name] for name in ("published_offset", "conjugate_pairs")}
+    denoiser = load_denoiser(config["checkpoint"], **of_weights)
+    check_settings(denoiser, labels, settings)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    denoiser = accelerate_denoiser(denoiser.to(device), config["precision"], config["compile"])
     path = Path(results_path) if results_path else run_path()
     run = RunFolder.create(path, config, seed=settings.seed, device=device, data_manifest_hash=manifest_hash)
-    ecgs = generate_ecgs(denoiser.to(device), labels, table["ecg_id"].tolist(), settings, run.path / "chunks")
+    ecgs = generate_ecgs(denoiser, labels, table["ecg_id"].tolist(), settings, run.path / "chunks")
     facts = {"source": "generated", "settings": generate, "seed": settings.seed, "weights": denoiser.facts}
     table = table.assign(source="generated")
-    store = write_store(run.path / "store", ecgs, table, denoiser.sampling_rate, LEADS, facts)
+    scale = store_scale(ecgs)
+    store = write_store(run.path / "store", ecgs, table, denoiser.sampling_rate, LEADS, facts, scale)
     title = f"generated: {', '.join(table['statements'].iloc[0]) or 'no statement'}"
     draw_ecg(run.path / "ecg.png", ecgs[0], denoiser.sampling_rate, title=title)
+    if scale < UNITS_PER_MV:
+        print(f"not ECGs: they reach {np.abs(ecgs).max():.0f} mV; the prior is not trained, or needs more steps")
     print(f"{len(ecgs)} ECGs in {store.path}", f"picture: {run.path / 'ecg.png'}", sep="\n")
 
 

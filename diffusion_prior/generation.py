@@ -14,7 +14,8 @@ from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser
 from diffusion_prior.randomness import record_generators
 from diffusion_prior.sampler import DDIMSampler, DDPMSampler, HeunSampler, Sampler
 from preprocessing.atomic import atomic_write
-from preprocessing.leads import LEADS, lead_matrix
+from preprocessing.leads import LEADS, consistent_matrix
+from preprocessing.store_files import UNITS_PER_MV
 
 SAMPLERS: dict[str, type[Sampler]] = {
     "multistep": Sampler,
@@ -30,7 +31,7 @@ class GenerationSettings:
 
     Attributes:
         sampler: "multistep", "ddim", "ddpm" or "heun".
-        n_steps: Steps of the sampler.
+        n_steps: Steps of the sampler; with "ddpm" all steps of a prior that has discrete ones are its own process.
         guidance_scale: Classifier-free guidance scale; 1 is the plain conditional model.
         length: Samples of each ECG.
         batch_size: ECGs drawn at a time; results do not depend on it, but for rounding.
@@ -60,6 +61,8 @@ def generate_ecgs(
 ) -> NDArray[np.float32]:
     """Draws one 12-lead ECG for each label vector.
 
+    The limb leads obey Einthoven's and Goldberger's equations, whichever of them the prior draws.
+
     Args:
         denoiser: The prior.
         labels: Multi-hot SCP statements, shape (N, 71).
@@ -71,12 +74,11 @@ def generate_ecgs(
         ECGs in mV, all twelve leads, shape (N, 12, length).
 
     Raises:
-        ValueError: If the prior is unconditional and labels are given.
+        ValueError: If the prior is unconditional and labels are given, or it knows fewer noise levels than steps.
     """
-    if labels.any() and not denoiser.n_labels:
-        raise ValueError("this prior was trained without labels (model.unconditional=true)")
+    check_settings(denoiser, labels, settings)
     device = next(denoiser.parameters()).device
-    to_leads = lead_matrix(LEADS, denoiser.leads).astype(np.float32)
+    to_leads = consistent_matrix(LEADS, denoiser.leads).astype(np.float32)
     parts = []
     for first in tqdm(range(0, len(keys), settings.batch_size), unit="batch", desc="generate"):
         file = chunks / f"{first:08d}.npy"
@@ -92,6 +94,28 @@ def generate_ecgs(
                 np.save(stream, to_leads @ x, allow_pickle=False)
         parts.append(np.load(file, allow_pickle=False))
     return np.concatenate(parts)
+
+
+def store_scale(ecgs: NDArray[np.float32]) -> float:
+    """Returns the units per mV of a store that holds generated ECGs, even those of a prior that has learnt nothing.
+
+    Args:
+        ecgs: ECGs in mV, any shape.
+
+    Raises:
+        ValueError: If a value is not finite.
+    """
+    peak = float(np.abs(ecgs).max(initial=0))
+    if not np.isfinite(peak):
+        raise ValueError("the prior draws values that are not finite: its training has failed, take other weights")
+    return min(UNITS_PER_MV, np.iinfo(np.int16).max / max(peak, 1e-9))
+
+
+def check_settings(denoiser: Denoiser, labels: NDArray[np.float32], settings: GenerationSettings) -> None:
+    """Refuses what a prior cannot draw; arguments and errors as for `generate_ecgs`."""
+    if labels.any() and not denoiser.n_labels:
+        raise ValueError("this prior was trained without labels (model.unconditional=true): give generate.labels=[]")
+    _build_sampler(ConditionalDenoiser(denoiser), settings)
 
 
 def _build_sampler(denoiser: ConditionalDenoiser, settings: GenerationSettings) -> Sampler:

@@ -2,15 +2,12 @@
 
 import inspect
 import json
-import pickle
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import torch
 from torch import Tensor, nn
 
 from noise_quant.image_autoencoder import ImageAutoencoder
@@ -25,16 +22,20 @@ from noise_quant.scalogram_models import (
     ScalogramModel,
 )
 from noise_quant.small_networks import AE_PATCH, SmallAutoencoder, SmallUNet
-from preprocessing.weights_file import read_weights, write_weights
+from preprocessing.weights_file import (
+    PICKLES,
+    WEIGHTS,
+    read_pickled_weights,
+    read_weights,
+    weight_differences,
+    write_weights,
+)
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "small.safetensors"
 """The bundled model."""
 
 KINDS = ("autoencoder", "latent", "pixel")
 SIZES = ("small", "published")
-PICKLES = (".pth", ".pt", ".bin")
-_NAMED = 3
-"""Most weights that an error names."""
 
 M = TypeVar("M", bound=ScalogramModel)
 
@@ -171,7 +172,7 @@ def load_scalogram_model(path: str | Path | None = None) -> ScalogramModel:
     """Reads a model of any kind; arguments and errors as for `load_model`."""
     file = PRETRAINED if path is None else Path(path)
     if file.is_dir():
-        file = file / "weights.safetensors"
+        file = file / WEIGHTS
     if not file.is_file():
         what = "the bundled weights are missing" if path is None else f"no weights at {file}"
         raise ValueError(f"{what}: give a .safetensors or published .pth file, or the folder of a training run")
@@ -192,7 +193,7 @@ def take_weights(model: ScalogramModel, path: str | Path) -> ScalogramModel:
         ValueError: If there is no such checkpoint, or its networks are others.
     """
     loaded = load_scalogram_model(path)
-    problems = _differences(loaded.state_dict(), model.state_dict())
+    problems = weight_differences(loaded.state_dict(), model.state_dict())
     if problems:
         raise ValueError(f"the weights at {path} are of other networks: {problems}; they were made for {loaded.spec}")
     model.load_state_dict(loaded.state_dict())
@@ -208,15 +209,7 @@ def _read_ours(file: Path) -> ScalogramModel:
 
 def _read_published(file: Path) -> ScalogramModel:
     """Reads a pickled state dictionary with a loader that runs no code."""
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"{file} is no file of weights alone: it is damaged, of another kind, or holds code, which is never run"
-        ) from error
-    if not isinstance(content, Mapping) or not all(isinstance(w, Tensor) for w in content.values()) or not content:
-        raise ValueError(f"{file} holds no state dictionary, weights by name, as the published checkpoints do")
-    weights = {str(name): cast(Tensor, w).detach().float() for name, w in content.items()}
+    weights = read_pickled_weights(file)
     parts = {name.partition(".")[0] for name in weights}
     if "unet" in parts:
         kind = "latent" if "ae" in parts else "pixel"
@@ -229,7 +222,7 @@ def _read_published(file: Path) -> ScalogramModel:
 
 
 def _fill(model: ScalogramModel, weights: Mapping[str, Tensor], file: Path, facts: dict[str, Any]) -> ScalogramModel:
-    problems = _differences(weights, model.state_dict())
+    problems = weight_differences(weights, model.state_dict())
     if problems:
         raise ValueError(f"{file} does not fit a {model.spec['size']} {model.spec['kind']} model: {problems}")
     model.load_state_dict(weights)
@@ -239,22 +232,3 @@ def _fill(model: ScalogramModel, weights: Mapping[str, Tensor], file: Path, fact
 def _ready(model: M, facts: dict[str, Any]) -> M:
     model.facts = facts
     return model.eval().requires_grad_(False)
-
-
-def _differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Says how names and shapes of weights differ; empty if they do not."""
-    shapes = [
-        f"{name} {tuple(given[name].shape)} for {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in given and given[name].shape != wanted[name].shape
-    ]
-    problems = {
-        "missing": [name for name in wanted if name not in given],
-        "unexpected": [name for name in given if name not in wanted],
-        "of another shape": shapes,
-    }
-    return "; ".join(
-        f"{len(names)} {what} ({', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''})"
-        for what, names in problems.items()
-        if names
-    )

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from diffusion_prior.checkpoint import build_denoiser, save_denoiser
-from diffusion_prior.generation import GenerationSettings, generate_ecgs
+from diffusion_prior.generation import GenerationSettings, generate_ecgs, store_scale
 from preprocessing.leads import INDEPENDENT_LEADS, LEADS, lead_matrix
 from preprocessing.statements import encode
 from preprocessing.store import Store
-from tests.diffusion_prior.test_objective import TINY
+from tests.diffusion_prior.test_objective import TINY, TINY_SASHIMI
+from tests.diffusion_prior.test_published_checkpoint import GOLDEN, pickled
 
 from ..scripts import run_script
 
@@ -37,6 +39,34 @@ def test_finished_chunks_are_not_drawn_again(denoiser, tmp_path):
     assert (x[0] == 7).all() and not (x[1] == 7).any()
 
 
+def test_a_third_limb_lead_agrees_with_the_others(tmp_path):
+    torch.manual_seed(0)
+    denoiser = build_denoiser({**TINY_SASHIMI, "record_length": 60}).eval().requires_grad_(False)
+    labels = np.stack([encode(["SR"])] * 2)
+    settings = GenerationSettings(sampler="ddpm", n_steps=5, length=60 + 4, guidance_scale=2.0)
+    x = generate_ecgs(denoiser, labels, [1, 2], settings, tmp_path / "a")
+    assert x.shape == (2, 12, 64) and np.isfinite(x).all() and x.std() > 0
+    one, two = x[:, :1], x[:, 1:2]
+    derived = np.concatenate([two - one, -(one + two) / 2, one - two / 2, two - one / 2], axis=1)
+    np.testing.assert_allclose(x[:, 2:6], derived, atol=2e-6 * np.abs(x).max())
+
+
+def test_what_a_prior_cannot_draw_is_refused_before_any_work(tmp_path):
+    denoiser = build_denoiser({**TINY_SASHIMI, "unconditional": True})
+    labels = np.zeros((1, 71), dtype=np.float32)
+    with pytest.raises(ValueError, match="n_steps is at most that, not 1001"):
+        generate_ecgs(denoiser, labels, [1], GenerationSettings(n_steps=1001), tmp_path)
+    with pytest.raises(ValueError, match="trained without labels"):
+        generate_ecgs(denoiser, labels + 1, [1], GenerationSettings(), tmp_path)
+
+
+def test_the_scale_of_a_store_is_the_usual_one_but_for_a_prior_that_fails():
+    assert store_scale(np.array([-3.0, 2.0], dtype=np.float32)) == 1000
+    assert store_scale(np.array([-300.0, 2.0], dtype=np.float32)) == 32767 / 300
+    with pytest.raises(ValueError, match="training has failed"):
+        store_scale(np.array([np.nan, 2.0], dtype=np.float32))
+
+
 def test_unknown_sampler_is_refused():
     with pytest.raises(ValueError, match="known are multistep"):
         GenerationSettings(sampler="euler")
@@ -64,3 +94,34 @@ def test_unknown_statement_names_near_ones():
     done = run("generate.labels=[AFIBB]")
     assert done.returncode == 2
     assert "AFIB" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["conditional", "unconditional"])
+def test_script_draws_from_a_published_checkpoint(tmp_path, kind):
+    if not GOLDEN.is_dir():
+        pytest.skip("needs the golden files beside the repository")
+    file = pickled(tmp_path / "checkpoint.pkl", load_file(GOLDEN / f"sashimi_{kind}_state.safetensors"))
+    statements = "[SR]" if kind == "conditional" else "[]"
+    done = run(
+        f"checkpoint={file}", f"generate.labels={statements}", "generate.n_ecgs=2", "generate.n_steps=3",
+        "generate.sampler=ddpm", "generate.length=1000", f"generate.results_path={tmp_path}/run",
+        "published_offset=true",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    store = Store.open(tmp_path / "run" / "store")
+    x = store.read([0, 1])
+    assert x.shape == (2, 12, 1000) and store.leads == LEADS and x.std() > 0
+    np.testing.assert_allclose(x[:, 2], x[:, 1] - x[:, 0], atol=2 / store.units_per_mv)
+    assert store.units_per_mv < 1000 and "the prior is not trained" in done.stdout
+    assert store.manifest["weights"]["published"] and not store.manifest["weights"]["conjugate_pairs"]
+    if kind == "unconditional":
+        refused = run(f"checkpoint={file}", "generate.labels=[SR]", f"generate.results_path={tmp_path}/other")
+        assert refused.returncode == 2 and "trained without labels" in refused.stderr
+        assert not (tmp_path / "other").exists()
+
+
+def test_settings_of_published_weights_are_refused_for_the_bundled_ones(tmp_path):
+    for setting in ("published_offset=true", "conjugate_pairs=true"):
+        done = run("generate.labels=[SR]", setting, f"generate.results_path={tmp_path}/run")
+        assert done.returncode == 2 and "is for a SaShiMi" in done.stderr
+    assert not (tmp_path / "run").exists()

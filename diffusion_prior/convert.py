@@ -1,0 +1,39 @@
+"""Writes RhythmDiff's checkpoint as a run folder of ours.
+
+python -m diffusion_prior.convert checkpoint=checkpoint.pkl out=folder
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from diffusion_prior.checkpoint import load_denoiser, save_denoiser
+from diffusion_prior.denoiser import EpsilonDenoiser
+from diffusion_prior.model_card import describe_network, published_card
+from diffusion_prior.published_checkpoint import CHECKPOINTS
+from preprocessing.atomic import write_text
+from preprocessing.hashing import hash_file
+from preprocessing.launch import plain, script
+from preprocessing.run_folder import RunFolder
+from preprocessing.weights_file import WEIGHTS, find_weights
+
+
+@script("convert")
+def main(cfg: DictConfig) -> None:
+    """Reads the checkpoint, says what it is, writes the folder; its weights last."""
+    config = plain(cfg)
+    out, source = Path(config["out"]), find_weights(config["checkpoint"], (*CHECKPOINTS, WEIGHTS))
+    denoiser = load_denoiser(source, conjugate_pairs=config["conjugate_pairs"])
+    if not isinstance(denoiser, EpsilonDenoiser) or not denoiser.facts.get("published") or "sha256" in denoiser.facts:
+        raise ValueError(f"{source} is in our form already: use it as it is")
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "config.yaml").is_file())):
+        raise ValueError(f"{out} holds something else: choose another folder")
+    digest = hash_file(source)
+    run = RunFolder.create(out, {**config, "sha256": digest}, seed=config["seed"], device="cpu")
+    write_text(run.path / "README.md", published_card(denoiser, source, digest))
+    save_denoiser(run.path / WEIGHTS, denoiser, {**denoiser.facts, "source": source.name, "sha256": digest})
+    print(describe_network(denoiser), f"written to {run.path}: give it as checkpoint={run.path}", sep="\n")
+
+
+if __name__ == "__main__":
+    main()
