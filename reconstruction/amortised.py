@@ -13,7 +13,7 @@ from diffusion_prior.sampler import Sampler
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.noise_model import WhiteNoise
 from reconstruction.operators import LinearOperator, SamplewiseOperator
-from reconstruction.posterior_sampler import PosteriorSampler, only_whole_leads
+from reconstruction.posterior_sampler import PosteriorSampler, only_whole_leads, takes_measurements
 
 _LEAST_LEVEL = 1e-3
 """Smallest noise level that is told to the network, in mV."""
@@ -43,6 +43,9 @@ class AmortisedSampler(PosteriorSampler):
             was in training, and the measured samples for exact.
         blind_error: Largest root mean square error in mV of the estimate without a level, chosen on fold 9; None: the
             likelihood's level is taken as it is.
+
+    Raises:
+        ValueError: If the denoiser cannot be told measured samples.
     """
 
     def __init__(
@@ -55,6 +58,12 @@ class AmortisedSampler(PosteriorSampler):
         exact_below: float = 0.02,
         blind_error: float | None = 0.035,
     ) -> None:
+        if not takes_measurements(denoiser):
+            raise ValueError(
+                "the amortised sampler tells the network what was measured, which this prior's network has not learnt: "
+                'take a method that needs the prior alone, method="decoupled" or "mgps", to remove noise "spectral_em" '
+                "(for the scripts algo=decoupled, algo=mgps, algo=spectral_em)"
+            )
         super().__init__(denoiser)
         self.denoiser, self.n_steps, self.eta, self.order, self.spread = denoiser, n_steps, eta, order, spread
         self.exact_below, self.blind_error = exact_below, blind_error
@@ -74,7 +83,7 @@ class AmortisedSampler(PosteriorSampler):
             level = self._estimate_level(likelihood, y, observed, shape, generator)
         denoiser = ConditionalDenoiser(self.denoiser, y=y, observed=observed, level=level)
         sampler = Sampler(denoiser, self.n_steps, self.eta, self.order)
-        samples = sampler.sample(shape, generator, dtype=y.dtype, device=y.device)
+        samples = self.consistent(sampler.sample(shape, generator, dtype=y.dtype, device=y.device))
         average = samples.mean(dim=0)
         if level is not None:
             self.posterior_mean, self.network_calls = average, self.network_calls + denoiser.n_calls
@@ -103,7 +112,7 @@ class AmortisedSampler(PosteriorSampler):
     def _mean(self, denoiser: ConditionalDenoiser, shape: tuple[int, ...], generator: Noise, y: Tensor) -> Tensor:
         time = torch.ones((), dtype=y.dtype, device=y.device)
         noisiest = self.denoiser.schedule(time)[1] * randn(shape, generator, y.dtype, y.device)
-        return denoiser(noisiest, time).mean(dim=0)
+        return self.consistent(denoiser(noisiest, time)).mean(dim=0)
 
 
 def _root_mean_square(v: Tensor, observed: Tensor) -> Tensor:

@@ -106,14 +106,16 @@ def reconstruct(
         n_samples: Number of samples, at least 2.
         method: A name of `METHODS`: "amortised" (a second), "decoupled" (seconds, any lead or rate), or others (up to a
             minute); or of `BLIND_METHODS`, to remove noise. None: the most accurate of the quick ones, "spectral_em"
-            for noise in a whole ECG, "decoupled" for gaps or a rate below the prior's, else "amortised".
+            for noise in a whole ECG, "decoupled" for gaps or a rate below the prior's, else "amortised"; with weights
+            of RhythmDiff's prior, which know no "amortised", the other two.
         seed: Seed; the same seed and key give the same samples.
         noise: Type of noise to remove: "bw" (baseline wander), "em" (electrode motion), "ma" (muscle artefact), "mix",
             or "auto" where nobody knows; None: the recording is clean.
         saturation: Limits of the recorder, (lower, upper) in mV, or "auto" to look for plateaus: samples there are
             restored, to the limit or beyond, from what other leads show there; None: none.
         sampler: A sampler of one's own settings in place of `method`, used as it is; it brings its own denoiser.
-        weights: Weights of the prior, a file or a training run's folder; None: the bundled ones.
+        weights: Weights of the prior: a file, a training run's folder, or RhythmDiff's `checkpoint.pkl`, whose other
+            settings `sampler` may bring; None: the bundled ones.
         sigma_y: Standard deviation of the measurement's noise in mV, where `noise` is None (not for "amortised").
         key: Key of the record, to which its random numbers belong.
         device: Device of the network.
@@ -125,10 +127,14 @@ def reconstruct(
         ValueError: If the recording or an argument is not usable; the message says what to do.
     """
     x, names = check_recording(ecg, sampling_rate, leads)
-    method = choose_method(x, sampling_rate, names, noise) if method is None else method
-    check_method(method, noise)
     check_saturation(saturation)
     check_n_samples(n_samples)
+    if noise is not None:
+        check_choice("noise", noise, NOISES)
+    if method is None:
+        tells = sampler is not None or _denoiser(_name(weights)).takes_measurements
+        method = choose_method(x, sampling_rate, names, noise, takes_measurements=tells)
+    check_method(method, noise)
     if sampler is None:
         sampler = build_sampler(method, weights, device, blind=noise is not None)
     prior_rate = sampler.sampling_rate
@@ -214,12 +220,12 @@ def build_sampler(
         blind: Whether it has to estimate the noise too: then a method that cannot runs inside `SpectralEM`.
 
     Raises:
-        ValueError: If the method or the weights are not known.
+        ValueError: If the method or the weights are not known, or do not go together.
     """
     check_choice("method", method, [*METHODS, *BLIND_METHODS, *RIVALS])
     if method in RIVALS:
         raise ValueError(f"{method} needs weights of its own: give sampler=, as configs/algo/{method}.yaml builds it")
-    denoiser = _denoiser(None if weights is None else str(weights)).to(device)
+    denoiser = _denoiser(_name(weights)).to(device)
     if method in BLIND_METHODS:
         return BLIND_METHODS[method](denoiser)
     if blind and METHODS[method] is not AmortisedSampler:
@@ -227,7 +233,14 @@ def build_sampler(
     return METHODS[method](denoiser)
 
 
-def choose_method(ecg: NDArray[np.float64], sampling_rate: float, leads: Sequence[str], noise: str | None) -> str:
+def choose_method(
+    ecg: NDArray[np.float64],
+    sampling_rate: float,
+    leads: Sequence[str],
+    noise: str | None,
+    *,
+    takes_measurements: bool = True,
+) -> str:
     """Returns the name of the method that is taken where none is named.
 
     Args:
@@ -235,7 +248,10 @@ def choose_method(ecg: NDArray[np.float64], sampling_rate: float, leads: Sequenc
         sampling_rate: Sampling rate of the recording in Hz.
         leads: Lead names.
         noise: Type of the noise to remove, or None.
+        takes_measurements: Whether the prior can be told measured samples.
     """
+    if not takes_measurements:
+        return "decoupled" if noise is None else "spectral_em"
     gaps = np.isnan(ecg)
     has_gaps = bool((gaps.any(axis=-1) & ~gaps.all(axis=-1)).any())
     is_slow = sampling_rate < PRIOR_RATE_HZ
@@ -282,6 +298,10 @@ def check_n_samples(n_samples: int) -> None:
     """
     if n_samples < 2:
         raise ValueError(f"n_samples is {n_samples}, but a band needs at least 2 samples; 10 are usual")
+
+
+def _name(weights: str | Path | None) -> str | None:
+    return None if weights is None else str(weights)
 
 
 @lru_cache(maxsize=2)

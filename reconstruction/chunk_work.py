@@ -1,12 +1,15 @@
 """The reconstruction of some records of a store, wherever it is done, into the part of the results that they are."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from diffusion_prior.acceleration import accelerate_denoiser
 from diffusion_prior.checkpoint import load_denoiser
 from diffusion_prior.denoiser import Denoiser
 from evaluation.intervals import predictive_band
@@ -29,7 +32,14 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 def load_sampler(
-    build_sampler: Callable[[Denoiser], PosteriorSampler], checkpoint: str | None, device: str
+    build_sampler: Callable[[Denoiser], PosteriorSampler],
+    checkpoint: str | None,
+    device: str,
+    *,
+    published_offset: bool = False,
+    conjugate_pairs: bool | None = None,
+    precision: str = "float32",
+    compiled: bool = False,
 ) -> PosteriorSampler:
     """Makes a sampler with the weights of a prior.
 
@@ -37,11 +47,36 @@ def load_sampler(
         build_sampler: Makes it from the prior's denoiser.
         checkpoint: As for `load_denoiser`.
         device: Device of the network.
+        published_offset: As for `load_denoiser`.
+        conjugate_pairs: As for `load_denoiser`.
+        precision: As for `accelerate_denoiser`.
+        compiled: As for `accelerate_denoiser`.
 
     Raises:
-        ValueError: If there are no such weights.
+        ValueError: If there are no such weights, or the sampler or a setting is not for them.
     """
-    return build_sampler(load_denoiser(checkpoint).to(device))
+    denoiser = load_denoiser(checkpoint, published_offset=published_offset, conjugate_pairs=conjugate_pairs)
+    return build_sampler(accelerate_denoiser(denoiser.to(device), precision, compiled))
+
+
+def sampler_maker(
+    config: Mapping[str, Any], build_sampler: Callable[[Denoiser], PosteriorSampler]
+) -> Callable[[str], PosteriorSampler]:
+    """Returns what makes the sampler of a script's configuration on a device, in this process or another one.
+
+    Args:
+        config: The configuration, with the keys of the prior.
+        build_sampler: Makes the sampler from the prior's denoiser.
+    """
+    return partial(
+        load_sampler,
+        build_sampler,
+        config["checkpoint"],
+        published_offset=config["published_offset"],
+        conjugate_pairs=config["conjugate_pairs"],
+        precision=config["precision"],
+        compiled=config["compile"],
+    )
 
 
 def own_sampler(

@@ -63,17 +63,17 @@ class DDNM(TrainingFreeSampler):
         """Draws samples: see `PosteriorSampler`."""
         self.network_calls = 0
         like = likelihood.operator.adjoint(likelihood.y)
-        times = time_grid(self.n_steps, like)
+        times = time_grid(self.n_steps, like, self.denoiser.schedule)
         z_x = StandardNormal((n_samples, *like.shape), generator, like)
         z_y = StandardNormal((n_samples, *likelihood.y.shape), generator, like)
         x_t = self.denoiser.schedule(times[0])[1] * z_x()
-        for start, end in walk(self.n_steps, self.n_travels, self.travel_length):
+        for start, end in walk(len(times) - 1, self.n_travels, self.travel_length):
             if start < end:
                 x_t = self.step(x_t, times[start], times[end], likelihood, z_x, z_y)
             else:
                 x_t = renoise(self.denoiser, x_t, times[start], times[end], z_x)
         alpha, sigma = self.denoiser.schedule(times[-1])
-        return likelihood.posterior_mean(self._denoise(x_t, times[-1]), sigma / alpha)
+        return self.consistent(likelihood.posterior_mean(self._denoise(x_t, times[-1]), sigma / alpha))
 
     def step(
         self,

@@ -15,7 +15,14 @@ from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoise
 from diffusion_prior.randomness import Noise
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.operators import SamplewiseOperator
-from reconstruction.posterior_sampler import PosteriorSampler, StandardNormal, only_whole_leads, time_grid, transition
+from reconstruction.posterior_sampler import (
+    PosteriorSampler,
+    StandardNormal,
+    only_whole_leads,
+    takes_measurements,
+    time_grid,
+    transition,
+)
 
 EXACT_MV = 0.02
 """Noise up to this level counts as none for the conditional channels: what a filtered resting ECG still has."""
@@ -50,7 +57,7 @@ class DecoupledSampler(PosteriorSampler):
             first-order sampler of few steps is too narrow. 1 does not.
         n_corrections: How often each step is repeated.
         look_ahead: Whether `z_hat` comes from a draw of the next state.
-        conditional: Whether the network's conditional channels are used.
+        conditional: Whether the network's conditional channels are used, where it has them.
         spread: Factor by which samples of records without guidance are moved away from the posterior mean: see
             `reconstruction.amortised.AmortisedSampler`.
 
@@ -86,7 +93,7 @@ class DecoupledSampler(PosteriorSampler):
         like = likelihood.operator.adjoint(likelihood.y)
         known, complete = self._channels(likelihood, like)
         denoiser = self._conditioned(likelihood, known)
-        times = time_grid(self.n_steps, like)
+        times = time_grid(self.n_steps, like, denoiser.schedule)
         z_x = StandardNormal((n_samples, *like.shape), generator, like)
         z_y = StandardNormal((n_samples, *likelihood.y.shape), generator, like)
         x_t = denoiser.schedule(times[0])[1] * z_x()
@@ -105,7 +112,7 @@ class DecoupledSampler(PosteriorSampler):
                 earlier, later = (alpha / sigma).log().diff()
                 trend = later / earlier / 2 * (x_0 - before)
         alpha, sigma = denoiser.schedule(times[-1])
-        samples = likelihood.posterior_mean(x_0, sigma / alpha)
+        samples = self.consistent(likelihood.posterior_mean(x_0, sigma / alpha))
         self.posterior_mean = torch.where(complete, first.mean(dim=0), samples.mean(dim=0))
         return torch.where(complete, torch.lerp(first, samples, self.spread), samples)
 
@@ -160,7 +167,7 @@ class DecoupledSampler(PosteriorSampler):
         """Finds which samples go into the channels, (B, C, L), and in which records these hold all, (B, 1, 1)."""
         operator = likelihood.operator
         known, complete = torch.zeros_like(like, dtype=torch.bool), like.new_zeros(len(like), 1, 1).bool()
-        fixed = isinstance(self.denoiser, ConditionalDenoiser)
+        fixed = isinstance(self.denoiser, ConditionalDenoiser) or not takes_measurements(self.denoiser)
         if fixed or not self.conditional or not isinstance(operator, SamplewiseOperator):
             return known, complete
         levels = likelihood.noise.levels(likelihood.y).expand(likelihood.y.shape[:2])
@@ -178,4 +185,4 @@ class DecoupledSampler(PosteriorSampler):
 
     def _denoise(self, denoiser: PriorDenoiser, x_t: Tensor, t: Tensor) -> Tensor:
         self.network_calls += 1
-        return denoiser(x_t, t)
+        return self.consistent(denoiser(x_t, t))

@@ -18,7 +18,7 @@ from preprocessing.run_folder import RunFolder
 from preprocessing.store import Store
 from reconstruction.added_noise import AddNoise
 from reconstruction.batch import reconstruct_batch
-from reconstruction.chunk_work import load_sampler, own_sampler
+from reconstruction.chunk_work import own_sampler, sampler_maker
 from reconstruction.recording_report import load_recording, reconstruct_recording
 
 
@@ -30,7 +30,7 @@ def main(cfg: DictConfig) -> None:
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     folder = Path(config["denoise"]["results_path"] or run_path())
-    engine, make_sampler = build(config["engine"]), partial(load_sampler, build(algo["sampler"]), config["checkpoint"])
+    engine, make_sampler = build(config["engine"]), sampler_maker(config, build(algo["sampler"]))
     sampler = own_sampler(make_sampler, device, engine, data["kind"])
     settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
     new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)

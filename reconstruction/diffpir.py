@@ -53,12 +53,12 @@ class DiffPIR(TrainingFreeSampler):
         """Draws samples: see `PosteriorSampler`."""
         self.network_calls = 0
         like = likelihood.operator.adjoint(likelihood.y)
-        times = time_grid(self.n_steps, like)
+        times = time_grid(self.n_steps, like, self.denoiser.schedule)
         noise = StandardNormal((n_samples, *like.shape), generator, like)
         x_t = self.denoiser.schedule(times[0])[1] * noise()
         for t, s in pairwise(times):
             x_t = self.step(x_t, t, s, likelihood, noise)
-        return self._estimate(x_t, times[-1], likelihood)
+        return self.consistent(self._estimate(x_t, times[-1], likelihood))
 
     def step(self, x_t: Tensor, t: Tensor, s: Tensor, likelihood: GaussianLikelihood, noise: StandardNormal) -> Tensor:
         """Goes from `x_t` at time `t` to `x_s` at the earlier time `s`.

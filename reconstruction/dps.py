@@ -13,7 +13,14 @@ from torch import Tensor
 from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler, time_grid
+from reconstruction.posterior_sampler import (
+    Bridge,
+    StandardNormal,
+    TrainingFreeSampler,
+    gaussian_slope,
+    has_slope,
+    time_grid,
+)
 
 
 class DPS(TrainingFreeSampler):
@@ -29,7 +36,8 @@ class DPS(TrainingFreeSampler):
     not enter at all: by construction the samples do not follow the posterior, and their spread depends on the step.
 
     The paper's states are variance-preserving and its data of standard deviation about 1. Those of any schedule are
-    mapped to them by `x_t / sqrt(alpha_t^2 + sigma_t^2 / sigma_data^2)`, up to the factor sigma_data.
+    mapped to them by `x_t / sqrt(alpha_t^2 + sigma_t^2 / sigma_data^2)`, up to the factor sigma_data. Where the
+    denoiser has no derivative to go by (`has_slope`), that of independent samples is taken, without a gradient.
 
     Args:
         denoiser: The prior: a denoiser, or one whose conditions are fixed.
@@ -57,7 +65,7 @@ class DPS(TrainingFreeSampler):
         """Draws samples: see `PosteriorSampler`."""
         self.network_calls = self.gradient_calls = 0
         like = likelihood.operator.adjoint(likelihood.y)
-        times = time_grid(self.n_steps, like)
+        times = time_grid(self.n_steps, like, self.denoiser.schedule)
         noise = StandardNormal((n_samples, *like.shape), generator, like)
         x_t = self.denoiser.schedule(times[0])[1] * noise()
         for t, s in pairwise(times):
@@ -85,8 +93,9 @@ class DPS(TrainingFreeSampler):
     def _misfit_gradient(self, x_t: Tensor, t: Tensor, likelihood: GaussianLikelihood) -> tuple[Tensor, Tensor]:
         """Returns `D(x_t, t)` and the gradient of the norm of its misfit, both of the shape of `x_t`."""
         smallest = likelihood.noise.variances(likelihood.y).amin(dim=(-2, -1)).sqrt()
-        with torch.enable_grad():
-            x_t = x_t.detach().requires_grad_(True)
+        guided = has_slope(self.denoiser, t)
+        with torch.set_grad_enabled(guided):
+            x_t = x_t.detach().requires_grad_(guided)
             x_0 = self._denoise(x_t, t)
             residual = likelihood.residual(x_0.detach())
             whitened = likelihood.solve(residual, 0.0)
@@ -94,8 +103,11 @@ class DPS(TrainingFreeSampler):
             # Where y fits exactly the norm has no gradient: no step is made.
             weight = torch.where(norm > 0, smallest / norm, 0.0)[..., None, None]
             downhill = likelihood.operator.adjoint(weight * whitened)
-            (slope,) = torch.autograd.grad(x_0, x_t, -downhill)
-        self.gradient_calls += 1
+            if guided:
+                (slope,) = torch.autograd.grad(x_0, x_t, -downhill)
+            else:
+                slope = -gaussian_slope(self.denoiser.schedule, t, self.sigma_data) * downhill
+        self.gradient_calls += guided
         return x_0.detach(), slope
 
     def _scale(self, t: Tensor) -> Tensor:

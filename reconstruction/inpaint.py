@@ -17,7 +17,7 @@ from preprocessing.launch import build, plain, run_path, script
 from preprocessing.run_folder import RunFolder
 from preprocessing.store import Store
 from reconstruction.batch import reconstruct_batch
-from reconstruction.chunk_work import load_sampler, own_sampler
+from reconstruction.chunk_work import own_sampler, sampler_maker
 from reconstruction.missingness import Missingness, stretch_length
 from reconstruction.recording_report import leads_to_keep, load_recording, reconstruct_recording
 from reconstruction.task import HideSamples
@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> float | None:
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     folder = Path(config["inpaint"]["results_path"] or run_path())
-    engine, make_sampler = build(config["engine"]), partial(load_sampler, build(algo["sampler"]), config["checkpoint"])
+    engine, make_sampler = build(config["engine"]), sampler_maker(config, build(algo["sampler"]))
     sampler = own_sampler(make_sampler, device, engine, data["kind"])
     missingness = Missingness(algo["missingness_type"], algo["missingness"], algo["mask_path"])
     settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}

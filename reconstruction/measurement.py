@@ -13,7 +13,7 @@ from torch import Tensor
 
 from diffusion_prior.randomness import record_generators
 from preprocessing.filters import HIGH_PASS_HZ, NOTCHES_HZ, clean_signal, fill_gaps, resample
-from preprocessing.leads import LEADS, LIMB_COEFFICIENTS, canonical_leads
+from preprocessing.leads import LEADS, LIMB_COEFFICIENTS, canonical_leads, independent_part
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.noise_model import NoiseModel
 from reconstruction.noise_start import initial_noise
@@ -92,7 +92,9 @@ class Measurement:
         Returns:
             Values in mV, zeros where not known, and where they are known (bool), each of shape (B, 12, L).
         """
-        inner, known = self._known_inner()
+        if self._independent is not self:
+            return self._independent.known()
+        inner, known, _ = self._known_inner()
         to_twelve = LeadSelection(LEADS, self.prior_leads)
         twelve = to_twelve(inner)
         if not self.is_kept:
@@ -108,7 +110,10 @@ class Measurement:
     def complete(self, samples: Tensor) -> Tensor:
         """Derives the twelve leads of samples, and puts what was measured in its place.
 
-        Samples within the bounds stay; the others are pulled to the nearest bound.
+        Samples within the bounds stay; the others are pulled to the nearest bound. Where only a sum of leads was
+        measured, such as III without I and II, these are moved by the least that fits it. So Einthoven's law holds for
+        the twelve, as far as it holds for what was measured. Of priors with a lead III of its own the leads I and II
+        are taken that fit all three best.
 
         Args:
             samples: Samples of the prior's leads in mV, shape (S, B, C, L).
@@ -116,22 +121,38 @@ class Measurement:
         Returns:
             Samples of twelve leads in mV, shape (S, B, 12, L).
         """
-        inner, known = self._known_inner()
+        own = self._independent
+        if own is not self:
+            return own.complete(LeadSelection(own.prior_leads, self.prior_leads)(samples))
+        inner, known, fits = self._known_inner()
         inner, operator = torch.where(known, inner, samples), self.operator
+        if not bool(fits.all()):
+            fitted = inner + operator.pinv(self.y - operator(inner))
+            inner = torch.where(fits[..., None, :], inner, fitted)
         if self.is_kept and isinstance(operator, SaturatedLeads):
             inner = operator.pull(inner)
         values, known = self.known()
         return torch.where(known, values, LeadSelection(LEADS, self.prior_leads)(inner))
 
-    def _known_inner(self) -> tuple[Tensor, Tensor]:
-        """Returns values and their knownness in the prior's leads, each (B, C, L)."""
+    @property
+    def _independent(self) -> "Measurement":
+        """The same measurement for a prior without leads that follow from others; itself where there is none."""
+        leads = independent_part(self.prior_leads)
+        return self if leads == self.prior_leads else replace(self, prior_leads=leads)
+
+    def _known_inner(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns what is known in the prior's leads.
+
+        Returns:
+            Values and their knownness, each (B, C, L), and at which samples they are all that is kept, (B, L).
+        """
         operator = self.operator
         if not self.is_kept or not isinstance(operator, MeasuredLeads):
             nothing = self.y.new_zeros(len(self.y), len(self.prior_leads), self.length)
-            return nothing, nothing.bool()
-        known, _ = operator.identified(self.y)
+            return nothing, nothing.bool(), nothing[:, 0] == 0
+        known, fits = operator.identified(self.y)
         inner = operator.pinv(self.y)
-        return inner, known.expand(inner.shape)
+        return inner, known.expand(inner.shape), fits.expand(inner[:, 0].shape)
 
 
 def measure_recording(

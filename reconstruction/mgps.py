@@ -15,7 +15,7 @@ from torch import Tensor
 from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler, time_grid
+from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler, has_slope, time_grid
 
 _ADAM_EPS = 1.0
 """In the fit's units the bridge's own curvature is 1. Gradients far above it make steps of the learning rate; those far
@@ -61,8 +61,9 @@ class MGPS(TrainingFreeSampler):
 
     Two choices serve a small number of gradient steps. The fit is written in `(mu - mu_q) / sqrt(v_q)` and
     `rho - log sqrt(v_q)`, so that one learning rate serves all noise levels of any schedule. And its mean begins not at
-    the bridge of `D(x_t, t)` itself but at that of the mean of `x ~ N(D, v_q I)` given y, where the fit would end if
-    the denoiser were the identity. Neither changes the divergence, only how fast it falls.
+    the bridge of `D(x_t, t)` itself but at that of the mean of `x ~ N(D, v_q / alpha_l^2 I)` given y, where the fit
+    would end if the denoiser were `x_l / alpha_l`. Neither changes the divergence, only how fast it falls. Where the
+    denoiser has no derivative to go by at `l` (`has_slope`), the fit is left there.
 
     Args:
         denoiser: The prior: a denoiser, or one whose conditions are fixed.
@@ -92,7 +93,7 @@ class MGPS(TrainingFreeSampler):
         """Draws samples: see `PosteriorSampler`."""
         self.network_calls = self.gradient_calls = 0
         like = likelihood.operator.adjoint(likelihood.y)
-        times = time_grid(self.n_steps, like)
+        times = time_grid(self.n_steps, like, self.denoiser.schedule)
         noise = StandardNormal((n_samples, *like.shape), generator, like)
         x_t = self.denoiser.schedule(times[0])[1] * noise()
         for step, (t, s) in enumerate(pairwise(times)):
@@ -117,10 +118,11 @@ class MGPS(TrainingFreeSampler):
         """
         schedule = self.denoiser.schedule
         l = torch.minimum(self.midpoint * t, s)  # noqa: E741 (the paper's name of the midpoint)
+        n_gradients = n_gradients if has_slope(self.denoiser, l) else 0
         prior = Bridge(schedule, None, l, t)
         x_0 = self._denoise(x_t, t)
         mean = prior.mean(x_0, x_t)
-        start = prior.mean(likelihood.posterior_mean(x_0, prior.std), x_t)
+        start = prior.mean(likelihood.posterior_mean(x_0, prior.std / schedule(l)[0]), x_t)
         fitted_mean, fitted_std = self._fit(mean, prior.std, start, l, likelihood, noise, n_gradients)
         x_l = fitted_mean + fitted_std * noise()
         if bool(l == s):
@@ -147,9 +149,11 @@ class MGPS(TrainingFreeSampler):
             with torch.enable_grad():
                 for parameter in parameters:
                     parameter.requires_grad_(True)
-                x_l = mean + std * (shift + log_scale.exp() * z)
+                # Adam's steps know no law between leads, but what moves the mean obeys it: it is a clean ECG's.
+                moved = self.consistent(shift)
+                x_l = mean + std * (moved + log_scale.exp() * z)
                 log_g = likelihood.log_prob(self._denoise(x_l, l))
-                divergence = 0.5 * shift.square() + 0.5 * (2 * log_scale).exp() - log_scale
+                divergence = 0.5 * moved.square() + 0.5 * (2 * log_scale).exp() - log_scale
                 # The sum over records only gathers their separate gradients.
                 gradients = torch.autograd.grad(divergence.sum() - log_g.sum(), parameters)
             self.gradient_calls += 1
@@ -157,4 +161,4 @@ class MGPS(TrainingFreeSampler):
                 parameter.requires_grad_(False)
                 parameter.grad = gradient
             adam.step()
-        return mean + std * shift, std * log_scale.exp()
+        return mean + std * self.consistent(shift), std * log_scale.exp()

@@ -13,7 +13,7 @@ from scipy.signal import firwin
 from torch import Tensor
 from torch.nn.functional import conv1d, conv_transpose1d
 
-from preprocessing.leads import INDEPENDENT_LEADS, canonical_leads, lead_matrix
+from preprocessing.leads import INDEPENDENT_LEADS, canonical_leads, consistent_matrix, independent_part
 from reconstruction.linear_solver import conjugate_gradients
 
 _PINV_TOLERANCE = 1e-12
@@ -64,7 +64,14 @@ class LinearOperator(ABC):
 
 
 class SamplewiseOperator(LinearOperator):
-    """An operator that mixes leads at each sample by itself: `y[..., :, l] = matrix(l) x[..., :, l]`."""
+    """An operator that mixes leads at each sample by itself: `y[..., :, l] = matrix(l) x[..., :, l]`.
+
+    Attributes:
+        consistent: Projection of a sample's leads onto those that obey Einthoven's law, shape (C, C), float64, where
+            the ECG has more than two limb leads and the matrix's rows lie in its range; None: leads are independent.
+    """
+
+    consistent: Tensor | None = None
 
     @abstractmethod
     def matrix(self, like: Tensor) -> Tensor:
@@ -86,7 +93,8 @@ class SamplewiseOperator(LinearOperator):
     def identified(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Finds which samples of the ECG the measurement determines, whatever the rest may be.
 
-        A unit vector is determined where it lies in the row space of the matrix.
+        A unit vector is determined where it lies in the row space of the matrix; of an ECG with a lead III of its own,
+        its part that obeys Einthoven's law has to: leads I and II determine III.
 
         Args:
             like: Tensor whose device is used.
@@ -96,8 +104,13 @@ class SamplewiseOperator(LinearOperator):
             these hold all that was measured.
         """
         share = self.projector(like).diagonal(dim1=-2, dim2=-1)
-        determined = share > 1 - 1e-6
-        complete = determined.sum(-1) == share.sum(-1).round()
+        if self.consistent is None:
+            determined = share > 1 - 1e-6
+            return determined.mT, determined.sum(-1) == share.sum(-1).round()
+        consistent = self.consistent.to(like.device)
+        determined = share > consistent.diagonal() - 1e-6
+        held = consistent @ torch.diag_embed(determined.to(consistent)) @ consistent
+        complete = torch.linalg.matrix_rank(held, rtol=1e-6, hermitian=True) == share.sum(-1).round()
         return determined.mT, complete
 
     def projector(self, like: Tensor) -> Tensor:
@@ -125,6 +138,9 @@ def _apply(matrix: Tensor, x: Tensor) -> Tensor:
 class LeadSelection(SamplewiseOperator):
     """Leads of an ECG, measured or derived from others.
 
+    An ECG with more than two limb leads is measured as the nearest one that obeys Einthoven's law. So leads I and II
+    say what III is, though it may be a lead of its own, and what the adjoint and the pseudo-inverse return obeys it.
+
     Args:
         leads_out: Measured leads, m names of the twelve.
         leads_in: Leads of the ECG that is measured, C names.
@@ -135,7 +151,9 @@ class LeadSelection(SamplewiseOperator):
 
     def __init__(self, leads_out: Sequence[str], leads_in: Sequence[str] = INDEPENDENT_LEADS) -> None:
         self.leads_out, self.leads_in = canonical_leads(leads_out), canonical_leads(leads_in)
-        self._matrix = torch.from_numpy(lead_matrix(self.leads_out, self.leads_in))
+        self._matrix = torch.from_numpy(consistent_matrix(self.leads_out, self.leads_in))
+        if independent_part(self.leads_in) != self.leads_in:
+            self.consistent = torch.from_numpy(consistent_matrix(self.leads_in, self.leads_in))
         self._pinv = torch.from_numpy(np.linalg.pinv(self._matrix.numpy()))
 
     def matrix(self, like: Tensor) -> Tensor:
@@ -157,6 +175,8 @@ class LeadSelection(SamplewiseOperator):
 
 class Mask(SamplewiseOperator):
     """Samples that were measured; the others become zero.
+
+    Of an ECG with more than two limb leads, `MeasuredLeads` knows how they depend on each other; this does not.
 
     Args:
         observed: True where measured, bool of shape (C, L) or (B, C, L).
@@ -199,6 +219,7 @@ class MeasuredLeads(SamplewiseOperator):
             raise ValueError(f"the mask has {observed.shape[-2]} rows for {len(leads_out)} leads: give one for each")
         self.selection, self.mask = LeadSelection(leads_out, leads_in), Mask(observed)
         self.observed: Tensor = self.mask.observed
+        self.consistent = self.selection.consistent
 
     def matrix(self, like: Tensor) -> Tensor:
         """Returns the lead matrix with rows of zeros where nothing was measured, shape (..., L, m, C)."""

@@ -5,7 +5,7 @@ Reference:
     https://openreview.net/forum?id=9_gsMA8MRKQ (Section 3, Algorithm 1).
 """
 
-from functools import partial
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from diffusion_prior.randomness import Noise
 from diffusion_prior.sampler import Sampler
 from diffusion_prior.schedule import Schedule
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import TrainingFreeSampler
+from reconstruction.posterior_sampler import TrainingFreeSampler, gaussian_slope, has_slope, time_grid
 
 
 class PiGDM(TrainingFreeSampler):
@@ -34,7 +34,8 @@ class PiGDM(TrainingFreeSampler):
 
     The paper's Algorithm 1 adds the gradient, times a weight of its own, to the state after each step (of DDIM with
     eta 1); here the score is followed, so that nothing depends on the number of steps when there are many, and any
-    sampler of the prior will do.
+    sampler of the prior will do. Where the denoiser has no derivative to go by (`has_slope`), J is that of the assumed
+    variance, `alpha_t r_t^2 / sigma_t^2`, and no gradient is taken.
 
     Args:
         denoiser: The prior: a denoiser, or one whose conditions are fixed.
@@ -58,18 +59,31 @@ class PiGDM(TrainingFreeSampler):
         if sigma_data <= 0:
             raise ValueError(f"sigma_data must be positive, but is {sigma_data}: the standard deviation of ECGs in mV")
         super().__init__(denoiser)
-        self.sigma_data, self.sampler = sigma_data, partial(Sampler, n_steps=n_steps, eta=eta, order=order)
-        self.sampler(self.denoiser)  # wrong settings are refused here, not in the first call
+        Sampler(self.denoiser, n_steps, eta, order)  # wrong settings are refused here, not in the first call
+        self.n_steps, self.eta, self.order, self.sigma_data = n_steps, eta, order, sigma_data
 
     @torch.no_grad()
     def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
         """Draws samples: see `PosteriorSampler`."""
         like = likelihood.operator.adjoint(likelihood.y)
-        guided = GuidedDenoiser(self.denoiser, likelihood, self.sigma_data)
+        guided = GuidedDenoiser(self.denoiser, likelihood, self.sigma_data, self.consistent)
         shape = (n_samples, *like.shape)
-        samples = self.sampler(guided).sample(shape, generator, dtype=like.dtype, device=like.device)
-        self.network_calls = self.gradient_calls = guided.n_calls
+        times = time_grid(self.n_steps - 1, like, self.denoiser.schedule)
+        samples = _SamplerAt(times, guided, self.eta, self.order).sample(shape, generator, like.dtype, like.device)
+        self.network_calls, self.gradient_calls = guided.n_calls, guided.n_gradients
         return samples
+
+
+class _SamplerAt(Sampler):
+    """A sampler whose times are given, shape (n_steps,)."""
+
+    def __init__(self, times: Tensor, denoiser: PriorDenoiser, eta: float, order: int) -> None:
+        super().__init__(denoiser, len(times), eta, order)
+        self._times = times
+
+    def times(self, like: Tensor) -> Tensor:
+        """Returns the given times."""
+        return self._times.to(like)
 
 
 class GuidedDenoiser:
@@ -79,25 +93,40 @@ class GuidedDenoiser:
         denoiser: The denoiser of the prior.
         likelihood: The measurement of B records.
         sigma_data: Standard deviation of the ECGs in mV.
+        consistent: Projects clean ECGs onto those that obey Einthoven's law; None: leads are independent.
 
     Attributes:
-        n_calls: Network calls so far, each with a gradient.
+        n_calls: Network calls so far.
+        n_gradients: How many of these had a gradient.
     """
 
-    def __init__(self, denoiser: PriorDenoiser, likelihood: GaussianLikelihood, sigma_data: float) -> None:
+    def __init__(
+        self,
+        denoiser: PriorDenoiser,
+        likelihood: GaussianLikelihood,
+        sigma_data: float,
+        consistent: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.denoiser, self.likelihood, self.sigma_data = denoiser, likelihood, sigma_data
+        self.consistent = consistent or (lambda x: x)
         self.schedule: Schedule = denoiser.schedule
-        self.n_calls = 0
+        self.n_calls = self.n_gradients = 0
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Returns E[x given x_t and y] at time `t` (shape ()), in mV, shape of `x_t` (S, B, C, L)."""
         alpha, sigma = self.schedule(t)
         ratio = sigma / alpha
         spread = ratio * self.sigma_data / (ratio.square() + self.sigma_data**2).sqrt()
-        with torch.enable_grad():
-            x_t = x_t.detach().requires_grad_(True)
-            x_0 = self.denoiser(x_t, t)
+        guided = has_slope(self.denoiser, t)
+        with torch.set_grad_enabled(guided):
+            x_t = x_t.detach().requires_grad_(guided)
+            x_0 = self.consistent(self.denoiser(x_t, t))
             weighted = self.likelihood.solve(self.likelihood.residual(x_0.detach()), spread)
-            (score,) = torch.autograd.grad(x_0, x_t, self.likelihood.operator.adjoint(weighted))
-        self.n_calls += 1
-        return x_0.detach() + sigma.square() / alpha * score
+            uphill = self.likelihood.operator.adjoint(weighted)
+            if guided:
+                (score,) = torch.autograd.grad(x_0, x_t, uphill)
+            else:
+                score = gaussian_slope(self.schedule, t, self.sigma_data) * uphill
+        self.n_calls, self.n_gradients = self.n_calls + 1, self.n_gradients + guided
+        # Of a network the gradient may leave what its estimates obey.
+        return self.consistent(x_0.detach() + sigma.square() / alpha * score)

@@ -225,6 +225,8 @@ def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64], noi
             truth=truth.astype(np.float32),
             **extra,  # type: ignore[arg-type] # numpy's stub takes the keywords for allow_pickle
         )
+    # Beyond 32 mV is no ECG: a prior that returns it shall be seen, not stop here.
+    gains = [float(min(1000.0, 32767 / peak)) for peak in np.abs(result.mean).max(axis=-1).clip(1e-9)]
     wfdb.wrsamp(
         "reconstruction",
         fs=result.sampling_rate,
@@ -232,7 +234,7 @@ def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64], noi
         sig_name=list(result.leads),
         p_signal=result.mean.T.astype(np.float64),
         fmt=["16"] * len(result.leads),
-        adc_gain=[1000.0] * len(result.leads),
+        adc_gain=gains,
         baseline=[0] * len(result.leads),
         comments=["mean of a reconstruction; not a recording", *result.notes],
         write_dir=str(folder),

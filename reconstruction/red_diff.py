@@ -67,12 +67,14 @@ class REDDiff(TrainingFreeSampler):
         smallest = likelihood.noise.variances(likelihood.y).amin(dim=(-2, -1))
         scale = smallest if smallest.ndim == 0 else smallest[:, None, None]
         # Each sample's own start: a draw of the measurement's posterior under white noise for a prior.
-        mu = likelihood.posterior_sample(torch.zeros_like(like), self.sigma_data, z_x(), z_y())
+        mu = self.consistent(likelihood.posterior_sample(torch.zeros_like(like), self.sigma_data, z_x(), z_y()))
         adam = torch.optim.Adam([mu], lr=self.learning_rate, betas=(0.9, 0.99))
-        for t in time_grid(self.n_steps, like)[:-1]:
+        for t in time_grid(self.n_steps, like, schedule)[:-1]:
             alpha, sigma = schedule(t)
             x_0 = self._denoise(alpha * mu + sigma * z_x(), t)
             uphill = -scale * operator.adjoint(likelihood.solve(likelihood.residual(mu), 0.0))
             mu.grad = uphill + self.weight * (mu - x_0)
             adam.step()
+            # Adam's steps are in proportion to each lead's own gradients: they obey no law between leads.
+            mu.copy_(self.consistent(mu))
         return mu

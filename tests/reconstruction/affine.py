@@ -64,7 +64,7 @@ class Law:
 
     def __init__(self, problem, n_steps):
         self.problem, self.schedule = problem, problem.prior.schedule
-        self.times = time_grid(n_steps, problem.y)
+        self.times = time_grid(n_steps, problem.y, self.schedule)
         self.mean = torch.zeros(problem.n, dtype=torch.float64)
         self.covariance = self.schedule(self.times[0])[1] ** 2 * problem.identity
 

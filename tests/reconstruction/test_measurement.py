@@ -94,6 +94,23 @@ def test_complete_keeps_the_measured_and_derives_the_rest():
     torch.testing.assert_close(twelve, to_twelve(inner))
 
 
+@pytest.mark.parametrize("leads", [["III"], ["aVR", "V2"]])
+def test_complete_moves_i_and_ii_to_fit_another_limb_lead(leads):
+    gappy = ECG[[LEADS.index(lead) for lead in leads]].copy()
+    gappy[0, 500:900] = np.nan
+    measurement, _ = measure(gappy, leads)
+    samples = torch.randn(5, 1, 8, 400, generator=torch.Generator().manual_seed(0))
+    twelve = measurement.complete(samples)
+    torch.testing.assert_close(twelve, to_twelve(twelve[:, :, [0, 1, *range(6, 12)]]), rtol=0, atol=1e-5)
+    there, row = measurement.observed[0, 0], LEADS.index(leads[0])
+    assert torch.equal(twelve[:, 0, row, there], measurement.y[0, 0, there].expand(5, -1))
+    # Nothing else moves, to the bit: other samples, and other leads that were not measured.
+    assert torch.equal(twelve[..., :2, ~there], samples[..., :2, ~there])
+    assert torch.equal(twelve[..., 8:, :], samples[..., 4:, :])
+    moved = twelve[..., :2, :] - samples[..., :2, :]
+    assert moved[..., there].abs().max() > 0.1
+
+
 def test_contradicting_limb_leads_are_told():
     wrong = ECG[:3].copy()
     wrong[2] *= -1

@@ -12,6 +12,7 @@ from diffusion_prior.schedule import EDMSchedule, VPSchedule
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.mgps import MGPS, GradientSchedule
 from reconstruction.operators import Mask
+from reconstruction.posterior_sampler import time_grid
 
 LAW_SIGMA_Y = 0.05
 SIGMA_Y = 0.01
@@ -45,7 +46,7 @@ def exact_law(prior, operator, y, sigma_y, n_steps, midpoint=0.5):
         gain = alpha * covariance @ torch.linalg.inv(alpha**2 * covariance + sigma**2 * identity)
         return gain, m - alpha * gain @ m
 
-    times = torch.linspace(1, 0, n_steps + 1, dtype=torch.float64)
+    times = time_grid(n_steps, y, schedule)
     law_mean, law_cov = torch.zeros(n, dtype=torch.float64), schedule(times[0])[1] ** 2 * identity
     for t, s in zip(times[:-1], times[1:], strict=True):
         middle = torch.minimum(midpoint * t, s)
@@ -58,7 +59,7 @@ def exact_law(prior, operator, y, sigma_y, n_steps, midpoint=0.5):
         slope = inverse @ (w_start * gain_t + w_end * identity) / v
         offset = inverse @ (w_start * offset_t / v + jacobian.T @ (y - a_matrix @ offset_l) / sigma_y**2)
         noise = torch.diag(1 / hessian.diagonal())
-        if middle < s:
+        if schedule(middle)[1] < schedule(s)[1]:
             u_start, u_end, u = product(*between(schedule, middle, s), *between(schedule, s, t), None, None)
             slope, offset = u_start * slope + u_end * identity, u_start * offset
             noise = u_start**2 * noise + u * identity
