@@ -1,7 +1,9 @@
-"""Measures each part, alone in a process of its own: python -m evaluation.benchmark benchmark.parts=[scoring]."""
+"""Measures each part, alone in a process of its own: python -m evaluation.benchmark scoring superlet."""
 
 from omegaconf import DictConfig
 
+from evaluation.backbone_report import report_backbone
+from evaluation.backbone_workload import BACKBONE, backbone_jobs
 from evaluation.engine_workload import engine_jobs
 from evaluation.growth import GROWTH, POINTS
 from evaluation.growth_report import report_growth
@@ -14,19 +16,21 @@ from preprocessing.launch import plain, run_path, script
 from preprocessing.run_folder import RunFolder
 
 
-@script("benchmark")
+@script("benchmark", words="benchmark.parts")
 def main(cfg: DictConfig) -> None:
     """Measures the parts that the config names, prints the tables, and plans a large cohort from them."""
     config, part = plain(cfg), plain(cfg.benchmark)
     jobs = noise_jobs(part["superlet"], part["scoring"]) | training_jobs(part["precisions"], part["training"])
-    jobs |= reconstruction_jobs(part["methods"], part["sampling"], part["cohort"])
+    jobs |= reconstruction_jobs(part["methods"], part["sampling"], part["cohort"]) | backbone_jobs(**part["backbone"])
     jobs |= preparation_jobs(part["preparation"]) | engine_jobs(part["engine"]) | growth_jobs(**part["growth"])
     folder, note = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu"), machine()
     measured = measure_jobs(jobs, part["parts"])
-    grown = measured["part"] == GROWTH
-    if not grown.all():
-        single = measured[~grown].drop(columns=POINTS, errors="ignore").dropna(axis="columns", how="all")
+    grown, networks = (measured["part"] == name for name in (GROWTH, BACKBONE))
+    if not (grown | networks).all():
+        single = measured[~grown & ~networks].drop(columns=POINTS, errors="ignore").dropna(axis="columns", how="all")
         print(write_measurements(single, folder.path, note))
+    if networks.any():
+        print(report_backbone(measured[networks].to_dict("records"), folder.path, note))
     if grown.any():
         print(report_growth(measured, part["plan"], folder.path, note, part["page"]))
 

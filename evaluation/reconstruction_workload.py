@@ -34,18 +34,19 @@ def reconstruction_jobs(methods: Sequence[str], sampling: dict[str, Any], cohort
     return jobs
 
 
-def restore(method: str, n_samples: int, weights: str | None) -> dict[str, Any]:
+def restore(method: str, n_samples: int, weights: str | None, device: str = "cpu") -> dict[str, Any]:
     """Reconstructs one simulated ECG of 10 s at 100 Hz from lead I.
 
     Args:
         method: The method.
         n_samples: Number of samples.
         weights: Weights of the prior; None: the bundled ones.
+        device: Device of the network.
 
     Returns:
         Seconds and calls.
     """
-    result = reconstruct(simulate_ecg(1)[0, :1], 100, ["I"], n_samples, method, weights=weights)
+    result = reconstruct(simulate_ecg(1)[0, :1], 100, ["I"], n_samples, method, weights=weights, device=device)
     return {name: getattr(result, name) for name in ("seconds", "network_calls", "gradient_calls")}
 
 

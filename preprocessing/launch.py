@@ -64,9 +64,13 @@ _prefer_own_groups()
 _VERSION_BASE = "1.3"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _USER_MISTAKE = 2
+_OPTIONS_WITH_VALUE = re.compile(r"--(config-(path|name|dir)|cfg|package|info|experimental-rerun)|-(c[pnd]?|p|i)")
+"""Options of Hydra after which a bare word is their value."""
 
 
-def script(config_name: str) -> Callable[[Callable[[DictConfig], object]], Callable[[], None]]:
+def script(
+    config_name: str, words: str | None = None
+) -> Callable[[Callable[[DictConfig], object]], Callable[[], None]]:
     """Turns a function of a config into a script that reads its config from `configs/` and the command line.
 
     It runs as a module and by path, and with `--multirun` on any launcher; what the function returns is the objective
@@ -76,6 +80,7 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], object]], Calla
 
     Args:
         config_name: The root config, the name of a file in `configs/` without its suffix.
+        words: Key of the list that bare words of the command line make up; None: bare words are a mistake.
 
     Returns:
         A decorator; the decorated function takes no argument.
@@ -111,7 +116,8 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], object]], Calla
             # With its full error Hydra raises what it would otherwise print and turn into exit status 1.
             with _environment(_FULL_ERROR, "1"):
                 try:
-                    run()
+                    with _command_line([sys.argv[0], *spell_out(sys.argv[1:], words)]):
+                        run()
                 except (ConfigCompositionException, OverrideParseException, SearchPathException, ValueError) as error:
                     if show_traceback:
                         raise
@@ -125,6 +131,36 @@ def script(config_name: str) -> Callable[[Callable[[DictConfig], object]], Calla
         return main
 
     return decorate
+
+
+def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
+    """Writes the bare words of a command line as the override that they stand for, which Hydra reads and runs note.
+
+    `["scoring", "seed=1", "superlet"]` with the key `benchmark.parts` is `["benchmark.parts=[scoring,superlet]",
+    "seed=1"]`.
+
+    Args:
+        arguments: The command line without the program.
+        key: Key of the list that the words make up; None: the arguments are returned as they are.
+
+    Raises:
+        ValueError: If the key has a value of its own beside the words.
+    """
+    if key is None:
+        return list(arguments)
+    before = ["", *arguments]
+    places = [
+        place
+        for place, argument in enumerate(arguments)
+        if re.fullmatch(r"[^\W\d][\w-]*", argument) and not _OPTIONS_WITH_VALUE.fullmatch(before[place])
+    ]
+    if not places:
+        return list(arguments)
+    found = [arguments[place] for place in places]
+    if any(argument.lstrip("+").partition("=")[0] == key for argument in arguments):
+        raise ValueError(f"give {key}=... or the bare words {' '.join(found)}, not both")
+    others = [argument for place, argument in enumerate(arguments) if place not in places]
+    return [*others[: places[0]], f"{key}=[{','.join(found)}]", *others[places[0] :]]
 
 
 def run_path() -> Path:

@@ -9,7 +9,7 @@ import hydra
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from preprocessing.launch import CONFIGS
+from preprocessing.launch import CONFIGS, spell_out
 
 ROOT = CONFIGS.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -19,6 +19,8 @@ OPENINGS = (
     [".venv/bin/python", "-m"],
     ["accelerate", "launch", "--multi_gpu", "--num_processes", "2", "-m"],
 )
+WORDS = {"evaluation.benchmark": "benchmark.parts"}
+"""Scripts that take bare words, and what these make up."""
 
 
 def commands():
@@ -35,6 +37,7 @@ def commands():
 @pytest.mark.parametrize(("module", "words"), list(commands()), ids=lambda value: str(value)[:60])
 def test_command_fits_its_config(module, words):
     assert importlib.util.find_spec(module) is not None
+    words = spell_out(words, WORDS.get(module))
     overrides = [
         f"{override.input_line.partition('=')[0]}={next(override.sweep_string_iterator())}"
         if override.is_sweep_override()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from preprocessing.launch import CONFIGS, build, plain
+from preprocessing.launch import CONFIGS, build, plain, spell_out
 from preprocessing.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,10 +38,15 @@ if __name__ == "__main__":
     main()
 """
 
+SCRIPT_OF_WORDS = SCRIPT.replace('("measure")', '("measure", words="parts")').replace(
+    "print(", 'print(*settings["parts"], sys.argv[1:], ', 1
+)
+
 CONFIG_FILES = {
     "measure.yaml": (
         "defaults: [{settings: default}, {paths: default}, {algo: mgps}, _self_]\n"
         "dataset: {sampling_rate: 100, raw_path: x}\n"
+        "parts: [all]\n"
     ),
     "algo/mgps.yaml": "{name: mgps, n_samples: 10, n_gradient_steps: 5}\n",
     "algo/amortised.yaml": "{name: amortised, n_samples: 10, churn: 0.5}\n",
@@ -54,7 +59,7 @@ def project(tmp_path_factory):
     files = {f"configs/{name}": text for name, text in CONFIG_FILES.items()}
     for shared in ("settings/default.yaml", "paths/default.yaml"):
         files[f"configs/{shared}"] = (CONFIGS / shared).read_text()
-    files |= {"verbs/measure.py": SCRIPT, "verbs/__init__.py": ""}
+    files |= {"verbs/measure.py": SCRIPT, "verbs/__init__.py": "", "verbs/tell.py": SCRIPT_OF_WORDS}
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -140,6 +145,53 @@ def test_fault_of_the_program_shows_its_traceback(start):
     assert answer.returncode == 1
     assert "Traceback" in answer.stderr
     assert "RuntimeError: a fault of the program" in answer.stderr
+
+
+TELL = ("-m", "verbs.tell")
+
+
+def test_bare_words_make_up_a_list_that_the_command_line_notes(start):
+    answer = start("left", "algo.n_samples=4", "right", how=TELL)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("left right ['parts=[left,right]', 'algo.n_samples=4'] mgps 4 ")
+    assert start("parts=[right]", how=TELL).stdout.startswith("right ['parts=[right]'] ")
+    assert start(how=TELL).stdout.startswith("all [] ")
+
+
+def test_bare_words_go_with_a_sweep(start):
+    answer = start("-m", "left", "algo.n_samples=1,2", how=TELL)
+    assert answer.returncode == 0, answer.stderr
+    lines = [line for line in answer.stdout.splitlines() if line.startswith("left ")]
+    assert [f"algo.n_samples={n}" in line and "parts=[left]" in line for n, line in enumerate(lines, 1)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("how", "arguments", "expected"),
+    [
+        (("-m", "verbs.measure"), ["left"], "cannot read 'left': write key=value"),
+        (TELL, ["left", "parts=[right]"], "give parts=... or the bare words left, not both"),
+        (TELL, ["left", "algo.n_sample=1"], "did you mean algo.n_samples"),
+    ],
+)
+def test_words_that_do_not_fit_are_a_mistake(start, how, arguments, expected):
+    answer = start(*arguments, how=how)
+    assert answer.returncode == 2
+    assert len(answer.stderr.splitlines()) == 1 and expected in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["a", "b-c"], ["parts=[a,b-c]"]),
+        (["seed=1", "a", "--multirun", "b"], ["seed=1", "parts=[a,b]", "--multirun"]),
+        (["--cfg", "job", "a"], ["--cfg", "job", "parts=[a]"]),
+        (["--config-name", "other", "-p", "package"], ["--config-name", "other", "-p", "package"]),
+        (["~seed", "+more=1", "a/b", "9"], ["~seed", "+more=1", "a/b", "9"]),
+    ],
+)
+def test_only_bare_words_are_spelt_out(arguments, expected):
+    assert spell_out(arguments, "parts") == expected
+    assert spell_out(arguments, None) == arguments
 
 
 def test_plain_resolves_and_holds_no_omegaconf():
