@@ -38,7 +38,7 @@ def main(cfg: DictConfig) -> float | None:
     stores += [Source(Store.open(extra["path"]), weight=extra["weight"]) for extra in dataset["extra_stores"]]
     augmentation = Augmentation(**config["augmentation"])
     data = TrainingData(stores, denoiser.leads, augmentation, lengths if isinstance(lengths, list) else [lengths])
-    objective = build_objective(denoiser, config["objective"], model["unconditional"])
+    objective = build_objective(denoiser, config["objective"], model["unconditional"], data.validation)
     manifest_hash = stores[0].store.manifest_hash
     run = create_shared_run(results_path or run_path(), config, seed=settings.seed, data_manifest_hash=manifest_hash)
     trainer = Trainer(objective, data, settings, run)

@@ -1,8 +1,9 @@
-"""Fourier EM: denoising as published with RhythmDiff, the noise being a sum of cosines and sines.
+"""Fourier EM: denoising as RhythmDiff describes it, the noise being a sum of cosines and sines.
 
 Reference:
     Bedin et al., Phil. Trans. R. Soc. A 383:20240330, 2025 (five rounds; 512 frequencies from 0 to 50 Hz; Lasso 0.1 in
-    the first round, then Ridge 1).
+    the first round, then Ridge 1). The released script is another one: it draws no ECG in the first round and none after
+    the last fit, adds white noise to the measurement, and takes the cleaned lead's standard deviation for the noise's.
 """
 
 from collections.abc import Callable
