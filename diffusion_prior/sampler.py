@@ -14,7 +14,7 @@ from torch import Tensor
 
 from diffusion_prior.denoiser import PriorDenoiser
 from diffusion_prior.randomness import Noise, randn
-from diffusion_prior.schedule import DiscreteSchedule
+from diffusion_prior.schedule import DiscreteSchedule, time_grid
 
 
 class Sampler:
@@ -50,8 +50,8 @@ class Sampler:
         self.denoiser, self.n_steps, self.eta, self.order = denoiser, n_steps, eta, order
 
     def times(self, like: Tensor) -> Tensor:
-        """Returns the grid of times from 1 to 0, shape (n_steps,)."""
-        return torch.linspace(1, 0, self.n_steps, dtype=like.dtype, device=like.device)
+        """Returns the grid of times from 1 to 0, shape (n_steps,), or less on a discrete schedule: see `time_grid`."""
+        return time_grid(self.n_steps - 1, like, self.denoiser.schedule)
 
     def step(self, x_t: Tensor, t: Tensor, s: Tensor, generator: Noise, estimate: Tensor | None = None) -> Tensor:
         """Goes from time `t` to the less noisy time `s`.
@@ -101,9 +101,9 @@ class Sampler:
         log_snr = (alpha / sigma).log()
         x_t = sigma[0] * x_t
         before: Tensor | None = None
-        for i in range(self.n_steps):
+        for i in range(len(times)):
             x = self.denoiser(x_t, times[i])
-            if i + 1 < self.n_steps:
+            if i + 1 < len(times):
                 estimate = x
                 if before is not None and self.order == 2:
                     ratio = (log_snr[i + 1] - log_snr[i]) / (log_snr[i] - log_snr[i - 1])

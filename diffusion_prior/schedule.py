@@ -150,3 +150,28 @@ class DiscreteSchedule:
 
     def _place(self, t: Tensor) -> Tensor:
         return (t.double() * (self.n_levels - 1)).round().long().clamp(0, self.n_levels - 1)
+
+
+def time_grid(n_steps: int, like: Tensor, schedule: Schedule | None = None) -> Tensor:
+    """Returns the times from 1 to 0 of a sampler.
+
+    They are uniform, as suits a schedule whose time was made for that. The steps of a `DiscreteSchedule` were made for
+    signals of standard deviation 1: of ECGs in mV, most of them are all noise. There the steps are taken whose noise
+    levels are nearest to those of `EDMSchedule`, each once; near 0 there may be fewer of them than asked for. On a
+    Gaussian prior the law of each sampler then is that with `EDMSchedule`, where uniform steps made it up to a third
+    too wide ("decoupled") or too narrow. Where all steps are asked for they are taken.
+
+    Args:
+        n_steps: Steps between them.
+        like: Tensor whose type and device are taken.
+        schedule: Noise schedule; None: one whose times are uniform.
+
+    Returns:
+        Times, shape (n_steps + 1,), or less.
+    """
+    times = torch.linspace(1.0, 0.0, n_steps + 1, dtype=like.dtype, device=like.device)
+    if not isinstance(schedule, DiscreteSchedule) or n_steps + 1 == schedule.n_levels:
+        return times
+    alpha, sigma = EDMSchedule()(times)
+    steps = schedule.inverse(sigma / alpha)
+    return torch.cat([steps[:1], steps[1:][steps.diff() < 0]])

@@ -237,7 +237,7 @@ def _notes(calls: pd.DataFrame) -> list[str]:
 def _sampler_table(one: Mapping[str, Any]) -> str:
     """Writes the time of a sampler beside that of the published one's calls."""
     header = [
-        f"{MGPS}, {one['n_samples']} samples of one ECG, {one['device']}",
+        f"{MGPS}, {one['n_samples']:.0f} samples of one ECG, {one['device']}",
         "network calls",
         "of them backward",
         "seconds",

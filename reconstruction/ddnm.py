@@ -12,8 +12,9 @@ from torch import Tensor
 
 from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
+from diffusion_prior.schedule import time_grid
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler, time_grid
+from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler
 from reconstruction.repaint import renoise, walk
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
+from diffusion_prior.schedule import time_grid
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.operators import SamplewiseOperator
 from reconstruction.posterior_sampler import (
@@ -20,7 +21,6 @@ from reconstruction.posterior_sampler import (
     StandardNormal,
     only_whole_leads,
     takes_measurements,
-    time_grid,
     transition,
 )
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
+from diffusion_prior.schedule import time_grid
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.posterior_sampler import (
     Bridge,
@@ -19,7 +20,6 @@ from reconstruction.posterior_sampler import (
     TrainingFreeSampler,
     gaussian_slope,
     has_slope,
-    time_grid,
 )
 
 

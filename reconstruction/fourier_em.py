@@ -2,8 +2,8 @@
 
 Reference:
     Bedin et al., Phil. Trans. R. Soc. A 383:20240330, 2025 (five rounds; 512 frequencies from 0 to 50 Hz; Lasso 0.1 in
-    the first round, then Ridge 1). The released script is another one: it draws no ECG in the first round and none after
-    the last fit, adds white noise to the measurement, and takes the cleaned lead's standard deviation for the noise's.
+    the first round, then Ridge 1). The released script differs: it draws no ECG in the first round and none after the
+    last fit, adds white noise to the measurement, and takes the cleaned lead's standard deviation for the noise's.
 """
 
 from collections.abc import Callable

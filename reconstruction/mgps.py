@@ -14,8 +14,9 @@ from torch import Tensor
 
 from diffusion_prior.denoiser import Denoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise
+from diffusion_prior.schedule import time_grid
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler, has_slope, time_grid
+from reconstruction.posterior_sampler import Bridge, StandardNormal, TrainingFreeSampler, has_slope
 
 _ADAM_EPS = 1.0
 """In the fit's units the bridge's own curvature is 1. Gradients far above it make steps of the learning rate; those far

@@ -15,7 +15,7 @@ from diffusion_prior.randomness import Noise
 from diffusion_prior.sampler import Sampler
 from diffusion_prior.schedule import Schedule
 from reconstruction.likelihood import GaussianLikelihood
-from reconstruction.posterior_sampler import TrainingFreeSampler, gaussian_slope, has_slope, time_grid
+from reconstruction.posterior_sampler import TrainingFreeSampler, gaussian_slope, has_slope
 
 
 class PiGDM(TrainingFreeSampler):
@@ -68,22 +68,10 @@ class PiGDM(TrainingFreeSampler):
         like = likelihood.operator.adjoint(likelihood.y)
         guided = GuidedDenoiser(self.denoiser, likelihood, self.sigma_data, self.consistent)
         shape = (n_samples, *like.shape)
-        times = time_grid(self.n_steps - 1, like, self.denoiser.schedule)
-        samples = _SamplerAt(times, guided, self.eta, self.order).sample(shape, generator, like.dtype, like.device)
+        sampler = Sampler(guided, self.n_steps, self.eta, self.order)
+        samples = sampler.sample(shape, generator, like.dtype, like.device)
         self.network_calls, self.gradient_calls = guided.n_calls, guided.n_gradients
         return samples
-
-
-class _SamplerAt(Sampler):
-    """A sampler whose times are given, shape (n_steps,)."""
-
-    def __init__(self, times: Tensor, denoiser: PriorDenoiser, eta: float, order: int) -> None:
-        super().__init__(denoiser, len(times), eta, order)
-        self._times = times
-
-    def times(self, like: Tensor) -> Tensor:
-        """Returns the given times."""
-        return self._times.to(like)
 
 
 class GuidedDenoiser:

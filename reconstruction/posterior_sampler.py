@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser, EpsilonDenoiser, PriorDenoiser
 from diffusion_prior.randomness import Noise, randn
-from diffusion_prior.schedule import DiscreteSchedule, EDMSchedule, Schedule
+from diffusion_prior.schedule import Schedule
 from preprocessing.leads import INDEPENDENT_LEADS, consistent_matrix, independent_part
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.noise_model import NoiseModel
@@ -200,31 +200,6 @@ def only_whole_leads(observed: Tensor) -> Tensor:
         Bool, shape (B, 1, 1).
     """
     return (observed == observed[..., :1]).all(dim=-1).all(dim=-1)[:, None, None]
-
-
-def time_grid(n_steps: int, like: Tensor, schedule: Schedule | None = None) -> Tensor:
-    """Returns the times from the noisiest to 0 of a sampler.
-
-    They are uniform, as suits a schedule whose time was made for that. The steps of a `DiscreteSchedule` were made for
-    signals of standard deviation 1: of ECGs in mV, most of them are all noise. There the steps are taken whose noise
-    levels are nearest to those of `EDMSchedule`, each once; near 0 there may be fewer of them than asked for. On a
-    Gaussian prior the law of each sampler then is that with `EDMSchedule`, where uniform steps made it up to a third
-    too wide ("decoupled") or too narrow.
-
-    Args:
-        n_steps: Steps between them.
-        like: Tensor whose type and device are taken.
-        schedule: Noise schedule; None: one whose times are uniform.
-
-    Returns:
-        Times, shape (n_steps + 1,), or less.
-    """
-    times = torch.linspace(1.0, 0.0, n_steps + 1, dtype=like.dtype, device=like.device)
-    if not isinstance(schedule, DiscreteSchedule):
-        return times
-    alpha, sigma = EDMSchedule()(times)
-    steps = schedule.inverse(sigma / alpha)
-    return torch.cat([steps[:1], steps[1:][steps.diff() < 0]])
 
 
 class StandardNormal:

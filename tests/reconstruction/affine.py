@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 
 from diffusion_prior.gaussian import GaussianDenoiser
-from diffusion_prior.schedule import EDMSchedule, VPSchedule
+from diffusion_prior.schedule import EDMSchedule, VPSchedule, time_grid
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.noise_model import SpectralNoise
 from reconstruction.operators import LeadSelection, Mask, MeasuredLeads, Resampling
-from reconstruction.posterior_sampler import Bridge, time_grid, transition
+from reconstruction.posterior_sampler import Bridge, transition
 
 LEADS = ("I", "II", "V1")
 """Names for the three leads of the Gaussian prior."""

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from diffusion_prior.gaussian import GaussianDenoiser
-from diffusion_prior.schedule import EDMSchedule, VPSchedule
+from diffusion_prior.schedule import EDMSchedule, VPSchedule, time_grid
 from reconstruction.likelihood import GaussianLikelihood
 from reconstruction.mgps import MGPS, GradientSchedule
 from reconstruction.operators import Mask
-from reconstruction.posterior_sampler import time_grid
 
 LAW_SIGMA_Y = 0.05
 SIGMA_Y = 0.01

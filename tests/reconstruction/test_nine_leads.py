@@ -16,7 +16,7 @@ from diffusion_prior.checkpoint import build_denoiser, save_denoiser
 from diffusion_prior.denoiser import ConditionalDenoiser, EpsilonDenoiser
 from diffusion_prior.gaussian import GaussianDenoiser
 from diffusion_prior.randomness import record_generators
-from diffusion_prior.schedule import DiscreteSchedule
+from diffusion_prior.schedule import DiscreteSchedule, time_grid
 from preprocessing.leads import INDEPENDENT_LEADS, LEADS, NINE_LEADS, consistent_matrix, lead_matrix, to_twelve
 from preprocessing.synthetic import simulate_ecg
 from reconstruction import reconstruct
@@ -30,7 +30,7 @@ from reconstruction.mgps import MGPS, GradientSchedule
 from reconstruction.missingness import Missingness
 from reconstruction.noise_model import SpectralNoise, WhiteNoise
 from reconstruction.operators import Compose, LeadSelection, Mask, MeasuredLeads, Resampling
-from reconstruction.posterior_sampler import gaussian_slope, has_slope, time_grid
+from reconstruction.posterior_sampler import gaussian_slope, has_slope
 from tests.reconstruction import test_ddnm, test_decoupled, test_mgps
 from tests.reconstruction.affine import Problem
 from tests.reconstruction.test_samplers import FEW_STEPS
