@@ -120,7 +120,7 @@ def judge(calls: pd.DataFrame, samplers: Sequence[Mapping[str, Any]]) -> pd.Data
         rows.append((what, target.at_least, theirs / ours))
     rows += [
         (
-            f"MGPS beside the published one's calls, {one['device']}",
+            f"MGPS, {one['precision']}, beside the published one's calls, {one['device']}",
             MGPS_TARGET,
             one["published_seconds"] / one["seconds"],
         )
@@ -243,7 +243,7 @@ def _sampler_table(one: Mapping[str, Any]) -> str:
         "seconds",
     ]
     ours = [
-        "ours, U-Net, measured",
+        f"ours, U-Net, {one['precision']}, measured",
         f"{one['network_calls']:.0f}",
         f"{one['gradient_calls']:.0f}",
         f"{one['seconds']:.3g}",

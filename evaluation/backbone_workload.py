@@ -106,7 +106,7 @@ def backbone_jobs(
         networks: Names of `NETWORKS`, for each type of device; a device that is not there is passed over.
         batches: Batch sizes, ascending.
         n_repeats: How often each network is timed at each of them; the median counts.
-        mgps: Arguments of `time_mgps` but for the setting.
+        mgps: Arguments of `time_mgps` but for the setting, with `precisions`, one after the other.
         **setting: Arguments of `Setting` but for the device.
 
     Returns:
@@ -127,7 +127,10 @@ def backbone_jobs(
         common = asdict(Setting(**setting, device=device))
         sizes = {"batches": list(batches), "n_repeats": list(n_repeats)}
         jobs[BACKBONE, device] = (compare_networks, {"networks": list(networks[device]), **sizes, "setting": common})
-        jobs[BACKBONE, f"{MGPS}, {device}"] = (time_mgps, {**mgps, "setting": common})
+        once = {key: value for key, value in mgps.items() if key != "precisions"}
+        for precision in mgps["precisions"]:
+            case = f"{MGPS}, {precision}, {device}"
+            jobs[BACKBONE, case] = (time_mgps, {**once, "precision": precision, "setting": common})
     return jobs
 
 
@@ -245,7 +248,7 @@ def with_times(rows: Sequence[dict[str, Any]], n_repeats: Mapping[int, int], set
     return rows
 
 
-def time_mgps(n_samples: int, n_repeats: int, setting: Mapping[str, Any]) -> dict[str, Any]:
+def time_mgps(n_samples: int, n_repeats: int, setting: Mapping[str, Any], precision: str = "float32") -> dict[str, Any]:
     """Times our MGPS, at its defaults, and the calls that the published one would take, before it and after it.
 
     The published sampler itself is not run, which would take most of an hour on a processor: its time is
@@ -256,6 +259,7 @@ def time_mgps(n_samples: int, n_repeats: int, setting: Mapping[str, Any]) -> dic
         n_samples: Samples of the ECG, which are the batch of every call.
         n_repeats: Timed calls of either direction before, and again after; the median counts.
         setting: Arguments of `Setting`.
+        precision: Of our network, as `accelerate_denoiser` takes it; the published one's is float32.
 
     Returns:
         `seconds`, `network_calls` and `gradient_calls` of ours; `forward_seconds` and `backward_seconds` of one
@@ -276,14 +280,14 @@ def time_mgps(n_samples: int, n_repeats: int, setting: Mapping[str, Any]) -> dic
     with tqdm(total=3, desc=MGPS, unit="step") as bar:
         time_published()
         bar.update()
-        ours = restore("mgps", n_samples, how.weights, how.device)
+        ours = restore("mgps", n_samples, how.weights, how.device, precision)
         bar.update()
         time_published()
         bar.update()
     forward, both = median(laps[False]), median(laps[True])
     whole = (FORWARD_CALLS - BACKWARD_CALLS) * forward + BACKWARD_CALLS * both
     found = {"forward_seconds": forward, "backward_seconds": both, "published_seconds": whole}
-    return {"device": how.device, "n_samples": n_samples, **ours, **found}
+    return {"device": how.device, "precision": precision, "n_samples": n_samples, **ours, **found}
 
 
 def build_network(name: str, setting: Setting) -> Denoiser:

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from diffusion_prior.acceleration import accelerate_denoiser
+from diffusion_prior.checkpoint import load_denoiser
 from evaluation.workload import Jobs
 from preprocessing.synthetic import simulate_ecg, simulate_store
 from reconstruction.api import build_sampler, reconstruct
 from reconstruction.batch import reconstruct_batch
+from reconstruction.methods import METHODS
 from reconstruction.missingness import Missingness
 from reconstruction.task import HideSamples
 
@@ -34,7 +37,9 @@ def reconstruction_jobs(methods: Sequence[str], sampling: dict[str, Any], cohort
     return jobs
 
 
-def restore(method: str, n_samples: int, weights: str | None, device: str = "cpu") -> dict[str, Any]:
+def restore(
+    method: str, n_samples: int, weights: str | None, device: str = "cpu", precision: str = "float32"
+) -> dict[str, Any]:
     """Reconstructs one simulated ECG of 10 s at 100 Hz from lead I.
 
     Args:
@@ -42,11 +47,14 @@ def restore(method: str, n_samples: int, weights: str | None, device: str = "cpu
         n_samples: Number of samples.
         weights: Weights of the prior; None: the bundled ones.
         device: Device of the network.
+        precision: As `accelerate_denoiser` takes it.
 
     Returns:
         Seconds and calls.
     """
-    result = reconstruct(simulate_ecg(1)[0, :1], 100, ["I"], n_samples, method, weights=weights, device=device)
+    ecg, denoiser = simulate_ecg(1)[0, :1], load_denoiser(weights).to(device)
+    sampler = METHODS[method](accelerate_denoiser(denoiser, precision))
+    result = reconstruct(ecg, 100, ["I"], n_samples, method, sampler=sampler, device=device)
     return {name: getattr(result, name) for name in ("seconds", "network_calls", "gradient_calls")}
 
 

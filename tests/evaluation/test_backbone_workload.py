@@ -119,7 +119,7 @@ def test_mgps_beside_the_published_calls(setting, monkeypatch):
     monkeypatch.setattr(backbone_workload, "call_network", lambda denoiser, x, backward: 5.0 if backward else 2.0)
     found = time_mgps(4, 1, setting)
     assert found["published_seconds"] == 248 * 2.0 + 290 * 5.0
-    assert {**ours, "n_samples": 4, "device": "cpu"}.items() <= found.items()
+    assert {**ours, "n_samples": 4, "device": "cpu", "precision": "float32"}.items() <= found.items()
 
 
 def test_report_judges_ratios(tmp_path):
@@ -138,7 +138,8 @@ def test_report_judges_ratios(tmp_path):
         "backward": True,
         "note": "not run: too large",
     }
-    sampler = {"device": "cpu", "n_samples": 10, "seconds": 30.0, "network_calls": 145, "gradient_calls": 80}
+    sampler = {"device": "cpu", "precision": "bf16", "n_samples": 10, "seconds": 30.0}
+    sampler |= {"network_calls": 145, "gradient_calls": 80}
     sampler |= {"forward_seconds": 2.0, "backward_seconds": 5.0, "published_seconds": 1946.0}
     text = report_backbone([{"calls": [*calls, left_out]}, {**sampler, "calls": float("nan")}], tmp_path, "a machine")
     assert text == (tmp_path / "backbone.md").read_text()
@@ -157,7 +158,7 @@ def test_report_judges_ratios(tmp_path):
 def test_the_config_measures_what_is_known():
     part = plain(compose("benchmark"))["benchmark"]
     jobs = backbone_jobs(**part["backbone"])
-    assert {(BACKBONE, "cpu"), (BACKBONE, "MGPS, cpu")} <= jobs.keys()
+    assert {(BACKBONE, "cpu"), (BACKBONE, "MGPS, float32, cpu"), (BACKBONE, "MGPS, bf16, cpu")} <= jobs.keys()
     assert set(ON_CPU) == set(jobs[BACKBONE, "cpu"][1]["networks"])
     assert set(part["backbone"]["networks"]["cuda"]) <= NETWORKS.keys()
     assert BACKBONE in part["parts"]
@@ -175,7 +176,7 @@ def test_the_benchmark_measures_it_by_a_bare_word(setting, tmp_path):
     sizes += ["benchmark.backbone.networks.cpu=[SaShiMi,published order]", "benchmark.backbone.mgps.n_samples=2"]
     done = run_script("evaluation.benchmark", "backbone", *sizes, environment={"ECG_RUNS": str(tmp_path)})
     assert done.returncode == 0, done.stderr
-    assert "times as fast as the published order" in done.stdout and "MGPS beside" in done.stdout
+    assert "times as fast as the published order" in done.stdout and "MGPS, bf16, beside" in done.stdout
     (folder,) = (tmp_path / "benchmark").iterdir()
     assert {"backbone.csv", "backbone.md", "backbone.png", "config.yaml", "provenance.json"} <= {
         file.name for file in folder.iterdir()
