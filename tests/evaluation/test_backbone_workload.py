@@ -173,7 +173,7 @@ def test_the_benchmark_measures_it_by_a_bare_word(setting, tmp_path):
     settings = {"weights": setting["weights"], "length": 30, "batches": "[2]", "n_repeats": "[1]", "n_threads": 1}
     sizes = [f"benchmark.backbone.{key}={value}" for key, value in settings.items()]
     sizes += ["benchmark.backbone.sashimi={d_model: 8, n_layers: 1, pool: [2], L: 32}"]
-    sizes += ["benchmark.backbone.networks.cpu=[SaShiMi,published order]", "benchmark.backbone.mgps.n_samples=2"]
+    sizes += ["benchmark.backbone.networks.cpu=[published order]", "benchmark.backbone.mgps.n_samples=2"]
     sizes += ["benchmark.backbone.mgps.precisions=[bf16]", "benchmark.backbone.mgps.n_repeats=1"]
     done = run_script("evaluation.benchmark", "backbone", *sizes, environment={"ECG_RUNS": str(tmp_path)})
     assert done.returncode == 0, done.stderr
