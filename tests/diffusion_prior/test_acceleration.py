@@ -108,10 +108,10 @@ def test_a_network_is_captured_as_one_graph_that_sees_new_weights(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_compiled_is_equal_to_rounding():
-    denoiser = build("U-Net")  # a SaShiMi takes three times as long, and is captured whole above
-    fast = accelerate_denoiser(denoiser, compiled=True)
-    for n in (3, 2):
-        assert error(estimate(fast, n), estimate(denoiser, n)) < 1e-4
+    denoiser = build("U-Net")  # forward only: a backward pass, or a SaShiMi, takes three times as long
+    x, t = torch.randn(3, len(denoiser.leads), 32), torch.tensor(0.6)
+    with torch.no_grad():
+        assert error([accelerate_denoiser(denoiser, compiled=True)(x, t)], [denoiser(x, t)]) < 1e-4
 
 
 @pytest.mark.gpu
