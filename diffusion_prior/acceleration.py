@@ -28,7 +28,8 @@ def accelerate_denoiser(denoiser: Denoiser, precision: str = "float32", compiled
     Args:
         denoiser: The denoiser; it is left as it is, and shares its weights with the one returned.
         precision: "float32", or "bf16": the network's products in bfloat16 (its Fourier transforms and norms stay in
-            float32); estimates of the bundled prior differ by less than a hundredth of their size up to a noise of 0.5 mV, by a tenth in the strongest noise.
+            float32); estimates of the bundled prior differ by less than a hundredth of their size up to a noise of
+            0.5 mV, by a tenth in the strongest noise.
         compiled: Whether the network is compiled, on a GPU with CUDA graphs: the first call at each length takes a
             minute or more, and needs a C++ compiler. Equal to rounding.
 
