@@ -10,7 +10,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from diffusion_prior.denoiser import Denoiser, EpsilonDenoiser
+from diffusion_prior.model.denoiser import Denoiser, EpsilonDenoiser
+from diffusion_prior.model.sashimi import Sashimi
+from diffusion_prior.model.schedule import DiscreteSchedule, EDMSchedule
+from diffusion_prior.model.unet import UNet1d
 from diffusion_prior.published_checkpoint import (
     CHECKPOINTS,
     STATE_KEY,
@@ -20,12 +23,9 @@ from diffusion_prior.published_checkpoint import (
     pairs_were_trained,
     published_spec,
 )
-from diffusion_prior.sashimi import Sashimi
-from diffusion_prior.schedule import DiscreteSchedule, EDMSchedule
-from diffusion_prior.unet import UNet1d
-from preprocessing.leads import INDEPENDENT_LEADS, NINE_LEADS, canonical_leads
-from preprocessing.statements import STATEMENTS
-from preprocessing.weights_file import (
+from einthoven.ecg.leads import INDEPENDENT_LEADS, NINE_LEADS, canonical_leads
+from einthoven.ecg.statements import STATEMENTS
+from einthoven.run.weights_file import (
     PICKLES,
     WEIGHTS,
     find_weights,

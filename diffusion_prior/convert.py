@@ -8,14 +8,14 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from diffusion_prior.checkpoint import load_denoiser, save_denoiser
-from diffusion_prior.denoiser import EpsilonDenoiser
+from diffusion_prior.model.denoiser import EpsilonDenoiser
 from diffusion_prior.model_card import describe_network, published_card
 from diffusion_prior.published_checkpoint import CHECKPOINTS
-from preprocessing.atomic import write_text
-from preprocessing.hashing import hash_file
-from preprocessing.launch import plain, script
-from preprocessing.run_folder import RunFolder
-from preprocessing.weights_file import WEIGHTS, find_weights
+from einthoven.run.files import write_text
+from einthoven.run.hashing import hash_file
+from einthoven.run.launch import plain, script
+from einthoven.run.run_folder import RunFolder
+from einthoven.run.weights_file import WEIGHTS, find_weights
 
 
 @script("convert")

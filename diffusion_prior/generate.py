@@ -7,16 +7,16 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig
 
-from diffusion_prior.acceleration import accelerate_denoiser
 from diffusion_prior.checkpoint import load_denoiser
 from diffusion_prior.generation import GenerationSettings, check_settings, generate_ecgs, store_scale
-from evaluation.figures import draw_ecg
-from preprocessing.launch import plain, run_path, script
-from preprocessing.leads import LEADS
-from preprocessing.run_folder import RunFolder
-from preprocessing.statements import encode
-from preprocessing.store import Store, write_store
-from preprocessing.store_files import UNITS_PER_MV
+from diffusion_prior.model.acceleration import accelerate_denoiser
+from einthoven.ecg.leads import LEADS
+from einthoven.ecg.statements import encode
+from einthoven.report.figures import draw_ecg
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from preprocessing.store.files import UNITS_PER_MV
+from preprocessing.store.store import Store, write_store
 
 
 @script("generate")

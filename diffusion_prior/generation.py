@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from diffusion_prior.denoiser import ConditionalDenoiser, Denoiser
-from diffusion_prior.randomness import record_generators
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Denoiser
 from diffusion_prior.sampler import DDIMSampler, DDPMSampler, HeunSampler, Sampler
-from preprocessing.atomic import atomic_write
-from preprocessing.leads import LEADS, consistent_matrix
-from preprocessing.store_files import UNITS_PER_MV
+from einthoven.ecg.leads import LEADS, consistent_matrix
+from einthoven.randomness import record_generators
+from einthoven.run.files import atomic_write
+from preprocessing.store.files import UNITS_PER_MV
 
 SAMPLERS: dict[str, type[Sampler]] = {
     "multistep": Sampler,

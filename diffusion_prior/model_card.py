@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diffusion_prior.denoiser import EpsilonDenoiser
+from diffusion_prior.model.denoiser import EpsilonDenoiser
 
 
 def describe_network(denoiser: EpsilonDenoiser) -> str:
@@ -40,7 +40,7 @@ def published_card(denoiser: EpsilonDenoiser, source: Path, digest: str) -> str:
     shown = denoiser.record_length or denoiser.segment_length
     labels = (
         "71 SCP statements; the embedding's rows were put from the published, alphabetical order into that of "
-        "`preprocessing.statements`"
+        "`einthoven.ecg.statements`"
         if denoiser.n_labels
         else "none: it draws ECGs of all kinds"
     )

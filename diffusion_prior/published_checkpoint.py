@@ -1,7 +1,7 @@
 """RhythmDiff's checkpoints: what network a state dictionary of its SaShiMi holds, and what its files do not say.
 
 Two things are not in such a file. One is the order of the labels: the published tables have the statements in
-alphabetical order (`preprocessing.statements.LABEL_ORDER`), so the rows of the embedding are put into ours. The other
+alphabetical order (`einthoven.ecg.statements.LABEL_ORDER`), so the rows of the embedding are put into ours. The other
 is whether the convolution kernels sum both of each pair of conjugate states, as its CUDA extension and KeOps do, or
 one, as its plain fallback does: one set of weights is two networks. The one that finds the noise on ECGs better was
 trained.
@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion_prior.denoiser import EpsilonDenoiser
-from diffusion_prior.randomness import seeded_generator
-from preprocessing.leads import LEADS, NINE_LEADS
-from preprocessing.statements import LABEL_ORDER, STATEMENTS, encode
+from diffusion_prior.model.denoiser import EpsilonDenoiser
+from einthoven.ecg.leads import LEADS, NINE_LEADS
+from einthoven.ecg.statements import LABEL_ORDER, STATEMENTS, encode
+from einthoven.randomness import seeded_generator
 
 STATE_KEY = "model_state_dict"
 """Where in a published checkpoint the weights stand."""
@@ -161,8 +161,8 @@ def denoising_loss(denoiser: EpsilonDenoiser, n_records: int = 2) -> float:
         Mean squared error over `STEPS`, leads and samples, always with the same noise: 1 says that it finds none.
     """
     # Only here: these import pandas and scipy, which priors of our own do without.
-    from preprocessing.filters import clean_signal
-    from preprocessing.synthetic import simulate_ecg
+    from einthoven.ecg.filters import clean_signal
+    from preprocessing.cohorts.simulator import simulate_ecg
 
     ecg = clean_signal(simulate_ecg(n_records, 500, rhythm="sinus"), 500, denoiser.sampling_rate)
     rows = [LEADS.index(lead) for lead in denoiser.leads]

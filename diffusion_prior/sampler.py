@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from diffusion_prior.denoiser import PriorDenoiser
-from diffusion_prior.randomness import Noise, randn
-from diffusion_prior.schedule import DiscreteSchedule, time_grid
+from diffusion_prior.model.denoiser import PriorDenoiser
+from diffusion_prior.model.schedule import DiscreteSchedule, time_grid
+from einthoven.randomness import Noise, randn
 
 
 class Sampler:

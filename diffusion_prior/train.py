@@ -8,15 +8,15 @@ from statistics import fmean
 import torch
 from omegaconf import DictConfig
 
-from diffusion_prior.augmentation import Augmentation
 from diffusion_prior.checkpoint import build_denoiser, take_weights
-from diffusion_prior.objective import build_objective
-from diffusion_prior.shared_run import create_shared_run
-from diffusion_prior.trainer import Trainer, TrainerSettings
-from diffusion_prior.training_data import Source, TrainingData
-from evaluation.figures import draw_loss_curve
-from preprocessing.launch import plain, run_path, script
-from preprocessing.store import Store
+from diffusion_prior.training.augmentation import Augmentation
+from diffusion_prior.training.data import Source, TrainingData
+from diffusion_prior.training.objective import build_objective
+from diffusion_prior.training.shared_run import create_shared_run
+from diffusion_prior.training.trainer import Trainer, TrainerSettings
+from einthoven.report.figures import draw_loss_curve
+from einthoven.run.launch import plain, run_path, script
+from preprocessing.store.store import Store
 
 
 @script("train")

@@ -2,18 +2,18 @@
 
 from omegaconf import DictConfig
 
-from evaluation.backbone_report import report_backbone
-from evaluation.backbone_workload import BACKBONE, backbone_jobs
-from evaluation.engine_workload import engine_jobs
-from evaluation.growth import GROWTH, POINTS
-from evaluation.growth_report import report_growth
-from evaluation.growth_workload import growth_jobs, preparation_jobs, training_jobs
-from evaluation.noise_workload import noise_jobs
-from evaluation.reconstruction_workload import reconstruction_jobs
-from evaluation.tables import write_measurements
-from evaluation.workload import machine, measure_jobs
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
+from einthoven.report.tables import write_measurements
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.memory import machine, measure_jobs
+from einthoven.run.run_folder import RunFolder
+from evaluation.benchmarks.backbone_report import report_backbone
+from evaluation.benchmarks.backbone_workload import BACKBONE, backbone_jobs
+from evaluation.benchmarks.engine_workload import engine_jobs
+from evaluation.benchmarks.growth import GROWTH, POINTS
+from evaluation.benchmarks.growth_report import report_growth
+from evaluation.benchmarks.growth_workload import growth_jobs, preparation_jobs, training_jobs
+from evaluation.benchmarks.noise_workload import noise_jobs
+from evaluation.benchmarks.reconstruction_workload import reconstruction_jobs
 
 
 @script("benchmark", words="benchmark.parts")

@@ -10,15 +10,15 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from diffusion_prior.trainer import Trainer, TrainerSettings
-from evaluation.classification_data import ClassificationObjective, new_classifier
-from evaluation.classification_report import compare_runs, write_report
-from evaluation.classification_sources import TRAINED_ON, Sources
-from evaluation.classifier import check_classifier, load_classifier
-from evaluation.figures import draw_loss_curve
-from preprocessing.launch import plain, run_path, script
-from preprocessing.leads import LEADS
-from preprocessing.run_folder import RunFolder
+from diffusion_prior.training.trainer import Trainer, TrainerSettings
+from einthoven.ecg.leads import LEADS
+from einthoven.report.figures import draw_loss_curve
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from evaluation.classification.classifier import check_classifier, load_classifier
+from evaluation.classification.data import ClassificationObjective, new_classifier
+from evaluation.classification.report import compare_runs, write_report
+from evaluation.classification.sources import TRAINED_ON, Sources
 
 
 @script("downstream_classifier")

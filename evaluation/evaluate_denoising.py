@@ -5,9 +5,9 @@ python -m evaluation.evaluate_denoising runs=[<run folders of reconstruction.den
 
 from omegaconf import DictConfig
 
-from evaluation.denoising_report import evaluate_denoising_runs
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from evaluation.denoising.report import evaluate_denoising_runs
 
 
 @script("evaluate_denoising")

@@ -5,9 +5,9 @@ python -m evaluation.evaluate_generation runs=[<run folders of diffusion_prior.g
 
 from omegaconf import DictConfig
 
-from evaluation.generation_report import evaluate_generation_runs
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from evaluation.generation.report import evaluate_generation_runs
 
 
 @script("evaluate_generation")

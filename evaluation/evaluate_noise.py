@@ -5,9 +5,9 @@ python -m evaluation.evaluate_noise runs=[<run folders of noise_quant.score_nois
 
 from omegaconf import DictConfig
 
-from evaluation.noise_report import evaluate_noise_runs
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from evaluation.noise.report import evaluate_noise_runs
 
 
 @script("evaluate_noise")

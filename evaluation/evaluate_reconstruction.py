@@ -5,9 +5,9 @@ python -m evaluation.evaluate_reconstruction run=<run folder of reconstruction.i
 
 from omegaconf import DictConfig
 
-from evaluation.reconstruction_report import evaluate_runs
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from evaluation.inpainting.report import evaluate_runs
 
 
 @script("evaluate_reconstruction")

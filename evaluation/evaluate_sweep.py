@@ -5,9 +5,9 @@ python -m evaluation.evaluate_sweep run=<folder of a --multirun> "objective='CRP
 
 from omegaconf import DictConfig
 
-from evaluation.sweep_results import read_sweep, write_sweep
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from evaluation.sweeps.results import read_sweep, write_sweep
 
 
 @script("evaluate_sweep")

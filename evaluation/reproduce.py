@@ -10,14 +10,14 @@ from pathlib import Path
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from evaluation.reproduction_plan import chosen_tables
-from evaluation.reproduction_plans import make_plan
-from evaluation.reproduction_report import write_report
-from evaluation.reproduction_runner import describe, run_stages
-from evaluation.reproduction_stages import is_finished
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
-from preprocessing.synthetic_files import write_synthetic_files
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from evaluation.reproduction.plan import chosen_tables
+from evaluation.reproduction.plans import make_plan
+from evaluation.reproduction.report import write_report
+from evaluation.reproduction.runner import describe, run_stages
+from evaluation.reproduction.stages import is_finished
+from preprocessing.cohorts.simulated_files import write_synthetic_files
 
 
 @script("reproduce")

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from noise_quant.checkpoint import PRETRAINED, load_model
-from noise_quant.reverse_process import ReverseProcess
-from noise_quant.scalogram_models import ScalogramDiffusion
-from noise_quant.scorer import Key, Scorer, lead_names
-from noise_quant.usability import check_units
-from noise_quant.verdict import find_thresholds, verdicts
+from einthoven.ecg.checks import check_units
+from noise_quant.model.checkpoint import PRETRAINED, load_model
+from noise_quant.model.models import ScalogramDiffusion
+from noise_quant.model.reverse_process import ReverseProcess
+from noise_quant.scoring.scorer import Key, Scorer, lead_names
+from noise_quant.scoring.verdict import find_thresholds, verdicts
 
 MIN_RATE_HZ = 100.0
 

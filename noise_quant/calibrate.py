@@ -5,9 +5,9 @@ python -m noise_quant.calibrate runs=[<run of score_noise split=val>,<run of sco
 
 from omegaconf import DictConfig
 
-from noise_quant.calibration import calibrate_runs
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from noise_quant.scoring.calibration import calibrate_runs
 
 
 @script("calibrate")

@@ -6,12 +6,12 @@ python -m noise_quant.compute_scalograms dataset=cinc2011_scalograms dataset.raw
 
 from omegaconf import DictConfig
 
-from noise_quant.scalogram import ScalogramSettings
-from noise_quant.scalogram_preparation import prepare_scalograms
-from noise_quant.scalogram_store import ScalogramStore
-from preprocessing.launch import plain, run_path, script
-from preprocessing.ptbxl import FULL_SIZE
-from preprocessing.run_folder import RunFolder
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from noise_quant.scalogram.image import ScalogramSettings
+from noise_quant.scalogram.preparation import prepare_scalograms
+from noise_quant.scalogram.store import ScalogramStore
+from preprocessing.cohorts.ptbxl import FULL_SIZE
 
 
 @script("compute_scalograms")

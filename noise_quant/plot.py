@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from noise_quant.checkpoint import load_model
-from noise_quant.recording_report import load_recording, report_recording
-from noise_quant.reverse_process import ReverseProcess
-from noise_quant.scorer import Scorer
-from noise_quant.verdict import find_thresholds
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from noise_quant.model.checkpoint import load_model
+from noise_quant.model.reverse_process import ReverseProcess
+from noise_quant.scoring.recording_report import load_recording, report_recording
+from noise_quant.scoring.scorer import Scorer
+from noise_quant.scoring.verdict import find_thresholds
 
 
 @script("plot")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from evaluation.tables import write_csv, write_parquet
-from noise_quant.selection import read_scores, select_leads
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
+from einthoven.report.tables import write_csv, write_parquet
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from noise_quant.scoring.selection import read_scores, select_leads
 
 
 @script("refine")

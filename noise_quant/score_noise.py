@@ -12,10 +12,10 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from noise_quant.score_table import score_source
-from noise_quant.scoring_methods import scoring_method
-from preprocessing.launch import build, plain, run_path, script
-from preprocessing.run_folder import RunFolder
+from einthoven.run.launch import build, plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from noise_quant.scoring.methods import scoring_method
+from noise_quant.scoring.score_table import score_source
 
 
 @script("score_noise")

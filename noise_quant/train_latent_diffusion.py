@@ -2,8 +2,8 @@
 
 from omegaconf import DictConfig
 
-from noise_quant.training import train_scalogram_model
-from preprocessing.launch import plain, run_path, script
+from einthoven.run.launch import plain, run_path, script
+from noise_quant.training.training import train_scalogram_model
 
 
 @script("train_latent_diffusion")

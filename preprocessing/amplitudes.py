@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.leads import LIMB_COEFFICIENTS
+from einthoven.ecg.leads import LIMB_COEFFICIENTS
 
 SCALES: tuple[str, ...] = ("limb", "V1", "V2", "V3", "V4", "V5", "V6")
 """What is imputed; "limb" is the geometric mean of the standard deviations of I and II."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from preprocessing.cinc2011 import prepare_cinc2011
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
-from preprocessing.store import Store
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from preprocessing.cohorts.cinc2011 import prepare_cinc2011
+from preprocessing.store.store import Store
 
 
 @script("prepare_cinc2011")

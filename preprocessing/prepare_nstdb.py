@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from preprocessing.hashing import hash_json
-from preprocessing.launch import plain, run_path, script
-from preprocessing.nstdb import prepare_nstdb
-from preprocessing.run_folder import RunFolder
+from einthoven.run.hashing import hash_json
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from preprocessing.cohorts.nstdb import prepare_nstdb
 
 
 @script("prepare_nstdb")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from preprocessing.launch import plain, run_path, script
-from preprocessing.ptbxl import FULL_SIZE
-from preprocessing.ptbxl_store import prepare_ptbxl
-from preprocessing.run_folder import RunFolder
-from preprocessing.store import Store
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from preprocessing.cohorts.ptbxl import FULL_SIZE
+from preprocessing.cohorts.ptbxl_store import prepare_ptbxl
+from preprocessing.store.store import Store
 
 
 @script("prepare_ptbxl")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from preprocessing.launch import plain, run_path, script
-from preprocessing.run_folder import RunFolder
-from preprocessing.store import Store
+from einthoven.run.launch import plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from preprocessing.store.store import Store
 from preprocessing.zscored import prepare_zscored
 
 

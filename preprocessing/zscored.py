@@ -17,7 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import signal
 
-from preprocessing import filters
+from einthoven.ecg import filters
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, to_twelve
+from einthoven.ecg.statements import encode
+from einthoven.run.hashing import hash_file
 from preprocessing.amplitudes import (
     MAX_LIMB_RESIDUAL,
     SCALES,
@@ -25,13 +28,10 @@ from preprocessing.amplitudes import (
     impute_amplitudes,
     limb_scales,
 )
-from preprocessing.hashing import hash_file
-from preprocessing.leads import INDEPENDENT_LEADS, LEADS, to_twelve
-from preprocessing.preparation import PROCESSING_VERSION, settled_path
-from preprocessing.ptbxl import parse_statements
-from preprocessing.splits import split_of
-from preprocessing.statements import encode
-from preprocessing.store import Store, write_store
+from preprocessing.cohorts.ptbxl import parse_statements
+from preprocessing.cohorts.splits import split_of
+from preprocessing.store.preparation import PROCESSING_VERSION, settled_path
+from preprocessing.store.store import Store, write_store
 
 UNITS_PER_DEVIATION = 2000.0
 CLIPPED = 31_999

@@ -12,18 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from diffusion_prior.checkpoint import load_denoiser
-from diffusion_prior.denoiser import Denoiser
-from evaluation.intervals import predictive_band
-from preprocessing.filters import resample
-from preprocessing.leads import INDEPENDENT_LEADS, LEADS
-from reconstruction.amortised import AmortisedSampler
-from reconstruction.checks import check_choice, check_recording
-from reconstruction.measurement import Measurement, measure_recording, sample_twelve_leads
-from reconstruction.methods import BLIND_METHODS, METHODS, RIVALS
-from reconstruction.noise_start import NOISES
-from reconstruction.posterior_sampler import PosteriorSampler
-from reconstruction.saturation import Saturation, check_saturation
-from reconstruction.spectral_em import SpectralEM
+from diffusion_prior.model.denoiser import Denoiser
+from einthoven.ecg.filters import resample
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
+from einthoven.statistics import predictive_band
+from reconstruction.measurement.checks import check_choice, check_recording
+from reconstruction.measurement.measurement import Measurement, measure_recording, sample_twelve_leads
+from reconstruction.measurement.noise_start import NOISES
+from reconstruction.measurement.saturation import Saturation, check_saturation
+from reconstruction.samplers.amortised import AmortisedSampler
+from reconstruction.samplers.base import PosteriorSampler
+from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
+from reconstruction.samplers.spectral_em import SpectralEM
 
 PRIOR_RATE_HZ = 100.0
 """Sampling rate of the bundled prior."""

@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from preprocessing.atomic import atomic_write
-from preprocessing.engine import Chunk, Engine, LocalEngine, Problems, describe_problems, work_on_chunks
-from preprocessing.store import Store
+from einthoven.run.chunks import Chunk, Engine, LocalEngine, Problems, describe_problems, work_on_chunks
+from einthoven.run.files import atomic_write
+from preprocessing.store.store import Store
 from reconstruction.api import SIGMA_Y_MV, check_n_samples
 from reconstruction.chunk_work import COLUMNS, FAILED, MakeSampler, ReconstructionWork, write_failed_chunk
-from reconstruction.posterior_sampler import PosteriorSampler
-from reconstruction.task import Task
+from reconstruction.measurement.task import Task
+from reconstruction.samplers.base import PosteriorSampler
 
 ARRAYS: tuple[str, ...] = ("samples", "mean", "lower", "upper", "truth", "observed")
 RECORDS = "records.parquet"

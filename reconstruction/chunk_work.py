@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffusion_prior.acceleration import accelerate_denoiser
 from diffusion_prior.checkpoint import load_denoiser
-from diffusion_prior.denoiser import Denoiser
-from evaluation.intervals import predictive_band
-from evaluation.workload import peak_memory_mb
-from preprocessing.atomic import atomic_write
-from preprocessing.engine import Chunk, Engine, Problems, describe_failure
-from preprocessing.leads import LEADS
-from preprocessing.store import Store
-from reconstruction.measurement import sample_twelve_leads
-from reconstruction.missingness import cut_segments
-from reconstruction.posterior_sampler import PosteriorSampler
-from reconstruction.task import Task
+from diffusion_prior.model.acceleration import accelerate_denoiser
+from diffusion_prior.model.denoiser import Denoiser
+from einthoven.ecg.leads import LEADS
+from einthoven.run.chunks import Chunk, Engine, Problems, describe_failure
+from einthoven.run.files import atomic_write
+from einthoven.run.memory import peak_memory_mb
+from einthoven.statistics import predictive_band
+from preprocessing.store.store import Store
+from reconstruction.measurement.measurement import sample_twelve_leads
+from reconstruction.measurement.missingness import cut_segments
+from reconstruction.measurement.task import Task
+from reconstruction.samplers.base import PosteriorSampler
 
 COLUMNS: tuple[str, ...] = ("ecg_id", "seconds", "network_calls", "gradient_calls", "memory_mb")
 FAILED: tuple[str, str] = ("failed_ecg_id", "failed_problem")
@@ -99,7 +99,7 @@ def own_sampler(
 
 
 class ReconstructionWork:
-    """Reconstructs chunks of records: see `preprocessing.engine.Work`.
+    """Reconstructs chunks of records: see `einthoven.run.chunks.Work`.
 
     A part is an npz file of the arrays of `reconstruct_batch` and the columns of its table, of the records that worked,
     and of `FAILED`.

@@ -12,13 +12,13 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from preprocessing.launch import build, plain, run_path, script
-from preprocessing.nstdb import load_noise
-from preprocessing.run_folder import RunFolder
-from preprocessing.store import Store
-from reconstruction.added_noise import AddNoise
+from einthoven.run.launch import build, plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from preprocessing.cohorts.nstdb import load_noise
+from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
 from reconstruction.chunk_work import own_sampler, sampler_maker
+from reconstruction.measurement.added_noise import AddNoise
 from reconstruction.recording_report import load_recording, reconstruct_recording
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from preprocessing.atomic import atomic_write
-from preprocessing.launch import plain, script
-from preprocessing.leads import INDEPENDENT_LEADS
-from preprocessing.nstdb import load_noise
-from preprocessing.store import Store
-from reconstruction.noise_start import fit_spectra
+from einthoven.ecg.leads import INDEPENDENT_LEADS
+from einthoven.run.files import atomic_write
+from einthoven.run.launch import plain, script
+from preprocessing.cohorts.nstdb import load_noise
+from preprocessing.store.store import Store
+from reconstruction.measurement.noise_start import fit_spectra
 
 
 @script("fit_spectra")

@@ -12,15 +12,15 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from evaluation.sweep_objective import mean_crps
-from preprocessing.launch import build, plain, run_path, script
-from preprocessing.run_folder import RunFolder
-from preprocessing.store import Store
+from einthoven.run.launch import build, plain, run_path, script
+from einthoven.run.run_folder import RunFolder
+from evaluation.inpainting.sweep_objective import mean_crps
+from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
 from reconstruction.chunk_work import own_sampler, sampler_maker
-from reconstruction.missingness import Missingness, stretch_length
+from reconstruction.measurement.missingness import Missingness, stretch_length
+from reconstruction.measurement.task import HideSamples
 from reconstruction.recording_report import leads_to_keep, load_recording, reconstruct_recording
-from reconstruction.task import HideSamples
 
 
 @script("inpaint")

@@ -7,15 +7,15 @@ import numpy as np
 import wfdb
 from numpy.typing import NDArray
 
-from evaluation.figures import draw_reconstruction
-from evaluation.intervals import mean_over_records
-from preprocessing.atomic import atomic_write
-from preprocessing.filters import clean_signal, resample
-from preprocessing.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, lead_matrix
-from preprocessing.records import Recording, read_wfdb
+from einthoven.ecg.filters import clean_signal, resample
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, lead_matrix
+from einthoven.ecg.recording import Recording, read_wfdb
+from einthoven.report.figures import draw_reconstruction
+from einthoven.run.files import atomic_write
+from einthoven.statistics import mean_over_records
 from reconstruction.api import SIGMA_Y_MV, Reconstruction, reconstruct
-from reconstruction.posterior_sampler import PosteriorSampler
-from reconstruction.saturation import Saturation
+from reconstruction.measurement.saturation import Saturation
+from reconstruction.samplers.base import PosteriorSampler
 
 DEMO_ECG = Path(__file__).parent / "demo" / "demo_ecg.npz"
 """The bundled ECG: simulated, never recorded."""

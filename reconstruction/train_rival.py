@@ -2,8 +2,8 @@
 
 from omegaconf import DictConfig
 
-from preprocessing.launch import plain, run_path, script
-from reconstruction.rival_training import train_rival
+from einthoven.run.launch import plain, run_path, script
+from reconstruction.rivals.training import train_rival
 
 
 @script("train_rival")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.wfdb_files import write_wfdb
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -42,3 +44,8 @@ def ray_cluster():
         pytest.skip(f"Ray did not start, as on a machine whose cores are all busy: {error}")
     yield ray
     ray.shutdown()
+
+
+@pytest.fixture
+def write_record():
+    return write_wfdb

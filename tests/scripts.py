@@ -12,9 +12,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from evaluation.reproduction_runner import PRELOAD
-
-ROOT = Path(__file__).parents[1]
+from evaluation.reproduction.runner import PRELOAD
+from tests.paths import ROOT
 
 
 def run_script(

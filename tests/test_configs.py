@@ -9,7 +9,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from preprocessing.launch import CONFIGS
+from einthoven.run.launch import CONFIGS
 
 ROOTS = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))

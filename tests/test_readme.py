@@ -9,7 +9,7 @@ import hydra
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from preprocessing.launch import CONFIGS, spell_out
+from einthoven.run.launch import CONFIGS, spell_out
 
 ROOT = CONFIGS.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from preprocessing.leads import LEADS
+from einthoven.ecg.leads import LEADS
 
 
 def run(module, *arguments):

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import wfdb
 
-from noise_quant.sources import ptbxl_source
-from preprocessing.launch import CONFIGS
-from preprocessing.leads import LEADS
-from preprocessing.ptbxl_store import prepare_ptbxl
-from preprocessing.store import Store
-from preprocessing.synthetic import simulate_ecg
+from einthoven.ecg.leads import LEADS
+from einthoven.run.launch import CONFIGS
+from noise_quant.data.sources import ptbxl_source
+from preprocessing.cohorts.ptbxl_store import prepare_ptbxl
+from preprocessing.cohorts.simulator import simulate_ecg
+from preprocessing.store.store import Store
 
 PAGE = CONFIGS.parent / "docs" / "scaling.md"
 TEXT = PAGE.read_text(encoding="utf-8")

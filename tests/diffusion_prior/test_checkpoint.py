@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from diffusion_prior.checkpoint import PRETRAINED, build_denoiser, load_denoiser, save_denoiser, take_weights
-from tests.diffusion_prior.test_objective import TINY
+from tests.diffusion_prior.training.test_objective import TINY
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -8,10 +8,9 @@ import torch
 import yaml
 
 from diffusion_prior.checkpoint import load_denoiser, save_denoiser
-from preprocessing.statements import encode
+from einthoven.ecg.statements import encode
 from tests.diffusion_prior.test_published_checkpoint import made_up, pickled
-
-from ..scripts import run_script
+from tests.scripts import run_script
 
 
 def run(*arguments):

@@ -5,13 +5,12 @@ from safetensors.torch import load_file
 
 from diffusion_prior.checkpoint import build_denoiser, save_denoiser
 from diffusion_prior.generation import GenerationSettings, generate_ecgs, store_scale
-from preprocessing.leads import INDEPENDENT_LEADS, LEADS, lead_matrix
-from preprocessing.statements import encode
-from preprocessing.store import Store
-from tests.diffusion_prior.test_objective import TINY, TINY_SASHIMI
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, lead_matrix
+from einthoven.ecg.statements import encode
+from preprocessing.store.store import Store
 from tests.diffusion_prior.test_published_checkpoint import GOLDEN, pickled
-
-from ..scripts import run_script
+from tests.diffusion_prior.training.test_objective import TINY, TINY_SASHIMI
+from tests.scripts import run_script
 
 
 @pytest.fixture(scope="module")

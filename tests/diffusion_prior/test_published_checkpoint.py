@@ -1,7 +1,6 @@
 """RhythmDiff's checkpoints, as its training pickles them: the golden states, and what is wrong with others."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +9,11 @@ from safetensors.torch import load_file, save_file
 
 from diffusion_prior.checkpoint import build_denoiser, load_denoiser, save_denoiser, take_weights
 from diffusion_prior.published_checkpoint import denoising_loss, pairs_were_trained
-from preprocessing.leads import LEADS, NINE_LEADS
-from preprocessing.statements import LABEL_ORDER, STATEMENTS, encode
-from tests.diffusion_prior.test_objective import TINY
+from einthoven.ecg.leads import LEADS, NINE_LEADS
+from einthoven.ecg.statements import LABEL_ORDER, STATEMENTS, encode
+from tests.diffusion_prior.training.test_objective import TINY
+from tests.paths import GOLDEN
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 KINDS = ("conditional", "unconditional")
 SIZES = {
     "d_model": 12, "n_layers": 2, "pool": [2, 1], "expand": 3, "ff": 1, "unet": False, "label_embed_dim": 16,

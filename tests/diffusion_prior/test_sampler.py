@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from diffusion_prior.gaussian import GaussianDenoiser
-from diffusion_prior.randomness import record_generators
+from diffusion_prior.model.gaussian import GaussianDenoiser
+from diffusion_prior.model.schedule import DiscreteSchedule, EDMSchedule, VPSchedule
 from diffusion_prior.sampler import DDIMSampler, DDPMSampler, HeunSampler, Sampler
-from diffusion_prior.schedule import DiscreteSchedule, EDMSchedule, VPSchedule
+from einthoven.randomness import record_generators
 
 N = 20_000
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from preprocessing.leads import INDEPENDENT_LEADS, LEADS, to_twelve
-from preprocessing.run_folder import RunFolder
-from preprocessing.store import Store, write_store
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, to_twelve
+from einthoven.run.run_folder import RunFolder
+from preprocessing.store.store import Store, write_store
 
 RATE = 100.0
 LENGTH = 500

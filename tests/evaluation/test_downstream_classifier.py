@@ -6,19 +6,18 @@ import pandas as pd
 import pytest
 import torch
 
-from diffusion_prior.randomness import seeded_generator
-from diffusion_prior.trainer import Trainer, TrainerSettings
-from evaluation.classification_data import ClassificationObjective, new_classifier
-from evaluation.classification_report import compare_runs, write_report
-from evaluation.classification_sources import Sources, open_twins
-from evaluation.classifier import Classifier, load_classifier
+from diffusion_prior.training.trainer import Trainer, TrainerSettings
+from einthoven.ecg.leads import LEADS
+from einthoven.randomness import seeded_generator
+from einthoven.run.run_folder import RunFolder
+from evaluation.classification.classifier import Classifier, load_classifier
+from evaluation.classification.data import ClassificationObjective, new_classifier
+from evaluation.classification.report import compare_runs, write_report
+from evaluation.classification.sources import Sources, open_twins
 from evaluation.downstream_classifier import main
-from preprocessing.leads import LEADS
-from preprocessing.run_folder import RunFolder
-from preprocessing.store import Store, write_store
-
-from .conftest import LENGTH, N_TEST, RATE, FakeRun, simulate
-from .test_classifier import NETWORK, SPEC
+from preprocessing.store.store import Store, write_store
+from tests.evaluation.classification.test_classifier import NETWORK, SPEC
+from tests.evaluation.conftest import LENGTH, N_TEST, RATE, FakeRun, simulate
 
 COUNTS = {"train": 60, "val": 12, "test": N_TEST}
 SETTINGS = {**SPEC, "leads": list(LEADS), "classes": "statements"}

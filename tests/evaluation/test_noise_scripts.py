@@ -4,10 +4,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from preprocessing.leads import LEADS
-from preprocessing.run_folder import RunFolder
-
-from ..scripts import run_script
+from einthoven.ecg.leads import LEADS
+from einthoven.run.run_folder import RunFolder
+from tests.scripts import run_script
 
 
 def evaluate(*overrides: str, runs: Path) -> subprocess.CompletedProcess[str]:

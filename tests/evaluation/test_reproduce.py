@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 def reproduce(*overrides: str, runs: Path) -> subprocess.CompletedProcess[str]:
@@ -65,10 +65,10 @@ DRIVER = """
 import sys
 from pathlib import Path
 
-import evaluation.reproduction_runner as runner
-from evaluation.reproduction_stages import Stage
+import evaluation.reproduction.runner as runner
+from evaluation.reproduction.stages import Stage
 
-runner.PRELOAD = ("evaluation.reproduction_runner",)
+runner.PRELOAD = ("evaluation.reproduction.runner",)
 root = Path(sys.argv[1])
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ..scripts import run_script
-from .conftest import FakeRun
+from tests.evaluation.conftest import FakeRun
+from tests.scripts import run_script
 
 
 def run(module: str, *overrides: str, runs: Path) -> subprocess.CompletedProcess[str]:

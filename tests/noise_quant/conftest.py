@@ -13,9 +13,9 @@ import pytest
 import torch
 import wfdb
 
-from preprocessing.leads import LEADS
-from preprocessing.statements import STATEMENTS
-from preprocessing.synthetic import simulate_ecg
+from einthoven.ecg.leads import LEADS
+from einthoven.ecg.statements import STATEMENTS
+from preprocessing.cohorts.simulator import simulate_ecg
 
 FOLDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 9, 10)
 HIGH_RATE_RECORDS = (1, 2, 9, 10, 11, 12)
@@ -127,7 +127,7 @@ def nstdb_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model():
     """A latent diffusion model of ours at a tiny size, with random weights in its last layers too."""
-    from noise_quant.checkpoint import build_model
+    from noise_quant.model.checkpoint import build_model
 
     torch.manual_seed(0)
     networks = {
@@ -145,7 +145,7 @@ def tiny_model():
 @pytest.fixture(scope="session")
 def tiny_model_file(tiny_model, tmp_path_factory) -> Path:
     """The tiny model's weights as a file of ours."""
-    from noise_quant.checkpoint import save_model
+    from noise_quant.model.checkpoint import save_model
 
     path = tmp_path_factory.mktemp("weights") / "tiny_scalogram.safetensors"
     save_model(path, tiny_model)

@@ -5,11 +5,11 @@ import sys
 import numpy as np
 import pytest
 
+from einthoven.ecg.leads import LEADS
 from noise_quant import ecg_noise_quantification
 from noise_quant.api import load_scorer_model
-from noise_quant.checkpoint import save_model
-from preprocessing.leads import LEADS
-from preprocessing.synthetic import simulate_ecg
+from noise_quant.model.checkpoint import save_model
+from preprocessing.cohorts.simulator import simulate_ecg
 
 pytestmark = pytest.mark.filterwarnings("ignore:no thresholds are known")
 

@@ -1,10 +1,10 @@
-from pathlib import Path
-
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).parents[2] / "docs" / "noise_quantification.ipynb"
+from tests.paths import ROOT
+
+NOTEBOOK = ROOT / "docs" / "noise_quantification.ipynb"
 
 
 @pytest.fixture(scope="module")

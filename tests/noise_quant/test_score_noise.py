@@ -11,17 +11,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from noise_quant.mixtures import mixture_source
-from noise_quant.score_table import score_source
-from noise_quant.scorer import Scorer
-from noise_quant.scoring_methods import DiffusionScoring, PlainScoring, scoring_method
-from noise_quant.sources import SourceRecord, cinc2011_source, ptbxl_source
-from noise_quant.verdict import Thresholds
-from preprocessing.launch import CONFIGS
-from preprocessing.leads import LEADS
-from preprocessing.run_folder import RunFolder
-
-from ..scripts import run_script
+from einthoven.ecg.leads import LEADS
+from einthoven.run.launch import CONFIGS
+from einthoven.run.run_folder import RunFolder
+from noise_quant.data.mixtures import mixture_source
+from noise_quant.data.sources import SourceRecord, cinc2011_source, ptbxl_source
+from noise_quant.scoring.methods import DiffusionScoring, PlainScoring, scoring_method
+from noise_quant.scoring.score_table import score_source
+from noise_quant.scoring.scorer import Scorer
+from noise_quant.scoring.verdict import Thresholds
+from tests.scripts import run_script
 
 
 class Interrupted(BaseException):

@@ -6,37 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import wfdb
 
-from preprocessing.leads import LEADS
-from preprocessing.statements import STATEMENTS
-from preprocessing.synthetic import simulate_ecg
+from einthoven.ecg.statements import STATEMENTS
+from preprocessing.cohorts.simulator import simulate_ecg
+from tests.wfdb_files import write_wfdb
 
 N_RECORDS = 10
 """Records 1 to 6 have files at both rates, 7 to 9 at 100 Hz only, 10 none."""
-
-
-def write_wfdb(folder: Path, name: str, ecg, rate: int, leads=LEADS, fmt: str = "16") -> Path:
-    """Writes an ECG (leads, samples) in mV as a WFDB record of 1000 units/mV."""
-    folder.mkdir(parents=True, exist_ok=True)
-    digital = np.where(np.isnan(ecg), -32768, np.rint(np.nan_to_num(ecg) * 1000)).astype(np.int64).T
-    wfdb.wrsamp(
-        name,
-        fs=rate,
-        units=["mV"] * len(leads),
-        sig_name=[lead.upper() for lead in leads],
-        d_signal=digital,
-        fmt=[fmt] * len(leads),
-        adc_gain=[1000.0] * len(leads),
-        baseline=[0] * len(leads),
-        write_dir=str(folder),
-    )
-    return folder / name
-
-
-@pytest.fixture
-def write_record():
-    return write_wfdb
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from einthoven.ecg.leads import LEADS
 from preprocessing.amplitudes import fit_amplitudes, impute_amplitudes, limb_scales
-from preprocessing.leads import LEADS
-from preprocessing.synthetic import simulate_ecg
+from preprocessing.cohorts.simulator import simulate_ecg
 
 
 def z_score(ecg):

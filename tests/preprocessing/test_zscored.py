@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from preprocessing.leads import LEADS
-from preprocessing.store import Store
-from preprocessing.synthetic import simulate_ecg, simulate_store
+from einthoven.ecg.leads import LEADS
+from preprocessing.cohorts.simulator import simulate_ecg, simulate_store
+from preprocessing.store.store import Store
 from preprocessing.zscored import KEY_STEP, UNITS_PER_DEVIATION, prepare_zscored
 
 KEYS = np.arange(20_001, 20_013)

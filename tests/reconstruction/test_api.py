@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_prior.randomness import randn
-from preprocessing.filters import clean_signal, resample
-from preprocessing.leads import LEADS
-from preprocessing.synthetic import simulate_ecg
+from einthoven.ecg.filters import clean_signal, resample
+from einthoven.ecg.leads import LEADS
+from einthoven.randomness import randn
+from preprocessing.cohorts.simulator import simulate_ecg
 from reconstruction import reconstruct
-from reconstruction.amortised import AmortisedSampler
 from reconstruction.api import NOISE_NAMES, build_sampler, choose_method
-from reconstruction.ddnm import DDNM
-from reconstruction.fourier_em import FourierEM
-from reconstruction.methods import BLIND_METHODS, METHODS
-from reconstruction.mgps import MGPS, GradientSchedule
-from reconstruction.noise_start import NOISES
-from reconstruction.posterior_sampler import PosteriorSampler
-from reconstruction.spectral_em import SpectralEM
+from reconstruction.measurement.noise_start import NOISES
+from reconstruction.samplers.amortised import AmortisedSampler
+from reconstruction.samplers.base import PosteriorSampler
+from reconstruction.samplers.ddnm import DDNM
+from reconstruction.samplers.fourier_em import FourierEM
+from reconstruction.samplers.mgps import MGPS, GradientSchedule
+from reconstruction.samplers.registry import BLIND_METHODS, METHODS
+from reconstruction.samplers.spectral_em import SpectralEM
 
 DURATION = 3.0
 

@@ -3,15 +3,15 @@ import pandas as pd
 import pytest
 import torch
 
-from evaluation.reconstructions import Reconstructions
-from preprocessing.leads import INDEPENDENT_LEADS, LEADS
-from preprocessing.run_folder import RunFolder
-from preprocessing.synthetic import simulate_store
-from reconstruction.amortised import AmortisedSampler
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
+from einthoven.run.run_folder import RunFolder
+from evaluation.inpainting.runs import Reconstructions
+from preprocessing.cohorts.simulator import simulate_store
 from reconstruction.batch import ARRAYS, reconstruct_batch
-from reconstruction.mgps import MGPS, GradientSchedule
-from reconstruction.missingness import Missingness
-from reconstruction.task import HideSamples
+from reconstruction.measurement.missingness import Missingness
+from reconstruction.measurement.task import HideSamples
+from reconstruction.samplers.amortised import AmortisedSampler
+from reconstruction.samplers.mgps import MGPS, GradientSchedule
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from preprocessing.ray_engine import RayEngine
-from preprocessing.synthetic import simulate_store
-from reconstruction.amortised import AmortisedSampler
+from einthoven.run.ray_engine import RayEngine
+from preprocessing.cohorts.simulator import simulate_store
 from reconstruction.batch import ARRAYS, reconstruct_batch
 from reconstruction.chunk_work import load_sampler
-from reconstruction.missingness import Missingness
-from reconstruction.task import HideSamples
+from reconstruction.measurement.missingness import Missingness
+from reconstruction.measurement.task import HideSamples
+from reconstruction.samplers.amortised import AmortisedSampler
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")]
 

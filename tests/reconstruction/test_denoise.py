@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import yaml
 
-from preprocessing.atomic import write_json
-from preprocessing.synthetic import simulate_store
-
-from ..scripts import run_script
+from einthoven.run.files import write_json
+from preprocessing.cohorts.simulator import simulate_store
+from tests.scripts import run_script
 
 TINY = ["algo.n_samples=2", "algo.batch_size=2"]
 FEW_STEPS = {

@@ -5,15 +5,14 @@ import pytest
 import wfdb
 import yaml
 
-from evaluation.reconstructions import Reconstructions
-from preprocessing.leads import LEADS
-from preprocessing.records import Recording
-from preprocessing.synthetic import simulate_ecg, simulate_store
-from reconstruction.amortised import AmortisedSampler
-from reconstruction.ddnm import DDNM
+from einthoven.ecg.leads import LEADS
+from einthoven.ecg.recording import Recording
+from evaluation.inpainting.runs import Reconstructions
+from preprocessing.cohorts.simulator import simulate_ecg, simulate_store
 from reconstruction.recording_report import DEMO_ECG, leads_to_keep, load_recording, reconstruct_recording
-
-from ..scripts import run_script
+from reconstruction.samplers.amortised import AmortisedSampler
+from reconstruction.samplers.ddnm import DDNM
+from tests.scripts import run_script
 
 
 def run(tmp_path, *overrides):

@@ -2,18 +2,18 @@
 
 import pickle
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from preprocessing.atomic import write_json
-from preprocessing.leads import NINE_LEADS
-from preprocessing.synthetic import simulate_store
+from einthoven.ecg.leads import NINE_LEADS
+from einthoven.run.files import write_json
+from preprocessing.cohorts.simulator import simulate_store
 from reconstruction.chunk_work import sampler_maker
-from reconstruction.ddnm import DDNM
+from reconstruction.samplers.ddnm import DDNM
+from tests.paths import GOLDEN
 from tests.scripts import run_script
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     """A checkpoint as RhythmDiff's training pickles it, and a store and noise to use it on."""
-    golden = Path(__file__).parents[2].parent / "shared" / "golden" / "sashimi_conditional_state.safetensors"
+    golden = GOLDEN / "sashimi_conditional_state.safetensors"
     if not golden.is_file():
         pytest.skip("needs ../shared/golden")
     root = tmp_path_factory.mktemp("published")

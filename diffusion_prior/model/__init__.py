@@ -1,0 +1,1 @@
+"""The prior: noise schedules, denoisers and their networks."""

@@ -1,0 +1,1 @@
+"""How the prior, and every other network here, is trained."""

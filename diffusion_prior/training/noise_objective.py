@@ -1,0 +1,89 @@
+"""What a prior of discrete steps is trained on: finding the noise at random steps, as RhythmDiff's is.
+
+References:
+    Ho et al., Denoising Diffusion Probabilistic Models, 2020, arXiv 2006.11239.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from diffusion_prior.checkpoint import save_denoiser
+from diffusion_prior.model.denoiser import EpsilonDenoiser
+from diffusion_prior.training.gain import measure_gain
+
+Batch = dict[str, Tensor]
+
+
+class NoiseObjective(nn.Module):
+    r"""Mean squared error of the noise that the network finds, `E[(F(alpha_k x + sigma_k z, k, label) - z)^2]`.
+
+    The mean is over leads and samples, and steps k are drawn uniformly. A record of the denoiser's `record_length` or
+    more samples has zeros put behind it as the denoiser pads, and the error counts there too.
+
+    Args:
+        denoiser: Denoiser to train.
+        label_dropout: Probability of hiding a record's labels; 1 trains a prior that knows none.
+        validation_shares: Steps of the validation loss, as shares of all steps.
+        calibration: Records, `x` and `label`, that the gain of estimates is measured on when weights are saved
+            (`estimate_gain`); None: it is one.
+    """
+
+    def __init__(
+        self,
+        denoiser: EpsilonDenoiser,
+        label_dropout: float = 0.1,
+        validation_shares: Sequence[float] = (0.02, 0.1, 0.3, 0.7),
+        calibration: Batch | None = None,
+    ) -> None:
+        super().__init__()
+        self.denoiser, self.label_dropout, self.calibration = denoiser, label_dropout, calibration
+        self.validation_steps = tuple(round(share * (denoiser.schedule.n_steps - 1)) for share in validation_shares)
+
+    def draw(self, batch: Batch, generator: Generator) -> Batch:
+        """Adds steps, noise and the labels that are left to a batch with `x` and `label`."""
+        x = self._pad(batch["x"])
+        n, n_steps = len(x), self.denoiser.schedule.n_steps
+        keep = torch.rand(n, 1, generator=generator) >= self.label_dropout
+        strata = torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)
+        return {
+            "x": x,
+            "label": batch["label"] * keep,
+            "step": (strata * (n_steps / n)).floor().clamp(max=n_steps - 1),
+            "noise": torch.randn(x.shape, generator=generator),
+        }
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Returns the loss of each record of a drawn batch, shape (B,)."""
+        x, noise, t = batch["x"], batch["noise"], self.denoiser.schedule.time(batch["step"])
+        alpha, sigma = self.denoiser.schedule(t)
+        x_t = alpha[:, None, None] * x + sigma[:, None, None] * noise
+        label = batch["label"] if self.denoiser.n_labels else None
+        return (self.denoiser.noise(x_t, t, label) - noise).square().mean(dim=(1, 2))
+
+    def validation_batches(self, batch: Batch, generator: Generator) -> dict[str, Batch]:
+        """Returns drawn batches by name: for each step of the validation, without labels and, if known, with them."""
+        x = self._pad(batch["x"])
+        noise = torch.randn(x.shape, generator=generator)
+        labels = {"none": torch.zeros_like(batch["label"])}
+        if self.denoiser.n_labels:
+            labels["labels"] = batch["label"]
+        return {
+            f"{name}/{step}": {"x": x, "label": label, "step": torch.full((len(x),), float(step)), "noise": noise}
+            for name, label in labels.items()
+            for step in self.validation_steps
+        }
+
+    def save(self, path: Path, step: int) -> None:
+        """Writes the denoiser's weights to a safetensors file, as they are after `step` steps."""
+        if self.calibration is not None and len(self.calibration["x"]):
+            label = self.calibration["label"] * (self.label_dropout < 1)
+            self.denoiser.set_gain(measure_gain(self.denoiser, self.calibration["x"], label))
+            self.denoiser.spec["gain"] = self.denoiser.gain
+        save_denoiser(path, self.denoiser, {"steps": step})
+
+    def _pad(self, x: Tensor) -> Tensor:
+        return F.pad(x, (0, self.denoiser.padded_length(x.shape[-1]) - x.shape[-1]))

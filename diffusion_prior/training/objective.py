@@ -1,0 +1,184 @@
+"""What the prior is trained on: denoising at random noise levels, with and without measured samples and labels."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from diffusion_prior.checkpoint import save_denoiser
+from diffusion_prior.model.denoiser import Denoiser, EpsilonDenoiser
+from diffusion_prior.training.measurement_noise import MeasurementNoise
+from diffusion_prior.training.noise_objective import NoiseObjective
+from diffusion_prior.training.observation import ObservationPatterns
+
+Batch = dict[str, Tensor]
+
+N_CALIBRATION = 32
+"""Most records that the gain of estimates is measured on."""
+
+_PARTS = ObservationPatterns(lead_i=0.1, leads=0.5, blocks=0.3, points=0.1)
+"""What is measured of a noisy record that is not measured whole."""
+
+
+@dataclass(frozen=True)
+class NoiseLevels:
+    """Log-normal distribution of training noise levels (Karras et al. 2022, Table 1), in mV.
+
+    The mean over 10 s hides a slow quantity such as a lead's amplitude only at noise far above the signal, so the
+    distribution reaches well beyond 1 mV.
+
+    Attributes:
+        log_mean: Mean of log sigma.
+        log_std: Standard deviation of log sigma.
+    """
+
+    log_mean: float = -0.6
+    log_std: float = 1.6
+
+    def draw(self, n: int, generator: Generator) -> Tensor:
+        """Draws levels, one from each n-th of the distribution in random order, shape (n,)."""
+        strata = torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)
+        u = (strata / n).clamp(1e-4, 1 - 1e-4)
+        return (self.log_mean + self.log_std * 2**0.5 * torch.erfinv(2 * u - 1)).exp()
+
+
+def build_objective(
+    denoiser: Denoiser,
+    settings: Mapping[str, Any],
+    unconditional: bool = False,
+    validation: Callable[[], Batch] | None = None,
+) -> "DenoisingObjective | NoiseObjective":
+    """Builds the objective of a denoiser's kind from plain data.
+
+    Args:
+        denoiser: Denoiser to train.
+        settings: `label_dropout`; and but for an `EpsilonDenoiser` `noise_levels`, `patterns` and `measurement_noise`
+            (`path` and `share`, or None).
+        unconditional: Trains without labels.
+        validation: Reads the validation records; an `EpsilonDenoiser` measures the gain of its estimates on some.
+
+    Raises:
+        ValueError: If a setting is missing, not known to the objective or not usable.
+    """
+    wanted = {"label_dropout"}
+    if not isinstance(denoiser, EpsilonDenoiser):
+        wanted |= {"noise_levels", "patterns", "measurement_noise"}
+    if settings.keys() != wanted:
+        raise ValueError(
+            f"the objective of this prior has the settings {', '.join(sorted(wanted))}, not "
+            f"{', '.join(sorted(settings))}: choose backbone=sashimi or backbone=unet1d, which go with their models"
+        )
+    label_dropout = 1.0 if unconditional else settings["label_dropout"]
+    if isinstance(denoiser, EpsilonDenoiser):
+        records = {} if validation is None else validation()
+        calibration = {name: value[:N_CALIBRATION] for name, value in records.items()} or None
+        return NoiseObjective(denoiser, label_dropout, calibration=calibration)
+    noise = settings["measurement_noise"]
+    return DenoisingObjective(
+        denoiser,
+        NoiseLevels(**settings["noise_levels"]),
+        ObservationPatterns(**settings["patterns"]),
+        label_dropout,
+        measurement_noise=MeasurementNoise.read(**noise, sampling_rate=denoiser.sampling_rate) if noise else None,
+    )
+
+
+class DenoisingObjective(nn.Module):
+    r"""Weighted denoising error, `E[w (D(alpha (x + sigma z)) - x)^2]` over samples not measured exactly.
+
+    The weight `w = 1 / c_out^2` is the precision of `Denoiser`.
+
+    Args:
+        denoiser: Denoiser to train; its conditions are drawn here.
+        noise_levels: Distribution of training noise levels.
+        patterns: Distribution of measured samples.
+        label_dropout: Probability of hiding a record's labels; 1 trains an unconditional prior.
+        validation_levels: Noise levels of the validation loss, mV.
+        measurement_noise: Noise of measured samples; None: they are exact.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        noise_levels: NoiseLevels,
+        patterns: ObservationPatterns,
+        label_dropout: float = 0.5,
+        validation_levels: Sequence[float] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+        measurement_noise: MeasurementNoise | None = None,
+    ) -> None:
+        super().__init__()
+        self.denoiser, self.noise_levels, self.patterns = denoiser, noise_levels, patterns
+        self.label_dropout, self.validation_levels = label_dropout, tuple(validation_levels)
+        self.measurement_noise = measurement_noise
+
+    def draw(self, batch: Batch, generator: Generator) -> Batch:
+        """Adds noise levels, noise, labels that are left and measured samples to a batch with `x` and `label`."""
+        x, label = batch["x"], batch["label"]
+        keep = torch.rand(len(x), 1, generator=generator) >= self.label_dropout
+        drawn = {
+            "x": x,
+            "label": label * keep,
+            "sigma": self.noise_levels.draw(len(x), generator),
+            "noise": torch.randn(x.shape, generator=generator),
+            "observed": self.patterns.draw(tuple(x.shape), generator),
+            "y": x,
+            "level": torch.zeros(x.shape[:2]),
+        }
+        return self._add_noise(drawn, self.measurement_noise.share, generator) if self.measurement_noise else drawn
+
+    def _add_noise(self, batch: Batch, share: float, generator: Generator) -> Batch:
+        """Makes the measured samples of a share of the records noisy; most of these have all leads measured."""
+        assert self.measurement_noise is not None
+        x, observed = batch["x"], batch["observed"]
+        rows = torch.rand(len(x), generator=generator) < share
+        if not rows.any():
+            return batch
+        whole = torch.rand(len(x), generator=generator) < 0.6
+        measured = torch.where(whole[:, None, None], torch.ones_like(observed), _PARTS.draw(tuple(x.shape), generator))
+        observed = torch.where(rows[:, None, None], measured, observed)
+        y, level = x.clone(), batch["level"].clone()
+        noise, level[rows] = self.measurement_noise.draw(x[rows], generator)
+        y[rows] += noise
+        return {**batch, "observed": observed, "y": y, "level": level}
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Returns the loss of each record of a drawn batch, shape (B,)."""
+        x, sigma, observed = batch["x"], batch["sigma"], batch["observed"]
+        t = self.denoiser.schedule.inverse(sigma)
+        alpha = self.denoiser.schedule(t)[0][:, None, None]
+        x_t = alpha * (x + sigma[:, None, None] * batch["noise"])
+        label, level = batch["label"] if self.denoiser.n_labels else None, batch["level"]
+        estimate = self.denoiser(x_t, t, label, batch["y"], observed, level)
+        level = level[..., None].expand_as(x)
+        s_u = self.denoiser.joined_level(sigma, observed, level)
+        weight = torch.where(observed & (level == 0), 0, s_u**-2 + self.denoiser.sigma_data**-2)
+        return (weight * (estimate - x).square()).sum(dim=(1, 2)) / (weight > 0).sum(dim=(1, 2)).clamp(min=1)
+
+    def validation_batches(self, batch: Batch, generator: Generator) -> dict[str, Batch]:
+        """Returns drawn batches by name: for each noise level without measured samples and with lead I alone.
+
+        With measurement noise, one more has all leads measured with noise, at the highest level.
+        """
+        none = torch.zeros(batch["x"].shape, dtype=torch.bool)
+        lead_i = none.clone()
+        lead_i[:, 0] = True
+        noise = torch.randn(batch["x"].shape, generator=generator)
+        drawn = {}
+        for name, observed in (("none", none), ("lead_I", lead_i)):
+            for sigma in self.validation_levels:
+                levels = torch.full((len(noise),), sigma)
+                label = torch.zeros_like(batch["label"])
+                drawn[f"{name}/{sigma:g}"] = {
+                    "x": batch["x"], "label": label, "sigma": levels, "noise": noise, "observed": observed,
+                    "y": batch["x"], "level": torch.zeros(noise.shape[:2]),
+                }  # fmt: skip
+        if self.measurement_noise is not None:
+            drawn["noisy"] = self._add_noise({**drawn[f"none/{sigma:g}"]}, 1.0, generator)
+        return drawn
+
+    def save(self, path: Path, step: int) -> None:
+        """Writes the denoiser's weights to a safetensors file, as they are after `step` steps."""
+        save_denoiser(path, self.denoiser, {"steps": step})

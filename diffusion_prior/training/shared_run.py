@@ -1,0 +1,66 @@
+"""The processes of a training that may run on several, and their run folder."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, get_int_from_env, parse_flag_from_env
+
+from einthoven.run.run_folder import RunFolder
+
+_SIZES = ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
+
+
+def join_processes() -> PartialState:
+    """Joins the processes that torchrun, accelerate or MPI started, once; a process of its own stays alone.
+
+    On a machine without GPUs accelerate joins processes only where it is told so: this tells it, as each process would
+    train a model of its own otherwise, and all would write into one folder.
+
+    Returns:
+        What accelerate knows of them.
+
+    Raises:
+        ValueError: If several processes were asked for and this one is alone.
+    """
+    n_processes = get_int_from_env(_SIZES, 1)
+    state = PartialState(
+        cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or (n_processes > 1 and not torch.accelerator.is_available())
+    )
+    # accelerate launch without --multi_gpu starts a single process, whatever --num_processes says, and hints at more.
+    hinted = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
+    if state.num_processes == 1 and (n_processes > 1 or hinted):
+        raise ValueError(
+            "several processes were asked for, but this one is alone: start them by "
+            "accelerate launch --multi_gpu --num_processes <n> -m <script>, which serves for CPUs too, "
+            "or by torchrun --nproc_per_node <n> -m <script>"
+        )
+    return state
+
+
+def create_shared_run(
+    path: Path | str, config: Mapping[str, Any], *, seed: int, data_manifest_hash: str | None = None
+) -> RunFolder:
+    """Makes a run folder, or takes one up again, the same for all processes.
+
+    The processes of one run start at different seconds, and may name their folder by the time: the first one's is
+    everybody's.
+
+    Args:
+        path: The folder.
+        config: The resolved config, as plain dictionaries, lists and values.
+        seed: The seed of the run.
+        data_manifest_hash: The hash of the manifest of the data that the run reads.
+
+    Raises:
+        ValueError: If the folder is the run folder of another config, or processes were not joined.
+    """
+    state = join_processes()
+    path = broadcast_object_list([str(path)])[0]
+    with state.main_process_first():
+        return RunFolder.create(
+            path, config, seed=seed, device=str(state.device), data_manifest_hash=data_manifest_hash
+        )

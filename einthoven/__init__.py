@@ -1,0 +1,1 @@
+"""Einthoven: restores and judges electrocardiograms with diffusion models."""

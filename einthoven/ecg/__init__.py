@@ -1,0 +1,1 @@
+"""What an ECG is here: leads, units, recordings, filters, statements, checks."""

@@ -1,0 +1,1 @@
+"""How results are shown: ECG paper, figures, tables, pages."""

@@ -1,0 +1,172 @@
+"""Tables of results, as Markdown for people and CSV for programs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from einthoven.run.files import atomic_write, write_json, write_text
+from einthoven.statistics import Interval
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the Markdown table.
+
+    Attributes:
+        metric: Name in the column `metric`.
+        label: What people read, with the unit.
+        digits: Digits after the point.
+    """
+
+    metric: str
+    label: str
+    digits: int
+
+
+def _below(baseline: str) -> tuple[Row, ...]:
+    """Lines that compare with a baseline."""
+    name = baseline.replace(" ", "_")
+    return (
+        Row(f"mae_below_{name}", f"MAE of the mean below {baseline}'s (%)", 1),
+        Row(f"mae_median_below_{name}", f"MAE of the median below {baseline}'s (%)", 1),
+        Row(f"rmse_below_{name}", f"RMSE of the mean below {baseline}'s (%)", 1),
+        Row(f"crps_below_{name}", f"CRPS below {baseline}'s MAE (%)", 1),
+    )
+
+
+ROWS = (
+    Row("mae_mean", "MAE of the mean (mV)", 4),
+    Row("mae_median", "MAE of the samples' median (mV)", 4),
+    Row("mae_sample", "MAE of single samples (mV)", 4),
+    Row("rmse_mean", "RMSE of the mean (mV)", 4),
+    Row("rmse_sample", "RMSE of single samples (mV)", 4),
+    Row("pearson_mean", "Pearson correlation of the mean", 3),
+    Row("pearson_sample", "Pearson correlation of single samples", 3),
+    Row("crps", "CRPS (mV)", 4),
+    *_below("ridge"),
+    *_below("copied beats"),
+    *_below("interpolation"),
+    Row("coverage", "coverage of the 90 % band (%)", 1),
+    Row("amplitude_variance_ratio_sample", "amplitude variance ratio of single samples (ideal 1)", 2),
+    Row("amplitude_variance_ratio_mean", "amplitude variance ratio of the mean", 2),
+    Row("amplitude_error_r2_sample", "R2 of amplitude error against amplitude, single samples", 2),
+    Row("amplitude_error_r2_mean", "R2 of amplitude error against amplitude, mean", 2),
+    Row("amplitude_error_slope_sample", "slope of amplitude error against amplitude, single samples", 2),
+    Row("amplitude_error_slope_mean", "slope of amplitude error against amplitude, mean", 2),
+    Row("seconds", "seconds per ECG", 2),
+    Row("network_calls", "network calls", 0),
+    Row("gradient_calls", "of them with a gradient", 0),
+    Row("memory_mb", "peak memory of the run (MB)", 0),
+)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Writes a Markdown table; the first column is aligned left, the others right.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells of each row, as many as columns.
+
+    Returns:
+        The table, columns padded to equal width, with a line end.
+
+    Raises:
+        ValueError: If a row has another number of cells than the header.
+    """
+    table = [[str(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    if any(len(row) != len(header) for row in table):
+        raise ValueError(f"every row of a table needs {len(header)} cells, as many as its header")
+    widths = [max(3, *(len(row[column]) for row in table)) for column in range(len(header))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = []
+    for row in (table[0], rule, *table[1:]):
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def format_interval(interval: Interval, digits: int) -> str:
+    """Formats an estimate with its interval, as `0.123 (0.120-0.126)`; an undefined one as a dash.
+
+    Args:
+        interval: The estimate and its interval; edges that are NaN are left out.
+        digits: Digits after the point.
+    """
+    if not np.isfinite(interval.estimate):
+        return "-"
+    if not np.isfinite([interval.lower, interval.upper]).all():
+        return f"{interval.estimate:.{digits}f}"
+    between = " to " if interval.lower < 0.0 else "-"
+    return f"{interval.estimate:.{digits}f} ({interval.lower:.{digits}f}{between}{interval.upper:.{digits}f})"
+
+
+def results_table(table: pd.DataFrame, point_estimates: Sequence[str] = (), rows: Sequence[Row] = ROWS) -> str:
+    """Writes results as Markdown: one row a metric, one column a method, 95 % intervals in brackets.
+
+    Args:
+        table: Columns `method`, `metric`, `value`, `lower`, `upper`; metrics without a value for any method are left
+            out.
+        point_estimates: Methods without samples: what would repeat their mean's value is shown as a dash.
+        rows: The lines to write, in order.
+    """
+    methods = list(dict.fromkeys(table["method"]))
+    by_key = table.set_index(["metric", "method"])
+    lines = []
+    for row in rows:
+        cells = []
+        for method in methods:
+            if (row.metric, method) not in by_key.index or (method in point_estimates and "sample" in row.metric):
+                cells.append("-")
+                continue
+            found = by_key.loc[(row.metric, method)]
+            interval = Interval(float(found["value"]), float(found["lower"]), float(found["upper"]))
+            cells.append(format_interval(interval, row.digits))
+        if set(cells) != {"-"}:
+            lines.append([row.label, *cells])
+    return markdown_table(["", *methods], lines)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table as CSV, atomically, numbers with six significant digits."""
+    with atomic_write(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def write_parquet(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table as Parquet, atomically."""
+    with atomic_write(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def write_measurements(table: pd.DataFrame, folder: Path, note: str) -> str:
+    """Writes measurements as `benchmark.csv`, `benchmark.json` and `benchmark.md`.
+
+    Args:
+        table: One row per measurement; what a measurement lacks is NaN.
+        folder: Where to write.
+        note: What they were measured on.
+
+    Returns:
+        The Markdown table, with the note.
+    """
+    write_csv(table, folder / "benchmark.csv")
+    rows = [{str(key): value for key, value in row.items() if not _is_nan(value)} for row in table.to_dict("records")]
+    write_json(folder / "benchmark.json", {"note": note, "measurements": rows})
+    cells = [["-" if _is_nan(value) else _number(value) for value in row] for row in table.itertuples(index=False)]
+    header = [str(column).replace("_", " ") for column in table.columns]
+    markdown = f"{markdown_table(header, cells)}\n- {note}\n"
+    write_text(folder / "benchmark.md", markdown)
+    return markdown
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and bool(np.isnan(value))
+
+
+def _number(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if abs(value) >= 100.0 or value.is_integer() else f"{value:.3g}"

@@ -1,0 +1,1 @@
+"""How work is run: scripts, run folders, files, chunks, processes, memory."""

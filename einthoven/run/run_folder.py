@@ -1,0 +1,216 @@
+"""The run folder: the result of a script, with the config, the provenance and the metrics that belong to it."""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+from einthoven.run.files import write_json, write_text
+
+CONFIG = "config.yaml"
+PROVENANCE = "provenance.json"
+METRICS = "metrics.jsonl"
+
+FREE_KEYS = ("engine",)
+"""Keys of a config that say how the work is done and not what comes out: a run may be taken up with other ones."""
+PACKAGES = ("einthoven", "torch", "numpy", "scipy", "pandas", "pyarrow", "wfdb", "accelerate", "safetensors")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that holds `config.yaml`, `provenance.json`, `metrics.jsonl` and what the run made.
+
+    Attributes:
+        path: The folder.
+        config: The resolved config of the run: dictionaries, lists and plain values.
+    """
+
+    path: Path
+    config: dict[str, Any]
+
+    @classmethod
+    def create(
+        cls,
+        path: Path | str,
+        config: Mapping[str, Any],
+        *,
+        seed: int,
+        device: str,
+        data_manifest_hash: str | None = None,
+    ) -> "RunFolder":
+        """Makes a run folder, or takes up one of the same config, but for `FREE_KEYS`, again.
+
+        Taking up adds the time to `resumed_at` of `provenance.json` and leaves all else as it is.
+
+        Args:
+            path: The folder; it may exist, and hold other files.
+            config: The resolved config, as plain dictionaries, lists and values.
+            seed: The seed of the run.
+            device: The device of the run, such as "cpu" or "cuda:0".
+            data_manifest_hash: The hash of the manifest of the data that the run reads, if it reads a store.
+
+        Raises:
+            ValueError: If the folder is the run folder of another config.
+        """
+        path = Path(path)
+        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+        if (path / CONFIG).is_file():
+            return cls._take_up(path, yaml.safe_load(text))
+        write_json(path / PROVENANCE, _provenance(seed, device, data_manifest_hash))
+        write_text(path / CONFIG, text)
+        return cls(path, yaml.safe_load(text))
+
+    @classmethod
+    def _take_up(cls, path: Path, config: dict[str, Any]) -> "RunFolder":
+        run = cls.open(path)
+        before, now = ({key: part[key] for key in part if key not in FREE_KEYS} for part in (run.config, config))
+        if before != now:
+            changed = ", ".join(sorted(_differing_keys(before, now)))
+            raise ValueError(
+                f"{path} holds a run with other settings ({changed}): choose another folder or the same settings"
+            )
+        provenance = run.provenance()
+        resumed_at = [*provenance.get("resumed_at", []), _now()]
+        write_json(path / PROVENANCE, {**provenance, "resumed_at": resumed_at})
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> "RunFolder":
+        """Opens a run folder that exists.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            ValueError: If it is not a run folder.
+        """
+        path = Path(path)
+        if not (path / CONFIG).is_file():
+            reason = f"has no {CONFIG}" if path.is_dir() else "does not exist"
+            raise ValueError(
+                f"{path} is not a run folder, it {reason}: give the folder that a script made, "
+                "such as runs/inpaint/2025-01-31_12-00-00"
+            )
+        config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError(f"{path / CONFIG} holds no keys: it was changed by hand, run the script again")
+        return cls(path, config)
+
+    def provenance(self) -> dict[str, Any]:
+        """Reads `provenance.json`: commit, versions, seed, device, hash of the data manifest, command, time."""
+        content: dict[str, Any] = json.loads((self.path / PROVENANCE).read_text(encoding="utf-8"))
+        return content
+
+    def log(self, **metrics: float | int | str | bool | None) -> None:
+        """Adds one line to `metrics.jsonl`, with a single write, so that a killed run tears at most its last line.
+
+        Args:
+            **metrics: Names and values, among them `step` by convention; scalars of numpy and torch are taken too.
+        """
+        line = json.dumps(metrics, default=lambda value: value.item()) + "\n"
+        with open(self.path / METRICS, "ab+") as file:
+            _cut_torn_line(file)
+            file.write(line.encode())
+            file.flush()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Reads `metrics.jsonl`, without its last line if a kill has torn it.
+
+        Returns:
+            One dictionary a line, in the order of writing; empty if nothing was logged.
+        """
+        file = self.path / METRICS
+        if not file.is_file():
+            return []
+        lines = file.read_bytes().split(b"\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def truncate_metrics(self, step: int) -> None:
+        """Drops the entries of steps after `step`, which a resumed run will log again; entries without a step stay.
+
+        Args:
+            step: The last step to keep.
+        """
+        if (self.path / METRICS).is_file():
+            kept = [entry for entry in self.metrics() if entry.get("step", step) <= step]
+            write_text(self.path / METRICS, "".join(json.dumps(entry) + "\n" for entry in kept))
+
+
+def code_commit() -> str | None:
+    """Names the commit of this code, with `+changes` if files differ from it; None outside a git checkout."""
+    root = Path(__file__).resolve().parents[2]
+    top = _git(root, "rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != root:
+        return None
+    commit = _git(root, "rev-parse", "--verify", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}+changes" if commit and changes else commit
+
+
+def _provenance(seed: int, device: str, data_manifest_hash: str | None) -> dict[str, Any]:
+    return {
+        "commit": code_commit(),
+        "versions": {"python": platform.python_version(), **_package_versions()},
+        "platform": platform.platform(),
+        "seed": seed,
+        "device": device,
+        "data_manifest_hash": data_manifest_hash,
+        "command": shlex.join(sys.argv),
+        "started_at": _now(),
+    }
+
+
+def _package_versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _differing_keys(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> set[str]:
+    """Names the keys, with dots, under which two nested dictionaries differ."""
+    differing = set()
+    for key in first.keys() | second.keys():
+        one, other = first.get(key), second.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            differing |= _differing_keys(one, other, f"{prefix}{key}.")
+        elif key not in first or key not in second or one != other:
+            differing.add(f"{prefix}{key}")
+    return differing
+
+
+def _cut_torn_line(file: BinaryIO) -> None:
+    """Cuts what follows the last line end of a file that is open for reading and appending."""
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        return
+    file.seek(size - 1)
+    if file.read(1) == b"\n":
+        return
+    file.seek(0)
+    file.truncate(file.read().rfind(b"\n") + 1)

@@ -1,0 +1,73 @@
+"""A job of a sweep, in a folder of its own, with `job.json`: what was asked for and what it came to.
+
+A sweep that is started again in the same folder takes finished jobs as they are: `job.json` is written when the job has
+ended, and holds a hash of the config that it belongs to.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from einthoven.run.files import write_json
+from einthoven.run.hashing import hash_json
+
+JOB = "job.json"
+
+
+def run_job(folder: Path, overrides: Sequence[str], config: Any, work: Callable[[], object]) -> object:  # noqa: ANN401
+    """Runs a job and notes its objective, or returns the objective that an earlier run of it has noted.
+
+    Args:
+        folder: Folder of the job.
+        overrides: What the command line says of this job, as `key=value`.
+        config: The resolved config, plain values.
+        work: The job; returns a number, numbers, or None.
+
+    Returns:
+        What the job returned.
+
+    Raises:
+        ValueError: If the folder holds another finished job, or the job returns what is no number.
+    """
+    done = read_job(folder) if (folder / JOB).is_file() else None
+    key = hash_json(config)
+    if done is not None:
+        if done["config_hash"] != key:
+            raise ValueError(
+                f"{folder} holds a finished job with other settings ({' '.join(done['overrides'])}): choose another "
+                "hydra.sweep.dir, or the same sweep"
+            )
+        return done["objective"]
+    start = time.perf_counter()
+    objective = _plain_numbers(work())
+    content = {"overrides": list(overrides), "objective": objective, "seconds": time.perf_counter() - start}
+    write_json(folder / JOB, {**content, "config_hash": key})
+    return objective
+
+
+def read_job(folder: Path) -> Mapping[str, Any]:
+    """Reads `job.json`: `overrides`, `objective`, `seconds` and `config_hash`.
+
+    Raises:
+        ValueError: If it is no such file.
+    """
+    try:
+        content = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        return {name: content[name] for name in ("overrides", "objective", "seconds", "config_hash")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder / JOB} is not as a sweep has written it: remove it, the job is then done again"
+        ) from error
+
+
+def _plain_numbers(objective: object) -> object:
+    if objective is None:
+        return None
+    if isinstance(objective, list | tuple):
+        return [_plain_numbers(one) for one in objective]
+    try:
+        return float(objective)  # type: ignore[arg-type] # numbers of numpy and torch too
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the objective of a sweep is a number, not {objective!r}") from error

@@ -1,0 +1,165 @@
+"""Files of weights: safetensors that also say, as JSON, how to build their network, and others' pickles."""
+
+import json
+import pickle
+import struct
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from einthoven.run.files import atomic_write
+
+WEIGHTS = "weights.safetensors"
+"""Where a run folder keeps its weights."""
+PICKLES = (".pkl", ".pt", ".pth", ".bin", ".ckpt")
+"""Suffixes of the files that `torch.save` writes."""
+
+_NAMED = 3
+"""Most weights that an error names."""
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What reading a damaged pickle may raise: its bytes are a program, and it stumbles wherever the damage leads it."""
+
+
+def write_weights(
+    path: Path, network: nn.Module, spec: Mapping[str, Any], facts: Mapping[str, Any], half: bool = False
+) -> None:
+    """Writes a network's weights with what says how to build it, atomically.
+
+    Whole numbers, such as a counter that the network keeps, stay what they are.
+
+    Args:
+        path: Safetensors file.
+        network: The network.
+        spec: How to build it, plain data.
+        facts: What else to say of it, plain data.
+        half: Stores weights in half precision.
+    """
+    dtype = torch.float16 if half else torch.float32
+    weights = {
+        name: (w.to(dtype) if w.is_floating_point() else w).detach().cpu().contiguous()
+        for name, w in network.state_dict().items()
+    }
+    metadata = {"spec": json.dumps(spec), "facts": json.dumps(facts)}
+    with atomic_write(path) as partial:
+        partial.write_bytes(save(weights, metadata))  # save_file would make the file readable by its owner alone
+
+
+def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
+    """Reads what `write_weights` wrote.
+
+    Args:
+        file: Safetensors file.
+
+    Returns:
+        Weights by name, float32, whole numbers as they are; the spec and the facts, empty where the file holds none.
+
+    Raises:
+        ValueError: If it is no safetensors file.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            weights = {name: _single(opened.get_tensor(name)) for name in opened.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{file} is no readable safetensors file ({error})") from error
+    return weights, json.loads(metadata.get("spec", "{}")), json.loads(metadata.get("facts", "{}"))
+
+
+def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor]:
+    """Reads a state dictionary that others have pickled, with a loader that runs no code.
+
+    Args:
+        file: What `torch.save` wrote.
+        key: Where in a dictionary the state dictionary stands; one that stands alone is taken too.
+
+    Returns:
+        Weights by name, float32, whole numbers as they are.
+
+    Raises:
+        ValueError: If the file is damaged, of another kind, holds code, or has no weights there.
+    """
+    with file.open("rb") as stream:
+        try:
+            content = torch.load(stream, map_location="cpu", weights_only=True)
+        except _UNREADABLE as error:
+            raise ValueError(
+                f"{file} is no file of weights alone: it is damaged, of another kind, or holds code, which is never run"
+            ) from error
+    if key is not None and isinstance(content, Mapping) and key in content:
+        content = content[key]
+    if not isinstance(content, Mapping) or not content or not all(isinstance(w, Tensor) for w in content.values()):
+        at = "" if key is None else f", under {key} or alone"
+        holds = f" (its keys: {', '.join(map(str, list(content)[:_NAMED]))})" if isinstance(content, Mapping) else ""
+        raise ValueError(f"{file} holds no state dictionary, weights by name{at}, as published checkpoints do{holds}")
+    return {str(name): _single(w.detach()) for name, w in content.items()}
+
+
+def find_weights(path: str | Path, names: Sequence[str] = (WEIGHTS,)) -> Path:
+    """Returns the file of weights that a path means.
+
+    Args:
+        path: File of weights, or the folder of a training.
+        names: The names that weights may have in such a folder, the first that is there counts.
+
+    Raises:
+        ValueError: If there is no such file.
+    """
+    file = Path(path)
+    if file.is_dir():
+        found = [file / name for name in names if (file / name).is_file()]
+        if not found:
+            raise ValueError(f"no weights at {file}: the folder holds no {' or '.join(names)}")
+        file = found[0]
+    if not file.is_file():
+        raise ValueError(
+            f"no weights at {file}: give a .safetensors file, the folder of a training run or a published checkpoint"
+        )
+    return file
+
+
+def weight_differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """Says how many names and shapes of weights differ, and names some; empty if they do not.
+
+    Args:
+        given: Weights by name.
+        wanted: Weights of the network that they are for, by name.
+    """
+    shapes = [
+        f"{name} {tuple(given[name].shape)} for {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in given and given[name].shape != wanted[name].shape
+    ]
+    problems = {
+        "missing": [name for name in wanted if name not in given],
+        "unexpected": [name for name in given if name not in wanted],
+        "of another shape": shapes,
+    }
+    return "; ".join(
+        f"{len(names)} {what} ({', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''})"
+        for what, names in problems.items()
+        if names
+    )
+
+
+def _single(w: Tensor) -> Tensor:
+    return w.float() if w.is_floating_point() else w

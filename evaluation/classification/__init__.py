@@ -1,0 +1,1 @@
+"""Classifiers that judge generated and reconstructed ECGs."""

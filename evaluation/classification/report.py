@@ -1,0 +1,184 @@
+"""The report on a classifier: its probabilities, their scores on each data set, and comparisons of runs, as files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from einthoven.report.tables import format_interval, markdown_table, write_csv, write_parquet
+from einthoven.run.files import write_text
+from einthoven.statistics import Interval
+from evaluation.classification.classifier import Classifier
+from evaluation.classification.figures import draw_class_scores
+from evaluation.classification.scores import (
+    AUROC,
+    AVERAGE_PRECISION,
+    MACRO,
+    Predictions,
+    compare_predictions,
+    score_predictions,
+)
+from evaluation.classification.sources import REAL
+
+PREDICTIONS = "predictions.parquet"
+LABELS = {f"{MACRO}_{AUROC}": "macro AUROC", f"{MACRO}_{AVERAGE_PRECISION}": "macro average precision"}
+INTERVALS = "in brackets 95 % bootstrap intervals over records"
+
+
+def write_report(
+    classifier: Classifier,
+    predictions: Mapping[str, Predictions],
+    folder: Path,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> str:
+    """Scores the predictions of a classifier and writes what was found.
+
+    Writes `predictions.parquet` (a row per data set, record and class: `classifier`, `dataset`, `ecg_id`, `class`,
+    `label`, `probability`), `scores.csv` (macro averages: `dataset`, `metric`, `value`, `lower`, `upper`, `n_records`,
+    `n_classes`), `per_class.csv`, `per_class.png` and `scores.md`. Exclusive classes have the average precision too.
+
+    Args:
+        classifier: The classifier.
+        predictions: Its predictions by data set.
+        folder: Where to write.
+        n_resamples: Number of bootstrap draws.
+        seed: Seed of the draws.
+
+    Returns:
+        The Markdown table.
+    """
+    metrics = _metrics(classifier.exclusive)
+    found = [
+        score_predictions(values, metrics, n_resamples, seed).assign(dataset=name)
+        for name, values in predictions.items()
+    ]
+    scores = pd.concat(found, ignore_index=True)
+    is_macro = scores["class"] == MACRO
+    keys = ["value", "lower", "upper", "n_records"]
+    macro = scores[is_macro].assign(metric=f"{MACRO}_" + scores["metric"])[["dataset", "metric", *keys, "n_classes"]]
+    write_parquet(_frame(classifier.describe(), predictions), folder / PREDICTIONS)
+    per_class = scores[~is_macro][["dataset", "class", "metric", *keys, "n_positives"]]
+    write_csv(per_class, folder / "per_class.csv")
+    draw_class_scores(
+        folder / "per_class.png", per_class, metrics[-1], LABELS[f"{MACRO}_{metrics[-1]}"].split(" ", 1)[1]
+    )
+    write_csv(macro, folder / "scores.csv")
+    rows = []
+    for name, group in macro.groupby("dataset", sort=False):
+        cells = [_cell(row) for _, row in group.iterrows()]
+        rows.append([str(name), *cells, str(group["n_records"].iloc[0]), str(group["n_classes"].iloc[0])])
+    header = ["data set", *(LABELS[metric] for metric in dict.fromkeys(macro["metric"])), "records", "classes"]
+    markdown = f"{markdown_table(header, rows)}\n- classifier trained on: {classifier.describe()}\n- {INTERVALS}\n"
+    write_text(folder / "scores.md", markdown)
+    return markdown
+
+
+def compare_runs(paths: Sequence[Path | str], folder: Path, *, n_resamples: int = 1000, seed: int = 0) -> str:
+    """Compares every data set of a run with the real ECGs of another, or of the same, record by record.
+
+    Writes `comparison.csv` (`classifier`, `dataset`, `reference_classifier`, `reference`, `metric`, `statistic`,
+    `value`, `lower`, `upper`, `n_records`, `n_classes`) and `comparison.md`.
+
+    Args:
+        paths: One or two run folders of `evaluation.downstream_classifier`; the last holds the reference.
+        folder: Where to write.
+        n_resamples: Number of bootstrap draws.
+        seed: Seed of the draws.
+
+    Returns:
+        The Markdown table.
+
+    Raises:
+        ValueError: If there are no one or two such folders, there is nothing to compare, or what they hold does not go
+            together.
+    """
+    if not 1 <= len(paths) <= 2:
+        raise ValueError("compare takes one or two run folders: compare=[<run>,<run of the reference>]")
+    name, first = read_predictions(paths[0])
+    reference_name, others = read_predictions(paths[-1])
+    reference = others[REAL]
+    metrics = _metrics(AVERAGE_PRECISION in _scored(paths[0]))
+    tables = [
+        compare_predictions(values, reference, metrics, n_resamples, seed).assign(dataset=dataset)
+        for dataset, values in first.items()
+        if not (dataset == REAL and len({Path(path).resolve() for path in paths}) == 1)
+    ]
+    if not tables:
+        raise ValueError(f"{paths[0]} holds predictions of real ECGs alone: give a second run to compare it with")
+    table = pd.concat(tables, ignore_index=True)
+    table = table.assign(classifier=name, reference_classifier=reference_name, reference=REAL)
+    keys = ["classifier", "dataset", "reference_classifier", "reference", "metric", "statistic"]
+    table = table[[*keys, "value", "lower", "upper", "n_records", "n_classes"]]
+    write_csv(table, folder / "comparison.csv")
+    rows = []
+    for (dataset, metric), group in table.groupby(["dataset", "metric"], sort=False):
+        cells = [_cell(row) for _, row in group.iterrows()]
+        counts = [str(group["n_records"].iloc[0]), str(group["n_classes"].iloc[0])]
+        rows.append([f"{dataset}, {LABELS[str(metric)]}", *cells, *counts])
+    header = [f"trained on {name}", "value", f"real ECGs, trained on {reference_name}", "ratio", "difference"]
+    markdown = f"{markdown_table([*header, 'records', 'classes'], rows)}\n- {INTERVALS}, both drawn together\n"
+    write_text(folder / "comparison.md", markdown)
+    return markdown
+
+
+def read_predictions(path: Path | str) -> tuple[str, dict[str, Predictions]]:
+    """Reads the predictions in a run folder.
+
+    Args:
+        path: Run folder of `evaluation.downstream_classifier`.
+
+    Returns:
+        What the classifier was trained on, and its predictions by data set.
+
+    Raises:
+        ValueError: If the folder holds no predictions.
+    """
+    file = Path(path) / PREDICTIONS
+    if not file.is_file():
+        raise ValueError(f"{path} holds no {PREDICTIONS}: give a finished run of evaluation.downstream_classifier")
+    table = pd.read_parquet(file)
+    found = {}
+    for dataset, rows in table.groupby("dataset", sort=False):
+        classes = tuple(str(name) for name in dict.fromkeys(rows["class"]))
+        shape = (-1, len(classes))
+        found[str(dataset)] = Predictions(
+            classes,
+            rows["ecg_id"].to_numpy().reshape(shape)[:, 0],
+            rows["label"].to_numpy().reshape(shape),
+            rows["probability"].to_numpy().reshape(shape),
+        )
+    return str(table["classifier"].iloc[0]), found
+
+
+def _metrics(with_precision: bool) -> tuple[str, ...]:
+    return (AUROC, AVERAGE_PRECISION) if with_precision else (AUROC,)
+
+
+def _scored(path: Path | str) -> set[str]:
+    """Names the metrics in a run's scores."""
+    return {str(name).removeprefix(f"{MACRO}_") for name in pd.read_csv(Path(path) / "scores.csv")["metric"]}
+
+
+def _frame(classifier: str, predictions: Mapping[str, Predictions]) -> pd.DataFrame:
+    """Lays predictions out, one row per data set, record and class, records and classes in their order."""
+    parts = [
+        pd.DataFrame(
+            {
+                "classifier": classifier,
+                "dataset": name,
+                "ecg_id": np.repeat(found.ecg_ids, len(found.classes)),
+                "class": np.tile(found.classes, len(found.ecg_ids)),
+                "label": found.labels.ravel().astype(np.int8),
+                "probability": found.probabilities.ravel(),
+            }
+        )
+        for name, found in predictions.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _cell(row: "pd.Series[float]") -> str:
+    return format_interval(Interval(float(row["value"]), float(row["lower"]), float(row["upper"])), 3)

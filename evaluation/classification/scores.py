@@ -1,0 +1,171 @@
+"""How well probabilities tell classes apart: AUROC and average precision, macro averages, and paired comparisons.
+
+A macro average is that over the classes present: those with a positive and a negative record in the data set. That set
+of classes is kept in the bootstrap; a draw of records without a positive (or a negative) of a class leaves it out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+from einthoven.statistics import bootstrap_intervals
+from evaluation.noise.discrimination import Comparison
+
+AUROC = "auroc"
+AVERAGE_PRECISION = "average_precision"
+MACRO = "macro"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Probabilities of N records beside their labels.
+
+    Attributes:
+        classes: Names of the K classes.
+        ecg_ids: Keys of the records, shape (N,).
+        labels: Zeros and ones, shape (N, K).
+        probabilities: Probabilities, shape (N, K).
+    """
+
+    classes: tuple[str, ...]
+    ecg_ids: NDArray[np.int64]
+    labels: NDArray[np.floating]
+    probabilities: NDArray[np.floating]
+
+    def select(self, ecg_ids: Sequence[int] | NDArray[np.int64]) -> "Predictions":
+        """Returns the predictions of some records, in the order asked for."""
+        rows = pd.Index(self.ecg_ids).get_indexer(pd.Index(ecg_ids))
+        assert (rows >= 0).all()
+        return Predictions(self.classes, self.ecg_ids[rows], self.labels[rows], self.probabilities[rows])
+
+    def present(self) -> NDArray[np.bool_]:
+        """Tells which classes have a positive and a negative record, shape (K,)."""
+        positives = (self.labels > 0.5).sum(axis=0)
+        return (positives > 0) & (positives < len(self.labels))
+
+
+class _Scorer:
+    """Metrics of the classes present, for any counts of the records."""
+
+    def __init__(self, predictions: Predictions, metrics: Sequence[str]) -> None:
+        places = np.flatnonzero(predictions.present())
+        self.metrics, self.classes = tuple(metrics), [predictions.classes[place] for place in places]
+        self.pairs = [(predictions.probabilities[:, k], predictions.labels[:, k] > 0.5) for k in places]
+        self.sorted = [Comparison(probabilities, labels) for probabilities, labels in self.pairs]
+
+    def values(self, counts: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Returns the value of each metric and class, shape (metrics, classes present)."""
+        table = [self._auroc(counts) if metric == AUROC else self._precision(counts) for metric in self.metrics]
+        return np.array(table, dtype=np.float64).reshape(len(self.metrics), len(self.classes))
+
+    def macro(self, counts: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Returns the macro average of each metric, shape (metrics,)."""
+        return _mean_where_known(self.values(counts))
+
+    def _auroc(self, counts: NDArray[np.integer]) -> list[float]:
+        return [comparison.auroc(counts) for comparison in self.sorted]
+
+    def _precision(self, counts: NDArray[np.integer]) -> list[float]:
+        known = [0 < counts[labels].sum() < counts.sum() for _, labels in self.pairs]
+        return [
+            float(average_precision_score(labels, probabilities, sample_weight=counts)) if is_known else np.nan
+            for (probabilities, labels), is_known in zip(self.pairs, known, strict=True)
+        ]
+
+
+def score_predictions(
+    predictions: Predictions, metrics: Sequence[str] = (AUROC,), n_resamples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Scores predictions, with 95 % bootstrap intervals over records.
+
+    Args:
+        predictions: Predictions of N records.
+        metrics: Among `AUROC` (the chance that a positive record has the higher probability, ties counting half) and
+            `AVERAGE_PRECISION` (the area under the steps of precision against recall).
+        n_resamples: Number of bootstrap draws.
+        seed: Seed of the draws.
+
+    Returns:
+        One row per metric and class present, and the averages in the class `MACRO`: `class`, `metric`, `value`,
+        `lower`, `upper`, `n_records`, `n_classes` (of an average), `n_positives` (of a class).
+    """
+    scorer, n_records = _Scorer(predictions, metrics), len(predictions.ecg_ids)
+
+    def statistic(drawn: NDArray[np.integer]) -> NDArray[np.float64]:
+        values = scorer.values(np.bincount(drawn, minlength=n_records))
+        return np.concatenate([values, _mean_where_known(values)[:, None]], axis=1).ravel()
+
+    intervals = bootstrap_intervals(np.arange(n_records), statistic, n_resamples, seed)
+    positives = [int(labels.sum()) for _, labels in scorer.pairs]
+    keys = [(metric, name) for metric in metrics for name in (*scorer.classes, MACRO)]
+    rows = [
+        {
+            "class": name,
+            "metric": metric,
+            "value": found.estimate,
+            "lower": found.lower,
+            "upper": found.upper,
+            "n_records": n_records,
+            "n_classes": len(scorer.classes) if name == MACRO else 1,
+            "n_positives": sum(positives) if name == MACRO else positives[scorer.classes.index(name)],
+        }
+        for (metric, name), found in zip(keys, intervals, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def compare_predictions(
+    first: Predictions,
+    reference: Predictions,
+    metrics: Sequence[str] = (AUROC,),
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compares the macro averages of two predictions on the records that both have, drawn together in the bootstrap.
+
+    Args:
+        first: Predictions.
+        reference: What to compare with.
+        metrics: As for `score_predictions`.
+        n_resamples: Number of bootstrap draws.
+        seed: Seed of the draws.
+
+    Returns:
+        One row per metric and statistic (`value`, `reference`, their `ratio` and `difference`): `metric`, `statistic`,
+        `value`, `lower`, `upper`, `n_records`, `n_classes`.
+
+    Raises:
+        ValueError: If the classes differ, no record is common, or a record has other labels.
+    """
+    if first.classes != reference.classes:
+        raise ValueError("the two classifiers tell other classes apart: compare runs of the same evaluate.classes")
+    ids = pd.Index(first.ecg_ids)
+    common = ids[ids.isin(reference.ecg_ids)].to_numpy()
+    if len(common) == 0:
+        raise ValueError("the two data sets have no record in common: evaluate both on the same records")
+    first, reference = first.select(common), reference.select(common)
+    if not np.array_equal(first.labels, reference.labels):
+        raise ValueError("a record has other statements in the two data sets: they come from different stores")
+    scorers = [_Scorer(predictions, metrics) for predictions in (first, reference)]
+
+    def statistic(drawn: NDArray[np.integer]) -> NDArray[np.float64]:
+        counts = np.bincount(drawn, minlength=len(common))
+        one, other = (scorer.macro(counts) for scorer in scorers)
+        return np.stack([one, other, one / other, one - other], axis=1).ravel()
+
+    intervals = bootstrap_intervals(np.arange(len(common)), statistic, n_resamples, seed)
+    keys = [(metric, name) for metric in metrics for name in ("value", "reference", "ratio", "difference")]
+    rows = [(*key, found.estimate, found.lower, found.upper) for key, found in zip(keys, intervals, strict=True)]
+    table = pd.DataFrame(rows, columns=["metric", "statistic", "value", "lower", "upper"])
+    return table.assign(metric=f"{MACRO}_" + table["metric"], n_records=len(common), n_classes=len(scorers[0].classes))
+
+
+def _mean_where_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Averages over the last axis without NaN; NaN where nothing is known."""
+    known = np.isfinite(values)
+    count = known.sum(axis=-1)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=-1) / np.maximum(count, 1), np.nan)

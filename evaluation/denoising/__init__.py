@@ -1,0 +1,1 @@
+"""How good denoised ECGs are."""

@@ -1,0 +1,259 @@
+"""What a denoiser must beat: zero-phase filters, wavelet shrinkage and neurokit2's cleaners, each at its best settings.
+
+The settings of a baseline are those of most output SNR on noisy records whose truth is known (`choose_baselines`):
+records of the validation split with noise of NSTDB's first half, of the type and at the level of the test. So every
+baseline knows what noise it meets.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+import neurokit2
+import numpy as np
+import pywt
+from scipy import signal
+
+from einthoven.statistics import mean_over_records
+from evaluation.denoising.metrics import output_snr
+
+HIGH_PASS_HZ = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
+LOW_PASS_HZ = (8.0, 10.0, 12.5, 15.0, 17.5, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0)
+HIGH_PASS_ORDERS = (1, 2, 3, 5)
+LOW_PASS_ORDERS = (1, 2, 4)
+PADDING_S = 6.0
+"""Mirrored seconds on each side, at most."""
+
+NEUROKIT_METHODS = ("neurokit", "biosppy", "pantompkins1985", "hamilton2002", "elgendi2010", "engzeemod2012", "vg")
+
+
+class Cleaner(Protocol):
+    """Takes noise from ECGs."""
+
+    def __call__(self, y: np.ndarray, sampling_rate: float) -> np.ndarray:
+        """Cleans noisy ECGs.
+
+        Args:
+            y: Noisy ECGs in mV, shape (N, C, L).
+            sampling_rate: Sampling rate in Hz.
+
+        Returns:
+            ECGs in mV, shape (N, C, L), float64.
+        """
+
+
+@dataclass(frozen=True)
+class HighPass:
+    """Butterworth high-pass, forward and backward.
+
+    Attributes:
+        cutoff: Cut-off in Hz.
+        order: Order of the filter, before it is applied a second time.
+    """
+
+    cutoff: float = 0.8
+    order: int = 2
+
+    def __call__(self, y: np.ndarray, sampling_rate: float) -> np.ndarray:
+        """Filters: see `Cleaner`."""
+        return _zero_phase(y, sampling_rate, self.cutoff, self.order, "highpass")
+
+
+@dataclass(frozen=True)
+class BandPass:
+    """Butterworth high-pass and low-pass, each forward and backward.
+
+    Attributes:
+        low: Cut-off of the high-pass in Hz.
+        high: Cut-off of the low-pass in Hz.
+        low_order: Order of the high-pass.
+        high_order: Order of the low-pass.
+    """
+
+    low: float = 0.8
+    high: float = 35.0
+    low_order: int = 2
+    high_order: int = 1
+
+    def __call__(self, y: np.ndarray, sampling_rate: float) -> np.ndarray:
+        """Filters: see `Cleaner`."""
+        passed = _zero_phase(y, sampling_rate, self.low, self.low_order, "highpass")
+        return _zero_phase(passed, sampling_rate, self.high, self.high_order, "lowpass")
+
+
+@dataclass(frozen=True)
+class WaveletShrinkage:
+    """Shrinks the coefficients of a stationary wavelet transform, after a high-pass.
+
+    The threshold is universal, `scale * sigma * sqrt(2 log L)` (Donoho and Johnstone, Biometrika 81, 425, 1994), with
+    sigma the median absolute coefficient over 0.6745, in the transform without decimation (Coifman and Donoho 1995).
+    A high-pass takes the drift more sharply than leaving the approximation out would.
+
+    Attributes:
+        cutoff: Cut-off of the high-pass in Hz.
+        order: Order of the high-pass.
+        wavelet: Name of the wavelet.
+        n_levels: Levels of details; the approximation below them is kept.
+        by_level: Whether each level has a sigma of its own; otherwise the finest level's holds for all (white noise).
+        scale: Factor on the threshold.
+        rule: "soft", or "garrote" (Gao 1998), which shrinks large coefficients less.
+    """
+
+    cutoff: float = 0.8
+    order: int = 2
+    wavelet: str = "db2"
+    n_levels: int = 3
+    by_level: bool = False
+    scale: float = 0.5
+    rule: str = "garrote"
+
+    def __call__(self, y: np.ndarray, sampling_rate: float) -> np.ndarray:
+        """Shrinks: see `Cleaner`."""
+        length = y.shape[-1]
+        passed = _zero_phase(y, sampling_rate, self.cutoff, self.order, "highpass")
+        block = 2**self.n_levels
+        before = min(block, length - 1)
+        after = before + -(length + 2 * before) % block
+        padded = np.pad(passed, [(0, 0), (0, 0), (before, after)], mode="symmetric")
+        approximation, *details = pywt.swt(padded, self.wavelet, self.n_levels, axis=-1, trim_approx=True, norm=True)
+        finest = _noise_level(details[-1])
+        shrunk = [approximation]
+        for detail in details:
+            level = _noise_level(detail) if self.by_level else finest
+            shrunk.append(_shrink(detail, self.scale * level * np.sqrt(2.0 * np.log(length)), self.rule))
+        cleaned = pywt.iswt(shrunk, self.wavelet, norm=True, axis=-1)
+        return np.asarray(cleaned[..., before : before + length])
+
+
+@dataclass(frozen=True)
+class NeuroKit:
+    """Cleaner of neurokit2 (Makowski et al., Behav. Res. Methods 53, 1689, 2021), lead by lead.
+
+    Attributes:
+        method: Name of the method, as `neurokit2.ecg_clean` calls it.
+    """
+
+    method: str = "neurokit"
+
+    def __call__(self, y: np.ndarray, sampling_rate: float) -> np.ndarray:
+        """Cleans: see `Cleaner`."""
+        flat = np.asarray(y, dtype=np.float64).reshape(-1, y.shape[-1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its methods were made for higher rates, and say so for every lead
+            cleaned = [neurokit2.ecg_clean(lead, sampling_rate=sampling_rate, method=self.method) for lead in flat]
+        return np.asarray(cleaned, dtype=np.float64).reshape(y.shape)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A baseline with its settings.
+
+    Attributes:
+        cleaner: The baseline.
+        output_snr: Its mean output SNR in dB on the records that it was chosen on.
+        settings: Its settings, by name.
+    """
+
+    cleaner: Cleaner
+    output_snr: float
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def measure(
+        cls,
+        cleaner: Cleaner,
+        noisy: np.ndarray,
+        truth: np.ndarray,
+        sampling_rate: float,
+        settings: Mapping[str, Any] = MappingProxyType({}),
+    ) -> "Chosen":
+        """Measures a baseline's mean output SNR; arguments as in `choose_baselines`."""
+        snr = float(mean_over_records(output_snr(cleaner(noisy, sampling_rate), truth)))
+        return cls(cleaner, snr, settings)
+
+
+Adjustable = HighPass | BandPass | WaveletShrinkage | NeuroKit
+
+
+def choose_baselines(noisy: np.ndarray, truth: np.ndarray, sampling_rate: float) -> dict[str, Chosen]:
+    """Chooses the settings of every baseline: those of most output SNR.
+
+    Args:
+        noisy: Noisy ECGs in mV, shape (N, C, L).
+        truth: The same without noise, in mV, shape (N, C, L).
+        sampling_rate: Sampling rate in Hz.
+
+    Returns:
+        The baselines by name.
+
+    Raises:
+        ValueError: If there is no record.
+    """
+    if len(noisy) == 0:
+        raise ValueError("no record to choose the baselines on: the store needs records in val")
+    data = (noisy, truth, sampling_rate)
+    slow: dict[str, Sequence[Any]] = {"cutoff": HIGH_PASS_HZ, "order": HIGH_PASS_ORDERS}
+    high_pass = _search(HighPass(), slow, *data)
+    filtered = high_pass.settings
+    band = {
+        "high": tuple(frequency for frequency in LOW_PASS_HZ if frequency < sampling_rate / 2),
+        "high_order": LOW_PASS_ORDERS,
+        "low": HIGH_PASS_HZ,
+        "low_order": HIGH_PASS_ORDERS,
+    }
+    shrinkage = {
+        "scale": (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4),
+        "n_levels": (1, 2, 3, 4, 5),
+        "by_level": (False, True),
+        "wavelet": ("haar", "db2", "db4", "sym4", "sym8", "coif1"),
+        "rule": ("soft", "garrote"),
+        **slow,
+    }
+    return {
+        "high-pass": high_pass,
+        "band-pass": _search(BandPass(low=filtered["cutoff"], low_order=filtered["order"]), band, *data),
+        "wavelet": _search(WaveletShrinkage(cutoff=filtered["cutoff"], order=filtered["order"]), shrinkage, *data),
+        "neurokit2": _search(NeuroKit(), {"method": NEUROKIT_METHODS}, *data),
+    }
+
+
+def _search(
+    start: Adjustable, choices: Mapping[str, Sequence[Any]], noisy: np.ndarray, truth: np.ndarray, sampling_rate: float
+) -> Chosen:
+    """Takes the best value of one setting after the other until none improves."""
+    found: dict[Adjustable, Chosen] = {}
+
+    def score(cleaner: Adjustable) -> float:
+        if cleaner not in found:
+            try:
+                found[cleaner] = Chosen.measure(cleaner, noisy, truth, sampling_rate, asdict(cleaner))
+            except ValueError:  # a fixed cut-off of neurokit2 beyond half the sampling rate
+                found[cleaner] = Chosen(cleaner, -np.inf, asdict(cleaner))
+        return found[cleaner].output_snr
+
+    best, previous = start, None
+    while best != previous:
+        previous = best
+        for name, values in choices.items():
+            best = max([best, *(replace(best, **{name: value}) for value in values)], key=score)
+    return found[best]
+
+
+def _zero_phase(
+    y: np.ndarray, sampling_rate: float, cutoff: float, order: int, kind: Literal["highpass", "lowpass"]
+) -> np.ndarray:
+    sections = signal.butter(order, cutoff, kind, fs=sampling_rate, output="sos")
+    padding = min(round(PADDING_S * sampling_rate), y.shape[-1] - 1)
+    return np.asarray(signal.sosfiltfilt(sections, y.astype(np.float64), axis=-1, padtype="even", padlen=padding))
+
+
+def _noise_level(coefficients: np.ndarray) -> np.ndarray:
+    return np.asarray(np.median(np.abs(coefficients), axis=-1, keepdims=True) / 0.6745)
+
+
+def _shrink(coefficients: np.ndarray, threshold: np.ndarray, rule: str) -> np.ndarray:
+    size = np.abs(coefficients)
+    share = np.divide(threshold, size, out=np.ones_like(size), where=size > threshold)
+    return np.asarray(coefficients * (1.0 - share ** {"soft": 1, "garrote": 2}[rule]))

@@ -1,0 +1,168 @@
+"""Figures of denoising: noisy, clean and denoised leads on ECG paper, and output SNR against input SNR."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from einthoven.report.ecg_paper import (
+    FOOTER,
+    HEADER,
+    INK,
+    MARGIN,
+    PAPER,
+    Page,
+    Strip,
+    new_page,
+    place_strips,
+    trace_points,
+)
+from einthoven.report.figures import BLUE, COLOURS, GREY, ORANGE, new_figure, save_figure
+
+SPACING = 22.0
+"""Least distance of two rows in mm."""
+
+
+@dataclass(frozen=True)
+class DenoisedLead:
+    """What is drawn of one lead; signals in mV, shape (L,).
+
+    Attributes:
+        lead: Name of the lead.
+        truth: The clean lead.
+        noisy: The noisy lead.
+        baseline: The best baseline's result.
+        mean: The method's mean.
+        lower: Lower edge of the method's band.
+        upper: Upper edge of the method's band.
+    """
+
+    lead: str
+    truth: np.ndarray
+    noisy: np.ndarray
+    baseline: np.ndarray
+    mean: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+def draw_denoising(
+    path: Path | str,
+    leads: Sequence[DenoisedLead],
+    sampling_rate: float,
+    *,
+    method: str,
+    baseline: str,
+    title: str = "",
+    dpi: int = 130,
+) -> None:
+    """Draws leads on ECG paper, three rows each: noisy, the baseline's result, the method's with its band.
+
+    The clean lead lies in black under both results.
+
+    Args:
+        path: File to write; the format follows the suffix.
+        leads: The leads.
+        sampling_rate: Sampling rate in Hz.
+        method: Name of the method.
+        baseline: Name of the baseline.
+        title: Text above the paper.
+        dpi: Resolution.
+    """
+    names = [f"{lead.lead} {kind}" for lead in leads for kind in ("noisy", baseline, method)]
+    strips = place_strips(names, leads[0].truth.shape[-1] / sampling_rate, "12x1")
+    curves = [
+        row
+        for lead in leads
+        for row in ((lead.noisy,), (lead.truth, lead.baseline), (lead.truth, lead.mean, lead.lower, lead.upper))
+    ]
+    extents = [(float(np.min(row)), float(np.max(row))) for row in curves]
+    page = new_page(strips, extents, SPACING)
+    for place, lead in enumerate(leads):
+        noisy, cleaned, ours = strips[3 * place : 3 * place + 3]
+        _trace(page, noisy, lead.noisy, sampling_rate, GREY)
+        _trace(page, cleaned, lead.truth, sampling_rate, INK)
+        _trace(page, cleaned, lead.baseline, sampling_rate, ORANGE)
+        x, low = trace_points(ours, lead.lower, page.baselines[ours.row], sampling_rate)
+        _, high = trace_points(ours, lead.upper, page.baselines[ours.row], sampling_rate)
+        page.axes.fill_between(x, low, high, color=BLUE, alpha=0.25, linewidth=0.0, zorder=2)
+        _trace(page, ours, lead.truth, sampling_rate, INK)
+        _trace(page, ours, lead.mean, sampling_rate, BLUE)
+    for strip, name in zip(strips, names, strict=True):
+        halo = [withStroke(linewidth=2.5, foreground=PAPER)]
+        y = page.baselines[strip.row] + 6.5
+        page.axes.text(strip.left + 1.0, y, name, fontsize=8, fontweight="bold", zorder=6, path_effects=halo)
+    page.axes.text(MARGIN - 5.0, page.height - HEADER + 8.5, title, fontsize=10, color=INK, va="center")
+    _legend(page, method, baseline, any(bool((lead.lower < lead.upper).any()) for lead in leads))
+    page.save(path, dpi)
+
+
+def draw_snr_curves(path: Path | str, table: pd.DataFrame) -> None:
+    """Draws mean output SNR against mean input SNR, one panel per noise type, with 95 % intervals over records.
+
+    Args:
+        path: File to write.
+        table: Columns `noise_type`, `method`, `input_snr`, `value`, `lower`, `upper` in dB, one row a point.
+    """
+    types, methods = (list(dict.fromkeys(table[column])) for column in ("noise_type", "method"))
+    figure = new_figure(3.6 * len(types) + 1.8, 3.8)
+    for place, noise_type in enumerate(types):
+        axes = figure.add_subplot(1, len(types), place + 1)
+        part = table[table["noise_type"] == noise_type]
+        for number, method in enumerate(methods):
+            points = part[part["method"] == method].sort_values("input_snr")
+            colour, style = COLOURS[number % len(COLOURS)], ("-", "--", ":")[number // len(COLOURS) % 3]
+            spans = [points["value"] - points["lower"], points["upper"] - points["value"]]
+            axes.errorbar(
+                points["input_snr"],
+                points["value"],
+                yerr=np.maximum(np.stack(spans), 0.0),
+                color=colour,
+                linestyle=style,
+                marker="o",
+                markersize=3.5,
+                capsize=2.0,
+                label=method,
+            )
+        ends = [part["input_snr"].min(), part["input_snr"].max()]
+        axes.plot(ends, ends, color="0.6", linewidth=0.8, label="as it was")
+        axes.set_title(noise_type, fontsize=10)
+        axes.set_xlabel("input SNR (dB)", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.3)
+        if place == 0:
+            axes.set_ylabel("output SNR (dB)", fontsize=8)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    save_figure(figure, path)
+
+
+def _trace(page: Page, strip: Strip, values: np.ndarray, sampling_rate: float, colour: str) -> None:
+    x, y = trace_points(strip, values, page.baselines[strip.row], sampling_rate)
+    page.axes.plot(x, y, color=colour, linewidth=0.9, solid_joinstyle="round", zorder=4 if colour == INK else 5)
+
+
+def _legend(page: Page, method: str, baseline: str, has_band: bool) -> None:
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=GREY, linewidth=0.9, label="noisy"),
+        Line2D([], [], color=INK, linewidth=0.9, label="clean"),
+        Line2D([], [], color=ORANGE, linewidth=0.9, label=baseline),
+        Line2D([], [], color=BLUE, linewidth=0.9, label=f"{method}{' (mean)' if has_band else ''}"),
+    ]
+    if has_band:
+        handles.append(Patch(facecolor=BLUE, alpha=0.25, label="90 % band"))
+    place = ((page.width - 5.0) / page.width, (FOOTER - 7.8) / page.height)
+    page.axes.legend(
+        handles=handles,
+        loc="center right",
+        bbox_to_anchor=place,
+        ncol=len(handles),
+        fontsize=8,
+        frameon=False,
+        borderpad=0.0,
+        borderaxespad=0.0,
+    )

@@ -1,0 +1,162 @@
+"""The denoised ECGs in run folders of `reconstruction.denoise`, read by key and grouped by noise and level."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from einthoven.run.run_folder import RunFolder
+from evaluation.inpainting.runs import Reconstructions, common_records
+from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What noise was added; exactly one of the levels is given.
+
+    Attributes:
+        noise_type: bw, em, ma or mix.
+        snr_db: Signal-to-noise ratio of each record in dB, or None.
+        power: Peak-to-peak value of each lead's noise relative to the lead's, or None.
+    """
+
+    noise_type: str
+    snr_db: float | None
+    power: float | None
+
+    @property
+    def level(self) -> str:
+        """The level for people, such as `6 dB` or `power 2`."""
+        return f"{self.snr_db:g} dB" if self.snr_db is not None else f"power {self.power:g}"
+
+    @property
+    def name(self) -> str:
+        """Noise and level for people."""
+        return f"{self.noise_type}, {self.level}"
+
+    @property
+    def folder(self) -> str:
+        """Noise and level as the name of a folder."""
+        return f"{self.noise_type}_{self.level.replace(' ', '')}"
+
+    def order(self) -> tuple[int, bool, float]:
+        """Sorts by type, then ratios from much noise to little, then powers."""
+        types = (*NOISE_TYPES, MIX)
+        place = types.index(self.noise_type) if self.noise_type in types else len(types)
+        return place, self.snr_db is None, float(self.power if self.snr_db is None else self.snr_db)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class DenoisingRun:
+    """Denoised ECGs of N records by one method, one noise and level.
+
+    Attributes:
+        name: Name of the method.
+        condition: Noise and level.
+        result: Samples, mean, band, truth and cost.
+        noisy: Noisy ECG that the method was given, in mV, shape (N, 12, L).
+        noise_path: Folder of the noise, where the run's config names one.
+        source: Which records and which half of the noise, for people.
+    """
+
+    name: str
+    condition: Condition
+    result: Reconstructions
+    noisy: np.ndarray
+    noise_path: Path | None
+    source: str
+
+    @classmethod
+    def open(cls, path: Path | str) -> "DenoisingRun":
+        """Opens a run folder of `reconstruction.denoise`.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            ValueError: If it is no such folder, is not finished, or holds no true ECGs to compare with.
+        """
+        run = RunFolder.open(path)
+        told = run.config.get("denoising")
+        if not isinstance(told, dict):
+            raise ValueError(f"{path} is no run of reconstruction.denoise: give runs=[<its run folders>]")
+        if not (run.path / "truth.npy").is_file() and (run.path / "mean.npy").is_file():
+            raise ValueError(
+                f"{path} holds no true ECGs: evaluate a run on clean records with added noise (data=store)"
+            )
+        if not (run.path / "records.parquet").is_file() or not (run.path / "noisy.npy").is_file():
+            raise ValueError(f"{path} is no finished run of reconstruction.denoise: start that run again, it goes on")
+        result = Reconstructions.open(path)
+        condition = Condition(str(told["noise_type"]), _number(told.get("snr_db")), _number(told.get("power")))
+        if (condition.snr_db is None) == (condition.power is None):
+            raise ValueError(f"{path} does not say one level of its noise: run reconstruction.denoise again")
+        noisy = np.load(run.path / "noisy.npy", mmap_mode="r", allow_pickle=False)
+        if noisy.shape != result.mean.shape:
+            raise ValueError(f"{path}/noisy.npy has shape {noisy.shape}, its mean {result.mean.shape}: run it again")
+        noise_path = told.get("noise_path")
+        known = told.get("known_type", True)
+        split = (run.config.get("dataset") or {}).get("split", "unknown")
+        return cls(
+            name=result.name if known else f"{result.name}, type unknown",
+            condition=condition,
+            result=result,
+            noisy=noisy,
+            noise_path=Path(noise_path) if noise_path else None,
+            source=f"split {split}, NSTDB's half {told.get('half', 'unknown')}",
+        )
+
+    def restricted(self, ecg_ids: np.ndarray) -> "DenoisingRun":
+        """Selects records by key, in the order asked for."""
+        rows = self.result.select(ecg_ids)
+        names = ("ecg_ids", "samples", "mean", "lower", "upper", "truth", "observed")
+        parts = {name: np.asarray(getattr(self.result, name)[rows]) for name in names}
+        result = Reconstructions(**{**self.result.__dict__, **parts, "cost": self.result.cost.iloc[rows]})
+        return DenoisingRun(**{**self.__dict__, "result": result, "noisy": np.asarray(self.noisy[rows])})
+
+
+def open_denoising_runs(paths: Sequence[Path | str]) -> dict[Condition, list[DenoisingRun]]:
+    """Opens run folders and groups them by noise and level, each group on the records that all its runs have.
+
+    Methods of the same name within a group get the name of their folder appended.
+
+    Args:
+        paths: The folders, in any order.
+
+    Returns:
+        By noise and level, the runs, records in the same order in each.
+
+    Raises:
+        ValueError: If there is no path, a folder is not fit, or the runs of a group met different ECGs or noise.
+    """
+    if not paths:
+        raise ValueError("no run to evaluate: give runs=[<run folders of reconstruction.denoise>]")
+    opened = [(Path(path).resolve().name, DenoisingRun.open(path)) for path in paths]
+    groups: dict[Condition, list[DenoisingRun]] = {}
+    for condition in sorted({run.condition for _, run in opened}, key=Condition.order):
+        group = [(place, run) for place, run in opened if run.condition == condition]
+        names = [run.name for _, run in group]
+        ecg_ids = common_records([run.result for _, run in group])
+        groups[condition] = [
+            DenoisingRun(**{**run.__dict__, "name": run.name if names.count(run.name) == 1 else f"{run.name} {place}"})
+            for place, run in ((place, run.restricted(ecg_ids)) for place, run in group)
+        ]
+        _check_same_task(groups[condition])
+    return groups
+
+
+def _check_same_task(runs: Sequence[DenoisingRun]) -> None:
+    first = runs[0]
+    for other in runs[1:]:
+        same = first.noisy.shape == other.noisy.shape and first.result.sampling_rate == other.result.sampling_rate
+        for mine, theirs in ((first.noisy, other.noisy), (first.result.truth, other.result.truth)):
+            same = same and np.allclose(mine, theirs, atol=1e-4)
+        if not same:
+            raise ValueError(
+                f"{first.name} and {other.name} met different ECGs or noise at {first.condition.name}: "
+                "evaluate them one by one, or run them with the same seed, store and half"
+            )
+
+
+def _number(value: object) -> float | None:
+    return None if value is None else float(str(value))

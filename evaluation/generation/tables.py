@@ -1,0 +1,137 @@
+"""The tables of the report on generated ECGs."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from einthoven.ecg.leads import LEADS
+from einthoven.report.tables import Row, format_interval, markdown_table, results_table
+from einthoven.statistics import Interval
+from evaluation.generation.distances import OVERALL
+from evaluation.generation.ecg_features import INTERVALS, WAVES
+from evaluation.generation.neighbours import BEAT, RECORDING
+
+FLOOR = "real train (floor)"
+
+ROWS = (
+    Row("w1", "W1, mean over features (SD)", 3),
+    Row("features_above_floor", "features beyond the floor's 95 % (of 42)", 0),
+    Row("without_beats", "ECGs without beats (%)", 1),
+    Row("recording_nearest", "nearest training recording, median distance", 3),
+    Row("recording_near", "near a training recording (%)", 1),
+    Row("beat_nearest", "nearest training beat, median (mV)", 4),
+    Row("beat_near", "near a training beat (%)", 1),
+    Row("recording_training", "nearest real recording is a training one (%)", 1),
+    Row("beat_training", "nearest real beat is a training one (%)", 1),
+    Row("recording_diversity", "diversity of recordings", 3),
+    Row("recording_diversity_ratio", "- over that of real ECGs", 3),
+    Row("beat_diversity", "diversity of beats (mV)", 4),
+    Row("beat_diversity_ratio", "- over that of real ECGs", 3),
+)
+
+_KINDS = {RECORDING: "recording", BEAT: "beat"}
+
+
+def overview_table(
+    real: str,
+    n_records: int,
+    distances: pd.DataFrame,
+    neighbours: pd.DataFrame,
+    diversity: pd.DataFrame,
+    n_problems: Mapping[str, int],
+) -> pd.DataFrame:
+    """Sums up an evaluation, the real ECGs first.
+
+    Args:
+        real: Name of the real ECGs.
+        n_records: Number of records of the split.
+        distances: What `compare_features` found, with the column `run`.
+        neighbours: What `nearness_table` found, with the column `kind`.
+        diversity: What `diversity` found, with the columns `run` and `kind`.
+        n_problems: By set, how many ECGs have no beats.
+
+    Returns:
+        Columns `method`, `metric`, `value`, `lower`, `upper`, `n_records`.
+    """
+    rows: list[tuple[str, str, float, float, float, int]] = []
+
+    def add(method: str, metric: str, value: float, lower: float = np.nan, upper: float = np.nan) -> None:
+        rows.append((method, metric, value, lower, upper, n_records))
+
+    runs = list(dict.fromkeys(distances["run"]))
+    for name in (real, *runs):
+        add(name, "without_beats", 100.0 * n_problems.get(name, 0) / n_records)
+    for name in runs:
+        mine = distances[distances["run"] == name].set_index("feature")
+        row = mine.loc[OVERALL]
+        add(name, "w1", row["relative_w1"], row["relative_lower"], row["relative_upper"])
+        single = mine.drop(index=[*WAVES, OVERALL])
+        add(name, "features_above_floor", float((single["w1"] > single["floor_upper"]).sum()))
+        if name == runs[0]:
+            add(FLOOR, "w1", row["relative_floor"], row["relative_floor_lower"], row["relative_floor_upper"])
+    for row in neighbours.to_dict("records"):
+        for metric, column in (("nearest", "median"), ("near", "near"), ("training", "training")):
+            edges = row[f"{column}_lower"], row[f"{column}_upper"]
+            add(str(row["set"]), f"{_KINDS[row['kind']]}_{metric}", row[column], *edges)
+    for row in diversity.to_dict("records"):
+        kind = _KINDS[row["kind"]]
+        if row["run"] == runs[0]:
+            add(real, f"{kind}_diversity", row["real"], row["real_lower"], row["real_upper"])
+        add(row["run"], f"{kind}_diversity", row["generated"], row["generated_lower"], row["generated_upper"])
+        add(row["run"], f"{kind}_diversity_ratio", row["ratio"], row["ratio_lower"], row["ratio_upper"])
+    return pd.DataFrame(rows, columns=["method", "metric", "value", "lower", "upper", "n_records"])
+
+
+def write_markdown(table: pd.DataFrame, distances: Mapping[str, pd.DataFrame], notes: Sequence[str]) -> str:
+    """Writes the report for people.
+
+    Args:
+        table: The summary.
+        distances: By run, what `compare_features` found.
+        notes: What to say below.
+
+    Returns:
+        Markdown: the summary, per run its features and its amplitudes per lead, the notes.
+    """
+    parts = [results_table(table, rows=ROWS)]
+    for name, found in distances.items():
+        parts.append(f"## {name}\n\n{_feature_table(found)}")
+        parts.append(f"W1 of amplitudes per lead in mV, floor in brackets:\n\n{_lead_table(found)}")
+    parts.append("\n".join(f"- {note}" for note in notes) + "\n")
+    return "\n".join(parts)
+
+
+def _feature_table(found: pd.DataFrame) -> str:
+    rows = {str(row["feature"]): row for row in found.to_dict("records")}
+    labels = {feature.name: (f"{feature.label} ({feature.unit})", feature.digits) for feature in INTERVALS}
+    labels |= {wave: (f"{wave} amplitude (mV)", 3) for wave in WAVES} | {OVERALL: ("mean", 3)}
+    lines = []
+    for name, (label, digits) in labels.items():
+        row = rows[name]
+        spreads = [_spread(row, of, digits) for of in ("real", "generated")]
+        units = [_interval(row, "", column, digits) for column in ("w1", "floor")]
+        relative = [_interval(row, "relative_", column, 3) for column in ("w1", "floor")]
+        lines.append([label, *spreads, *units, *relative, f"{row['n_real']:.0f}, {row['n_generated']:.0f}"])
+    header = ["", "real", "generated", "W1", "floor", "W1 (SD)", "floor (SD)", "found in"]
+    return markdown_table(header, lines)
+
+
+def _spread(row: Mapping[Hashable, Any], of: str, digits: int) -> str:
+    mean, sd = row[f"{of}_mean"], row[f"{of}_sd"]
+    return f"{mean:.{digits}f} +- {sd:.{digits}f}" if np.isfinite(mean) else "-"
+
+
+def _interval(row: Mapping[Hashable, Any], scale: str, column: str, digits: int) -> str:
+    edges = ("lower", "upper") if column == "w1" else ("floor_lower", "floor_upper")
+    return format_interval(Interval(row[scale + column], *(row[scale + edge] for edge in edges)), digits)
+
+
+def _lead_table(found: pd.DataFrame) -> str:
+    by_name = found.set_index("feature")
+    lines = []
+    for lead in LEADS:
+        rows = [by_name.loc[f"{wave.lower()}_{lead}"] for wave in WAVES]
+        lines.append([lead, *(f"{row['w1']:.3f} ({row['floor']:.3f})" for row in rows)])
+    return markdown_table(["lead", *WAVES], lines)

@@ -1,0 +1,1 @@
+"""How good reconstructions of missing leads and samples are."""

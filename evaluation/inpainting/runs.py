@@ -1,0 +1,145 @@
+"""The reconstructions in the run folder of `reconstruction.inpaint`, read by key."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from einthoven.ecg.leads import LEADS
+from einthoven.run.run_folder import RunFolder
+
+ARRAYS = ("samples", "mean", "lower", "upper", "truth", "observed")
+MEMORY = "memory_mb"
+COSTS = ("seconds", "network_calls", "gradient_calls", MEMORY)
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """Reconstructions of N records by one method; signals in mV, leads in the order of `LEADS`.
+
+    Attributes:
+        name: Name of the method.
+        ecg_ids: Keys of the records, shape (N,).
+        samples: Samples, shape (N, S, 12, L); memory-mapped when read from a run folder.
+        mean: Their mean, shape (N, 12, L).
+        lower: Lower edge of the 90 % band, shape (N, 12, L).
+        upper: Upper edge of the 90 % band, shape (N, 12, L).
+        truth: True ECG, shape (N, 12, L).
+        observed: True where a sample was given to the method, shape (N, 12, L).
+        sampling_rate: Sampling rate in Hz.
+        cost: Seconds, network calls and peak memory until then of each record, columns among `COSTS`.
+        store: Folder of the store that the records come from, where the run's config names one.
+    """
+
+    name: str
+    ecg_ids: np.ndarray
+    samples: np.ndarray
+    mean: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    truth: np.ndarray
+    observed: np.ndarray
+    sampling_rate: float
+    cost: pd.DataFrame
+    store: Path | None = None
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Reconstructions":
+        """Opens a run folder of `reconstruction.inpaint`.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            ValueError: If it is no such folder, is not finished, or holds no true ECGs to compare with.
+        """
+        run = RunFolder.open(path)
+        missing = [name for name in ARRAYS if not (run.path / f"{name}.npy").is_file()]
+        if "truth" in missing and len(missing) == 1:
+            raise ValueError(f"{path} holds no true ECGs: evaluate a run on whole records (data=store)")
+        if missing or not (run.path / "records.parquet").is_file():
+            raise ValueError(f"{path} is no finished run of reconstruction.inpaint: start that run again, it goes on")
+        arrays = {name: np.load(run.path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+        records = pd.read_parquet(run.path / "records.parquet")
+        if "problem" in records:  # the arrays hold the records that worked
+            records = records[records["problem"] == ""].reset_index(drop=True)
+        shape = (len(records), len(LEADS), arrays["mean"].shape[-1])
+        for name, array in arrays.items():
+            if (array.shape[0], *array.shape[-2:]) != shape:
+                raise ValueError(f"{path}/{name}.npy has shape {array.shape}, its records and leads say {shape}")
+        dataset = run.config.get("dataset") or {}
+        store = dataset.get("store")
+        return cls(
+            name=method_name(run.config, run.path),
+            ecg_ids=records["ecg_id"].to_numpy(),
+            sampling_rate=float(dataset.get("sampling_rate") or 100.0),
+            cost=records[[column for column in COSTS if column in records]],
+            store=Path(store) if store else None,
+            **arrays,
+        )
+
+    @property
+    def is_point_estimate(self) -> bool:
+        """Whether the method gives one estimate: the samples of each record are equal, so they make no band."""
+        return all(bool((record[1:] == record[:1]).all()) for record in self.samples)
+
+    def select(self, ecg_ids: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the rows of records by key, in the order asked for, shape (n,)."""
+        return pd.Index(self.ecg_ids).get_indexer(pd.Index(ecg_ids))
+
+    def whole_leads(self) -> tuple[str, ...]:
+        """Names the leads observed throughout; none where they are not the same in all records."""
+        whole = np.asarray(np.all(self.observed, axis=-1))
+        if len(whole) == 0 or not (whole == whole[0]).all():
+            return ()
+        return tuple(lead for lead, is_whole in zip(LEADS, whole[0], strict=True) if is_whole)
+
+
+def method_name(config: Mapping[str, Any], path: Path) -> str:
+    """Names the method of a run: `algo.name`, else the module of its sampler, else the name of its folder."""
+    algo = config.get("algo")
+    algo = algo if isinstance(algo, Mapping) else {}
+    if algo.get("name"):
+        return str(algo["name"])
+    target = str(algo.get("_target_", ""))
+    return target.split(".")[-2] if target.count(".") >= 1 else path.name
+
+
+def open_runs(paths: Sequence[Path | str]) -> list[Reconstructions]:
+    """Opens several run folders; methods of the same name get the name of their folder appended.
+
+    Raises:
+        ValueError: If there is no path, a folder is not fit, or the runs share no record or differ in length or rate.
+    """
+    if not paths:
+        raise ValueError("no run to evaluate: give run=<run folder of reconstruction.inpaint> or runs=[first,second]")
+    runs = [Reconstructions.open(path) for path in paths]
+    shapes = {(run.mean.shape[-1], run.sampling_rate) for run in runs}
+    if len(shapes) > 1:
+        raise ValueError(f"the runs differ in length or sampling rate {sorted(shapes)}: evaluate them one by one")
+    names = [run.name for run in runs]
+    return [
+        run if names.count(run.name) == 1 else _renamed(run, f"{run.name} {Path(path).resolve().name}")
+        for run, path in zip(runs, paths, strict=True)
+    ]
+
+
+def _renamed(run: Reconstructions, name: str) -> Reconstructions:
+    return Reconstructions(**{**run.__dict__, "name": name})
+
+
+def common_records(runs: Sequence[Reconstructions]) -> np.ndarray:
+    """Keys of the records that all runs have, in the order of the first.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    ids = pd.Index(runs[0].ecg_ids)
+    for run in runs[1:]:
+        ids = ids[ids.isin(run.ecg_ids)]
+    if len(ids) == 0:
+        raise ValueError("the runs have no record in common: reconstruct the same records with each method")
+    return ids.to_numpy()

@@ -1,0 +1,1 @@
+"""How well noise scores tell clean from noisy leads."""

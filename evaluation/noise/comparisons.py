@@ -1,0 +1,249 @@
+"""Compares noise scores with what is known about leads: PTB-XL's labels, CinC 2011's, and the dose of mixed-in noise.
+
+Each function returns rows with the columns `COLUMNS`, and what its pictures show.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from einthoven.ecg.leads import LEADS
+from einthoven.statistics import Interval
+from evaluation.noise.discrimination import MACRO, Comparison, compare_groups, dose_response, largest_w1, mean_curve
+from evaluation.noise.record_scores import COUNTED, RULES, UNUSABLE, combine_leads
+from evaluation.noise.runs import NOISE_TYPES, ScoredLeads
+
+COLUMNS = ["set", "method", "metric", "group", "value", "lower", "upper", "n_clean", "n_noisy", "n_unusable"]
+
+TEST, FOLD_10, FOLD_9 = "test", "fold 10", "fold 9"
+PTBXL_SETS = {
+    TEST: "PTB-XL: clean leads of fold 10, noisy leads of all folds",
+    FOLD_10: "PTB-XL: clean and noisy leads of fold 10",
+    FOLD_9: "PTB-XL: clean and noisy leads of fold 9 (validation)",
+}
+"""Which leads of PTB-XL are compared."""
+MIXTURE_SETS = {"test": "mixtures of fold 10", "val": "mixtures of fold 9"}
+CINC2011_SET = "CinC 2011"
+ALL_RECORDS, USABLE_RECORDS = "all records", "records without unusable leads"
+CHECKS = "unusable leads alone"
+"""Stands for a record's number of flat, saturated or otherwise unusable leads, without any score."""
+MIN_LEADS = 10
+"""With fewer noisy leads or records of a kind there is no comparison."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Scores of two groups to draw.
+
+    Attributes:
+        method: Name of the method: a row of panels.
+        group: What the others are compared with: a column of panels.
+        clean: Scores of the clean ones, shape (n,).
+        noisy: Scores of the others, shape (m,).
+        auroc: How well the scores tell them apart.
+    """
+
+    method: str
+    group: str
+    clean: NDArray[np.float64]
+    noisy: NDArray[np.float64]
+    auroc: float
+
+
+@dataclass(frozen=True)
+class DoseCurve:
+    """Mean scores against the signal-to-noise ratio, to draw.
+
+    Attributes:
+        method: Name of the method: a panel.
+        noise_type: Name of the noise: a line.
+        levels: Signal-to-noise ratios in dB, ascending.
+        means: Mean score at each level, with its interval.
+    """
+
+    method: str
+    noise_type: str
+    levels: list[float]
+    means: list[Interval]
+
+
+def compare_ptbxl(
+    scored: ScoredLeads, name: str, n_resamples: int = 1000, seed: int = 0
+) -> tuple[pd.DataFrame, list[Histogram]]:
+    """Compares clean leads with those of each noise type.
+
+    Leads that a model was trained on are never used; unusable leads score lowest in AUROC and are left out of W1.
+
+    Args:
+        scored: Scores on PTB-XL.
+        name: Which leads, one of `PTBXL_SETS`.
+        n_resamples: Number of bootstrap draws over records.
+        seed: Seed of the draws.
+
+    Returns:
+        Rows of metrics "auroc", "w1" and "largest w1", empty without enough leads, and the histograms.
+    """
+    leads = scored.leads
+    in_split = (leads["split"] == ("val" if name == FOLD_9 else "test")).to_numpy()
+    labels = {kind: leads[kind].to_numpy(dtype=bool) for kind in ("clean", *NOISE_TYPES)}
+    rows: list[dict[str, object]] = []
+    pictures: list[Histogram] = []
+    for method, column in scored.scores.items():
+        untrained = ~scored.left_out[method].to_numpy(dtype=bool)
+        clean = labels["clean"] & in_split & untrained
+        noisy = {kind: labels[kind] & untrained & (in_split | (name == TEST)) for kind in NOISE_TYPES}
+        noisy = {kind: chosen for kind, chosen in noisy.items() if chosen.sum() >= MIN_LEADS}
+        if clean.sum() < MIN_LEADS or not noisy:
+            continue
+        found, drawn = _compare(column.to_numpy(), clean, noisy, leads["ecg_id"].to_numpy(), n_resamples, seed)
+        rows += [{"set": name, "method": method, **row} for row in found]
+        pictures += [Histogram(str(method), *panel) for panel in drawn]
+    return pd.DataFrame(rows, columns=COLUMNS), pictures
+
+
+def _compare(
+    scores: NDArray[np.float64],
+    clean: NDArray[np.bool_],
+    noisy: Mapping[str, NDArray[np.bool_]],
+    ecg_ids: NDArray[np.integer],
+    n_resamples: int,
+    seed: int,
+) -> tuple[list[dict[str, object]], list[tuple[str, NDArray[np.float64], NDArray[np.float64], float]]]:
+    """Compares clean leads with each kind of noisy ones, on the same draws of the records that have any of them."""
+    used = np.any([clean, *noisy.values()], axis=0)
+    records = np.zeros(len(scores), dtype=np.int64)
+    records[used], names = pd.factorize(ecg_ids[used])
+    groups, sizes = {}, {}
+    for kind, chosen in noisy.items():
+        both = clean | chosen
+        groups[kind] = Comparison(scores[both], clean[both], records[both])
+        sizes[kind] = (int(clean.sum()), int(chosen.sum()), int(np.isneginf(scores[both]).sum()))
+    intervals = compare_groups(groups, len(names), n_resamples, seed)
+    if len(noisy) == len(NOISE_TYPES):
+        noisy_leads = np.any(list(noisy.values()), axis=0)
+        unusable = np.isneginf(scores[clean | noisy_leads]).sum()
+        sizes[MACRO] = (int(clean.sum()), int(noisy_leads.sum()), int(unusable))
+    rows = [_row(metric, kind, found, sizes[kind]) for (metric, kind), found in intervals.items() if kind in sizes]
+    for kind, size in sizes.items():
+        if kind != MACRO:
+            rows.append(_row("largest w1", kind, Interval(largest_w1(*size[:2]), np.nan, np.nan), size))
+    panels = [(kind, scores[clean], scores[noisy[kind]], intervals["auroc", kind].estimate) for kind in noisy]
+    return rows, panels
+
+
+def _row(metric: str, group: str, found: Interval, sizes: tuple[int, int, int]) -> dict[str, object]:
+    value = {"metric": metric, "group": group, "value": found.estimate, "lower": found.lower, "upper": found.upper}
+    return {**value, "n_clean": sizes[0], "n_noisy": sizes[1], "n_unusable": sizes[2]}
+
+
+def compare_cinc2011(
+    scored: ScoredLeads, n_resamples: int = 1000, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Histogram]]:
+    """Compares acceptable with unacceptable records.
+
+    How the scores of leads combine, and how unusable leads count, is chosen for each method by its AUROC on the half
+    "fit"; the result is that of the half "test", on records that no model was trained on.
+
+    Args:
+        scored: Scores on CinC 2011.
+        n_resamples: Number of bootstrap draws over records.
+        seed: Seed of the draws.
+
+    Returns:
+        Rows of the metric "auroc", over all records and over those without unusable leads; the AUROC of each way to
+        combine on the half "fit" (`method`, `rule`, `unusable`, `fit`, `chosen`); and the histograms.
+
+    Raises:
+        ValueError: If a half lacks acceptable or unacceptable records.
+    """
+    leads = scored.leads
+    tables = {str(method): _wide(leads, column.to_numpy()) for method, column in scored.scores.items()}
+    records = leads.drop_duplicates("ecg_id").set_index("ecg_id").loc[next(iter(tables.values())).index]
+    acceptable, is_fit = records["acceptable"].to_numpy(dtype=bool), (records["half"] == "fit").to_numpy(dtype=bool)
+    trained = leads["ecg_id"][scored.left_out.any(axis=1).to_numpy()].unique()
+    is_test = ~is_fit & ~records.index.isin(trained)
+    for name, half in (("fit", is_fit), ("test", is_test)):
+        if len(set(acceptable[half])) < 2:
+            raise ValueError(f"CinC 2011's half {name!r} lacks acceptable or unacceptable records: score all records")
+    unusable = np.stack([np.isneginf(table.to_numpy()) for table in tables.values()]).any(axis=0)
+    tables[CHECKS] = pd.DataFrame(np.where(unusable, -np.inf, 0.0), index=records.index)
+    rows: list[dict[str, object]] = []
+    pictures: list[Histogram] = []
+    tried = []
+    for method, table in tables.items():
+        ways = [("lowest lead", COUNTED)] if method == CHECKS else [(rule, way) for way in UNUSABLE for rule in RULES]
+        combined = {way: combine_leads(table.to_numpy(), *way) for way in ways}
+        on_fit = {way: Comparison(values[is_fit], acceptable[is_fit]).auroc() for way, values in combined.items()}
+        best = max(on_fit, key=lambda way: on_fit[way])
+        tried += [(method, *way, value, way == best) for way, value in on_fit.items()]
+        is_whole = np.asarray(~np.isneginf(table.to_numpy()).any(axis=1))
+        for group, chosen in ((ALL_RECORDS, is_test), (USABLE_RECORDS, is_test & is_whole)):
+            sizes = _sizes(acceptable[chosen], is_whole[chosen])
+            if min(sizes[:2]) < MIN_LEADS or (group, method) == (USABLE_RECORDS, CHECKS):
+                continue
+            comparison = Comparison(combined[best][chosen], acceptable[chosen])
+            found = compare_groups({group: comparison}, int(chosen.sum()), n_resamples, seed)["auroc", group]
+            rows.append({"set": CINC2011_SET, "method": method, **_row("auroc", group, found, sizes)})
+            if group == ALL_RECORDS and method != CHECKS:
+                shown = (combined[best][chosen & acceptable], combined[best][chosen & ~acceptable])
+                pictures.append(Histogram(method, "\n".join(best), *shown, found.estimate))
+    rules = pd.DataFrame(tried, columns=["method", "rule", "unusable", "fit", "chosen"])
+    return pd.DataFrame(rows, columns=COLUMNS), rules, pictures
+
+
+def _sizes(acceptable: NDArray[np.bool_], is_whole: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """Counts acceptable and unacceptable records, and those with an unusable lead."""
+    return int(acceptable.sum()), int((~acceptable).sum()), int((~is_whole).sum())
+
+
+def _wide(leads: pd.DataFrame, scores: NDArray[np.float64]) -> pd.DataFrame:
+    """Lays scores out as records by leads, NaN where a lead has none."""
+    return leads.assign(score=scores).pivot(index="ecg_id", columns="lead", values="score").reindex(columns=LEADS)
+
+
+def compare_mixtures(
+    scored: ScoredLeads, split: str, n_resamples: int = 1000, seed: int = 0
+) -> tuple[pd.DataFrame, list[DoseCurve]]:
+    """Correlates scores with the signal-to-noise ratio of mixtures.
+
+    Args:
+        scored: Scores of mixtures.
+        split: PTB-XL's split of the clean leads, "test" or "val".
+        n_resamples: Number of bootstrap draws over records.
+        seed: Seed of the draws.
+
+    Returns:
+        Rows of a metric for each of `DOSE_STATISTICS`, the noise as group; and the curves. Both empty where the split
+        has no mixtures.
+    """
+    rows: list[dict[str, object]] = []
+    curves: list[DoseCurve] = []
+    leads = scored.leads
+    in_split = ((leads["split"] == split) & np.isfinite(leads["snr_db"])).to_numpy()
+    for method, column in scored.scores.items():
+        chosen = in_split & ~scored.left_out[method].to_numpy(dtype=bool)
+        for noise_type, rows_of in leads[chosen].groupby("noise_type").groups.items():
+            part = leads.loc[rows_of].assign(score=column.loc[rows_of])
+            levels = sorted(part["snr_db"].unique().tolist())
+            if len(levels) < 3:
+                raise ValueError(
+                    f"mixtures with {noise_type} have {len(levels)} signal-to-noise ratios: score three at least"
+                )
+            cube = _cube(part, levels)
+            found = dose_response(levels, cube, n_resamples, seed)
+            sizes = (int((~np.isnan(cube)).any(axis=2).sum()), 0, int(np.isneginf(cube).sum()))
+            shared = {"set": MIXTURE_SETS[split], "method": method}
+            rows += [{**shared, **_row(name, str(noise_type), interval, sizes)} for name, interval in found.items()]
+            curves.append(DoseCurve(str(method), str(noise_type), levels, mean_curve(cube, n_resamples, seed)))
+    return pd.DataFrame(rows, columns=COLUMNS), curves
+
+
+def _cube(part: pd.DataFrame, levels: list[float]) -> NDArray[np.float64]:
+    """Lays scores out as records by leads by levels, NaN where there is none."""
+    records, leads = pd.factorize(part["ecg_id"])[0], pd.factorize(part["lead"])[0]
+    cube = np.full((records.max() + 1, leads.max() + 1, len(levels)), np.nan)
+    cube[records, leads, np.searchsorted(levels, part["snr_db"])] = part["score"]
+    return cube

@@ -1,0 +1,238 @@
+"""The scores in the run folders of `noise_quant.score_noise`: several methods on the same leads, joined by key."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+from einthoven.run.run_folder import RunFolder
+from noise_quant.scoring.plain_quality import quality_features
+
+PTBXL, CINC2011, MIXTURES = "ptbxl", "cinc2011", "mixtures"
+SOURCES = (PTBXL, CINC2011, MIXTURES)
+NOISE_TYPES = ("static", "baseline", "burst")
+METRICS = {"psnr": 1.0, "ssim": 1.0, "mse": -1.0, "mae": -1.0}
+"""Metrics by which models score, and their sign if higher is to mean cleaner."""
+
+PLAIN, NEUROKIT, FITTED = "plain baseline", "neurokit2 index", "plain baseline, fitted"
+
+_KEYS = {PTBXL: ["ecg_id", "lead"], CINC2011: ["ecg_id", "lead"], MIXTURES: ["ecg_id", "lead", "noise_type", "snr_db"]}
+_LABELS = {PTBXL: ["clean", *NOISE_TYPES, "split"], CINC2011: ["acceptable", "half"], MIXTURES: ["split"]}
+_SAME = 1e-3
+"""Scores of one method for one lead by two runs may differ by so much, from rounding."""
+
+
+@dataclass(frozen=True)
+class NoiseRun:
+    """One run folder.
+
+    Attributes:
+        name: Name of its method.
+        source: What was scored, among `SOURCES`.
+        table: A row per lead: the source's keys and labels, `trained`, `unusable`, and either `score` or the columns of
+            `lead_quality`. Of several segments the worst counts.
+        is_baseline: Which of the two it is.
+        path: The folder.
+    """
+
+    name: str
+    source: str
+    table: pd.DataFrame
+    is_baseline: bool
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path | str, metric: str = "psnr", name: str | None = None) -> "NoiseRun":
+        """Opens a run folder of `noise_quant.score_noise`.
+
+        Args:
+            path: The folder.
+            metric: By what models score, one of `METRICS`.
+            name: Name of the method; by default told from the run's config.
+
+        Raises:
+            ValueError: If it is no such folder, is not finished, lacks a column, or the metric is unknown.
+        """
+        if metric not in METRICS:
+            raise ValueError(f"unknown metric {metric!r}: choose one of {', '.join(METRICS)}")
+        run = RunFolder.open(path)
+        file = run.path / "scores.parquet"
+        if not file.is_file():
+            raise ValueError(f"{path} is no finished run of noise_quant.score_noise: start that run again, it goes on")
+        table = pd.read_parquet(file)
+        is_baseline = "plain" in table
+        source = _source(table, path)
+        needed = [*_KEYS[source], *_LABELS[source], "trained", "plain" if is_baseline else metric]
+        missing = [column for column in needed if column not in table]
+        if missing:
+            raise ValueError(f"{file} lacks {', '.join(missing)}: score again with noise_quant.score_noise")
+        if not is_baseline:
+            table["score"] = METRICS[metric] * table[metric]
+        worst = _worst_segments(table, _KEYS[source], "plain" if is_baseline else "score")
+        return cls(name or method_name(run.config, run.path, is_baseline), source, worst, is_baseline, run.path)
+
+
+@dataclass(frozen=True)
+class ScoredLeads:
+    """Scores of the same leads by several methods.
+
+    Attributes:
+        source: What was scored, among `SOURCES`.
+        leads: A row per lead: keys and labels.
+        scores: A column per method, rows as in `leads`: higher is cleaner, -inf where the lead is unusable.
+        left_out: A column per method, bool: the method was trained or fitted on the lead.
+        notes: What was left out of the comparison.
+    """
+
+    source: str
+    leads: pd.DataFrame
+    scores: pd.DataFrame
+    left_out: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+
+
+def method_name(config: Mapping[str, Any], path: Path, is_baseline: bool) -> str:
+    """Names the method of a run: its checkpoint (a file or a run's folder) and its way of denoising."""
+    if is_baseline:
+        return PLAIN
+    checkpoint = config.get("checkpoint")
+    steps = (config.get("noise_scheduler_type"), config.get("timestep"))
+    parts = [Path(str(checkpoint)).stem if checkpoint else "small", *(str(part) for part in steps if part is not None)]
+    return " ".join(parts) if len(parts) > 1 else path.name
+
+
+def open_runs(paths: Sequence[Path | str], metric: str = "psnr", names: Sequence[str] | None = None) -> list[NoiseRun]:
+    """Opens run folders; different scores under one name get the name of their folder appended.
+
+    Args:
+        paths: The folders.
+        metric: By what models score.
+        names: Names of the methods, one per folder; by default told from the runs' configs.
+
+    Raises:
+        ValueError: If there is no path, a folder is not fit, or names and folders differ in number.
+    """
+    if not paths:
+        raise ValueError("no run to evaluate: give runs=[<run folder of noise_quant.score_noise>,...]")
+    if names is not None and len(names) != len(paths):
+        raise ValueError(f"{len(names)} evaluate.names for {len(paths)} runs: give one name per run")
+    chosen: Sequence[str | None] = names if names is not None else [None] * len(paths)
+    runs: list[NoiseRun] = []
+    for path, name in zip(paths, chosen, strict=True):
+        run = NoiseRun.open(path, metric, name)
+        earlier = [other for other in runs if (other.name, other.source) == (run.name, run.source)]
+        if any(_disagree(run, other) for other in earlier):
+            run = NoiseRun(**{**run.__dict__, "name": f"{run.name} {run.path.resolve().name}"})
+        runs.append(run)
+    return runs
+
+
+def join_source(runs: Sequence[NoiseRun], source: str) -> ScoredLeads | None:
+    """Joins the runs of a source on the leads that all methods have.
+
+    Runs of one method are put together first. Where the baseline's runs hold fold 9 of PTB-XL, a logistic regression of
+    its indices on noisy against clean leads there is one more method; fold 9 is left out of its own comparisons.
+
+    Args:
+        runs: All runs.
+        source: Which of `SOURCES`.
+
+    Returns:
+        The scores; None if no run has the source.
+
+    Raises:
+        ValueError: If the methods have no lead in common.
+    """
+    tables: dict[str, pd.DataFrame] = {}
+    for run in runs:
+        if run.source == source:
+            parts = [tables[run.name], run.table] if run.name in tables else [run.table]
+            tables[run.name] = pd.concat(parts).drop_duplicates(_KEYS[source])
+    if not tables:
+        return None
+    keyed = {name: table.set_index(_KEYS[source]).sort_index() for name, table in tables.items()}
+    common = next(iter(keyed.values())).index
+    for table in keyed.values():
+        common = common.intersection(table.index)
+    if not len(common):
+        raise ValueError(f"the runs on {source} have no lead in common: score the same leads with each method")
+    extra = {name: len(table) - len(common) for name, table in keyed.items() if len(table) > len(common)}
+    notes = [f"{source}: leads that not all methods have, left out: {_counts(extra)}"] if extra else []
+    scores, left_out = _method_columns({name: table.loc[common] for name, table in keyed.items()}, _regression(runs))
+    first = next(iter(keyed.values())).loc[common]
+    leads = first[_LABELS[source]].reset_index()
+    return ScoredLeads(source, leads, pd.DataFrame(scores), pd.DataFrame(left_out), notes)
+
+
+def _method_columns(
+    tables: Mapping[str, pd.DataFrame], regression: LogisticRegression | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns the scores of each method, and what it was trained on; what one model saw no model is tested on."""
+    scores: dict[str, np.ndarray] = {}
+    left_out: dict[str, np.ndarray] = {}
+    trained = np.any([table["trained"].to_numpy(dtype=bool) for table in tables.values()], axis=0)
+    for name, table in tables.items():
+        if "plain" not in table:
+            scores[name], left_out[name] = _lowest_if(table["score"], table["unusable"]), trained
+            continue
+        unusable = table["unusable"].to_numpy(dtype=bool) | ~np.isfinite(table["plain"].to_numpy(dtype=float))
+        scores[name], left_out[name] = _lowest_if(table["plain"], unusable), trained
+        scores[NEUROKIT], left_out[NEUROKIT] = _lowest_if(table["neurokit"], unusable), trained
+        if regression is not None:
+            features = np.nan_to_num(quality_features(table))
+            scores[FITTED] = _lowest_if(regression.decision_function(features), unusable)
+            is_fitted = table["split"].to_numpy() == "val" if {"clean", "split"} <= set(table.columns) else False
+            left_out[FITTED] = trained | is_fitted
+    return scores, left_out
+
+
+def _regression(runs: Sequence[NoiseRun]) -> LogisticRegression | None:
+    """Fits clean against noisy leads of fold 9 by the baseline's indices; None without enough of both."""
+    tables = [run.table for run in runs if run.is_baseline and run.source == PTBXL]
+    if not tables:
+        return None
+    table = pd.concat(tables).drop_duplicates(_KEYS[PTBXL])
+    noisy = table[list(NOISE_TYPES)].any(axis=1)
+    chosen = (table["split"] == "val") & (table["clean"] | noisy) & np.isfinite(table["plain"])
+    is_clean = table.loc[chosen, "clean"].to_numpy(dtype=bool)
+    if min(is_clean.sum(), (~is_clean).sum()) < len(NOISE_TYPES) * 5:
+        return None
+    return LogisticRegression(class_weight="balanced").fit(quality_features(table[chosen]), is_clean)
+
+
+def _lowest_if(scores: Any, unusable: Any) -> np.ndarray:  # noqa: ANN401
+    values = np.asarray(scores, dtype=np.float64)
+    values = np.minimum(values, np.max(values[np.isfinite(values)], initial=-np.inf))  # the PSNR of equal images is inf
+    return np.where(np.asarray(unusable, dtype=bool) | np.isnan(values), -np.inf, values)
+
+
+def _source(table: pd.DataFrame, path: Path | str) -> str:
+    """Tells what was scored by the columns that only it has."""
+    for source, column in ((MIXTURES, "snr_db"), (CINC2011, "acceptable"), (PTBXL, "static")):
+        if column in table:
+            return source
+    raise ValueError(f"{path} scored leads of which nothing is known: evaluate runs on {', '.join(SOURCES)}")
+
+
+def _worst_segments(table: pd.DataFrame, keys: list[str], score: str) -> pd.DataFrame:
+    """Returns the row of each lead's worst segment, an unusable one first."""
+    if "unusable" not in table:
+        table = table.assign(unusable=False)
+    order = table[score].where(~table["unusable"].astype(bool), -np.inf).fillna(-np.inf)
+    return table.assign(order=order).sort_values("order", kind="stable").drop_duplicates(keys).drop(columns="order")
+
+
+def _disagree(run: NoiseRun, other: NoiseRun) -> bool:
+    score = "plain" if run.is_baseline else "score"
+    if run.is_baseline != other.is_baseline:
+        return True
+    both = run.table.merge(other.table, on=_KEYS[run.source], suffixes=("", "_other"))
+    return not np.allclose(both[score], both[f"{score}_other"], atol=_SAME, equal_nan=True)
+
+
+def _counts(extra: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} of {name}" for name, count in extra.items())

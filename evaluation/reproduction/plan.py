@@ -1,0 +1,149 @@
+"""The plan of a reproduction: for each of the papers' tables, its stages and the sections that are made of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evaluation.reproduction.stages import HYDRA_FOLDER, Stage, with_needed
+
+TABLES: dict[str, str] = {
+    "lead_i": "Twelve leads from lead I",
+    "missing_block": "A missing block",
+    "denoising": "Denoising",
+    "generation": "Generated ECGs",
+    "noise": "Noise scores",
+}
+"""The tables and their titles."""
+
+TRAINED: tuple[str, ...] = ("weights.safetensors", "loss.png")
+RECONSTRUCTED: tuple[str, ...] = ("records.parquet", "mean.npy")
+EVALUATED: tuple[str, ...] = ("table.csv", "table.md")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a table, made of the results of a stage, or of several.
+
+    Attributes:
+        kind: How to read and show them: a key of `evaluation.reproduction.tables.KINDS`.
+        title: Its title.
+        stages: Names of the stages, by what their rows are called; with one stage "", its rows keep their names.
+        pictures: Which pictures of the run folders to show, as patterns.
+    """
+
+    kind: str
+    title: str
+    stages: Mapping[str, str]
+    pictures: tuple[str, ...] = ()
+
+
+@dataclass
+class Plan:
+    """All stages and sections at one size.
+
+    Attributes:
+        root: Folder of the run folders.
+        settings: The size's settings, as `configs/size/*.yaml` have them.
+        common: Overrides of every command.
+        device: Device of the networks, for scripts that ask for it.
+        stages: By name.
+        sections: By table.
+    """
+
+    root: Path
+    settings: Mapping[str, Any]
+    common: tuple[str, ...] = ()
+    device: str = "cpu"
+    stages: dict[str, Stage] = field(default_factory=dict)
+    sections: dict[str, list[Section]] = field(default_factory=lambda: {name: [] for name in TABLES})
+
+    def folder(self, name: str) -> Path:
+        """Names the run folder of a stage."""
+        return self.root / name
+
+    def add(
+        self,
+        name: str,
+        module: str,
+        overrides: Sequence[str] = (),
+        *,
+        key: str = HYDRA_FOLDER,
+        reads: Sequence[str] = (),
+        done: Sequence[str | Path] = (),
+        is_derived: bool = False,
+    ) -> str:
+        """Adds a stage, unless there is one of this name; returns its name.
+
+        Args:
+            name: Its name.
+            module: The script.
+            overrides: What its config is given, beside what all are given.
+            key: The key that names its run folder.
+            reads: Names of the stages that it reads.
+            done: Files that are there when it has finished, in its run folder where they are no absolute paths.
+            is_derived: Whether it is done anew when what it reads is newer.
+        """
+        folder = self.folder(name)
+        given = (*self.common, *overrides)
+        files = tuple(folder / file for file in done)
+        self.stages.setdefault(name, Stage(name, module, given, folder, key, tuple(reads), files, is_derived))
+        return name
+
+    def show(self, table: str, kind: str, title: str, stages: str | Mapping[str, str], *pictures: str) -> None:
+        """Adds a section to a table."""
+        named = {"": stages} if isinstance(stages, str) else stages
+        self.sections[table].append(Section(kind, title, named, pictures))
+
+    def wanted(self, tables: Sequence[str]) -> list[Stage]:
+        """Returns the stages of some tables, each after those that it reads.
+
+        Args:
+            tables: Names of tables.
+        """
+        sections = [section for table in tables for section in self.sections[table]]
+        return with_needed([self.stages[name] for part in sections for name in part.stages.values()], self.stages)
+
+    def runs(self, names: Sequence[str]) -> str:
+        """Returns the override that names the run folders of stages."""
+        return f"runs=[{','.join(str(self.folder(name)) for name in names)}]"
+
+    def resamples(self) -> list[str]:
+        """Returns the override that sets the number of bootstrap draws."""
+        return [f"evaluate.n_resamples={self.settings['n_resamples']}"]
+
+    def on_device(self) -> list[str]:
+        """Returns the override that names the device, where it is not the scripts' own choice."""
+        return [] if self.device == "cpu" else [f"device={self.device}"]
+
+
+def record_overrides(key: str, told: Mapping[str, Any]) -> list[str]:
+    """Returns the overrides of a method or a source.
+
+    Args:
+        key: The script's key for the number of records.
+        told: `n_records` (None: all) and, where there are more, `overrides`.
+    """
+    n_records = told["n_records"]
+    return [*([] if n_records is None else [f"{key}={n_records}"]), *told.get("overrides", [])]
+
+
+def told_records(n_records: object) -> str:
+    """Says for how many records something was done."""
+    return "all records" if n_records in ("all", None) else f"{n_records} records"
+
+
+def chosen_tables(table: str | Sequence[str]) -> list[str]:
+    """Returns the tables that a user names.
+
+    Args:
+        table: One, several, or "all".
+
+    Raises:
+        ValueError: If there is no such table.
+    """
+    names = [table] if isinstance(table, str) else list(table)
+    unknown = [name for name in names if name not in (*TABLES, "all")]
+    if unknown or not names:
+        raise ValueError(f"no table {', '.join(map(str, unknown))}: choose from {', '.join(TABLES)}, all")
+    return list(TABLES) if "all" in names else [name for name in TABLES if name in names]

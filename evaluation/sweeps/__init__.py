@@ -1,0 +1,1 @@
+"""What a sweep over settings has found."""

@@ -1,0 +1,1 @@
+"""Leads and images to train and score on."""

@@ -1,0 +1,252 @@
+"""What is scored: leads of PTB-XL or of CinC 2011, or of a user's recording; `mixtures` adds noise to them.
+
+A source lists its records first, which is quick, and reads them one at a time, so that a scoring run that goes on reads
+only what it lacks. Signals are as recorded: unfiltered, at the rate of their file.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from einthoven.ecg.checks import check_units
+from einthoven.ecg.leads import LEADS
+from einthoven.ecg.recording import read_wfdb
+from einthoven.run.hashing import hash_json
+from noise_quant.data.noise_labels import NOISE_TYPES, lead_labels
+from preprocessing.cohorts.cinc2011 import SOURCE_RATE as CINC2011_RATE
+from preprocessing.cohorts.cinc2011_labels import read_labels
+from preprocessing.cohorts.ptbxl import PtbxlSettings, ptbxl_inputs
+from preprocessing.cohorts.splits import SPLITS
+from preprocessing.store.preparation import RecordFile, wfdb_file
+
+_CHOICE_SEED = 0
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """A record to score.
+
+    Attributes:
+        ecg: ECG in mV, unfiltered, NaN where nothing was measured, shape (C, L).
+        sampling_rate: Sampling rate in Hz.
+        leads: Names of the leads, C of them: those to score and no others.
+    """
+
+    ecg: NDArray[np.float64]
+    sampling_rate: float
+    leads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SourceItem:
+    """A record that a source can read.
+
+    Attributes:
+        columns: What tells its rows from those of other items: `ecg_id`, for mixtures `noise_type` and `snr_db` too.
+        leads: Names of the leads to score.
+        file: The record's file.
+    """
+
+    columns: dict[str, Any]
+    leads: tuple[str, ...]
+    file: RecordFile
+
+    @property
+    def seed_key(self) -> str:
+        """What the model's noise is seeded by: the record, so that mixtures of one record share it."""
+        return str(self.columns["ecg_id"])
+
+
+@dataclass(frozen=True)
+class Source:
+    """Records to score, with what is known about their leads.
+
+    Attributes:
+        items: The records.
+        labels: A row per lead: `ecg_id`, `lead` and what is known about them; may hold more leads than are scored.
+        read: Reads an item; raises ValueError where its file is broken.
+    """
+
+    items: list[SourceItem]
+    labels: pd.DataFrame
+    read: Callable[[SourceItem], SourceRecord]
+
+    @property
+    def n_leads(self) -> int:
+        """Number of leads to score, over all items."""
+        return sum(len(item.leads) for item in self.items)
+
+    @property
+    def digest(self) -> str:
+        """Hash of what is scored: keys, leads and the files' signatures."""
+        return hash_json([[item.columns, list(item.leads), item.file.signature] for item in self.items])
+
+    @property
+    def keys(self) -> list[str]:
+        """Columns that name an item."""
+        return list(self.items[0].columns)
+
+
+def read_item(item: SourceItem) -> SourceRecord:
+    """Reads the leads to score, as recorded.
+
+    Args:
+        item: The record.
+
+    Raises:
+        ValueError: If the record's file is broken, or lacks a lead.
+    """
+    if item.file.problem:
+        raise ValueError(item.file.problem)
+    recording = read_wfdb(item.file.path)
+    if recording.sampling_rate != item.file.source_rate:
+        raise ValueError(f"wrong rate: {recording.sampling_rate:g} Hz, not {item.file.source_rate:g} Hz")
+    return SourceRecord(recording.ordered(item.leads), recording.sampling_rate, item.leads)
+
+
+def ptbxl_source(
+    raw_path: str | Path, include_all_folds: bool = False, split: str | None = None, n_records: int | None = None
+) -> Source:
+    """Lists leads of PTB-XL: 500 Hz files where they are there, else 100 Hz.
+
+    Args:
+        raw_path: PTB-XL's folder as downloaded.
+        include_all_folds: Every lead of every fold; otherwise, as published, the clean leads of fold 10 and the noisy
+            leads of all folds.
+        split: Every lead of this split instead: "train", "val" or "test".
+        n_records: A fixed random choice of so many records; None: all.
+
+    Returns:
+        The source; labels are those of `lead_labels`, `strat_fold`, `split` and `trained`: whether models of ours were
+        trained on the lead (it is clean, of folds 1-8).
+
+    Raises:
+        ValueError: If the folder is not PTB-XL's, a value is unknown, two choices exclude each other, or no lead is
+            left.
+    """
+    if split is not None and split not in SPLITS:
+        raise ValueError(f"no split {split!r}: choose one of {', '.join(SPLITS)}")
+    if split is not None and include_all_folds:
+        raise ValueError("include_all_folds=true scores every split: leave split=null with it")
+    files, labels = ptbxl_labels(Path(raw_path))
+    noisy = labels[list(NOISE_TYPES)].any(axis=1)
+    if include_all_folds:
+        chosen = labels
+    elif split is not None:
+        chosen = labels[labels["split"] == split]
+    else:
+        chosen = labels[(labels["clean"] & (labels["split"] == "test")) | noisy]
+    return Source(
+        choose_items(lead_items(chosen, files), n_records, f"{raw_path} holds no such lead"), labels, read_item
+    )
+
+
+def cinc2011_source(raw_path: str | Path, n_records: int | None = None) -> Source:
+    """Lists all leads of CinC 2011, set a.
+
+    Args:
+        raw_path: Folder with `RECORDS-acceptable`, `RECORDS-unacceptable` and `set-a`.
+        n_records: A fixed random choice of so many records; None: all.
+
+    Returns:
+        The source; labels are `acceptable`, `half` ("fit" or "test") and `trained`: whether models of ours were trained
+        on the lead (an acceptable record of the half "fit").
+
+    Raises:
+        ValueError: If the folder is not CinC 2011's, or no record is there.
+    """
+    root = Path(raw_path)
+    records = read_labels(root)
+    records["trained"] = records["acceptable"] & (records["half"] == "fit")
+    found = [wfdb_file(root / "set-a" / str(key), int(key), CINC2011_RATE) for key in records["ecg_id"]]
+    items = [SourceItem({"ecg_id": file.ecg_id}, LEADS, file) for file in found if file is not None]
+    labels = records.merge(pd.DataFrame({"lead": LEADS}), how="cross")
+    return Source(
+        choose_items(items, n_records, f"{root / 'set-a'} holds none of the listed records"), labels, read_item
+    )
+
+
+def recording_source(path: str | Path | None) -> Source:
+    """Lists the leads of one WFDB record of any length.
+
+    Args:
+        path: The record, with or without extension.
+
+    Returns:
+        The source, keyed by the record's name; nothing is known about its leads.
+
+    Raises:
+        ValueError: If the record cannot be read, or does not look like one in mV.
+    """
+    if path is None:
+        raise ValueError("no recording: give record=<path of a WFDB record>")
+    recording = read_wfdb(path)
+    check_units(recording.ecg, recording.sampling_rate)
+    stem = Path(path)
+    file = wfdb_file(stem.with_suffix("") if stem.suffix in (".hea", ".dat") else stem, 0, recording.sampling_rate)
+    assert file is not None
+    item = SourceItem({"ecg_id": recording.name}, recording.leads, file)
+    labels = pd.DataFrame({"ecg_id": recording.name, "lead": recording.leads, "trained": False})
+    return Source([item], labels, read_item)
+
+
+def ptbxl_labels(root: Path) -> tuple[dict[int, RecordFile], pd.DataFrame]:
+    """Lists PTB-XL's files and what is known about their leads.
+
+    Args:
+        root: PTB-XL's folder as downloaded.
+
+    Returns:
+        The files that are there, by `ecg_id`, and a row for each of their leads, labels as for `ptbxl_source`.
+
+    Raises:
+        ValueError: If the folder is not PTB-XL's.
+    """
+    inputs = ptbxl_inputs(root, PtbxlSettings(100, "auto", False))
+    files = {file.ecg_id: file for file in inputs.files}
+    table = inputs.table[inputs.table["ecg_id"].isin(files)]
+    labels = lead_labels(table).merge(table[["ecg_id", "strat_fold", "split"]], on="ecg_id", validate="many_to_one")
+    labels["trained"] = labels["clean"] & (labels["split"] == "train")
+    return files, labels
+
+
+def lead_items(chosen: pd.DataFrame, files: dict[int, RecordFile]) -> list[SourceItem]:
+    """Makes an item of each record.
+
+    Args:
+        chosen: A row per lead to score: `ecg_id`, `lead`.
+        files: The records' files, by `ecg_id`.
+
+    Returns:
+        The items, ascending in `ecg_id`.
+    """
+    leads: dict[int, list[str]] = {}
+    for key, lead in zip(chosen["ecg_id"].tolist(), chosen["lead"].tolist(), strict=True):
+        leads.setdefault(key, []).append(lead)
+    return [SourceItem({"ecg_id": key}, tuple(leads[key]), files[key]) for key in sorted(leads)]
+
+
+def choose_items(items: list[SourceItem], n_records: int | None, if_none: str) -> list[SourceItem]:
+    """Takes a fixed random choice of the items, in their order.
+
+    Args:
+        items: The items.
+        n_records: How many; None: all.
+        if_none: What to say where there are none.
+
+    Raises:
+        ValueError: If there are no items, or `n_records` is below 1.
+    """
+    if not items:
+        raise ValueError(f"{if_none}: nothing to score; correct dataset.raw_path or choose others")
+    if n_records is None or n_records >= len(items):
+        return items
+    if n_records < 1:
+        raise ValueError(f"n_records must be at least 1, not {n_records}; null scores all")
+    chosen = np.random.default_rng(_CHOICE_SEED).permutation(len(items))[:n_records]
+    return [items[index] for index in sorted(chosen.tolist())]

@@ -1,0 +1,1 @@
+"""Scalograms: the superlet transform, its images and their store."""

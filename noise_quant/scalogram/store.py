@@ -1,0 +1,242 @@
+"""The store of scalogram images: every lead of every record as 8-bit levels, read by memory map, joined by key.
+
+A store holds
+
+- `images.npy`: uint8, shape (N, 12, 32, 256), leads in the order of `LEADS`;
+- `table.parquet`: one row per record, in the order of the images, keyed by `ecg_id`, columns of every store;
+- `leads.parquet`: one row per record and lead, in that order: labels of noise, whether the lead is unusable, and why;
+- `manifest.json`: settings, sources with their hashes, version; written last;
+- `skipped.csv`: `ecg_id` and the reason.
+
+It is 98 kB a record, 2.1 GB for the whole of PTB-XL.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from einthoven.ecg.leads import LEADS
+from einthoven.run.hashing import hash_json
+from noise_quant.data.noise_labels import LABEL_COLUMNS
+from noise_quant.scalogram.image import HEIGHT, WIDTH, ScalogramSettings
+from preprocessing.store.files import check_place, finish_folder, partial_folder
+
+SCALOGRAM_FORMAT = "scalograms-1"
+LEAD_COLUMNS: tuple[str, ...] = ("ecg_id", "lead", *LABEL_COLUMNS, "unusable", "reason")
+PROBLEMS = "lead_problems"
+"""Column of a record's row while the store is built: the reason for each lead, empty where it is usable."""
+
+
+class ScalogramStore:
+    """A store of scalograms opened for reading.
+
+    Attributes:
+        path: Its folder.
+        levels: Images as levels 0 to 255, memory-mapped uint8, shape (N, 12, 32, 256).
+        table: One row per record, in the order of `levels`, with `ecg_id`, `split`, `strat_fold`, ...
+        leads: One row per record and lead, in that order; columns `LEAD_COLUMNS`.
+        manifest: What the store was made from, and how.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        levels: NDArray[np.uint8],
+        table: pd.DataFrame,
+        leads: pd.DataFrame,
+        manifest: dict[str, Any],
+    ) -> None:
+        """Wraps what `open` has read."""
+        self.path = path
+        self.levels = levels
+        self.table = table
+        self.leads = leads
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> "ScalogramStore":
+        """Opens a store.
+
+        Args:
+            path: Its folder.
+
+        Returns:
+            The store; images stay on disk until read.
+
+        Raises:
+            ValueError: If the folder is missing, unfinished, of another kind, or its parts do not belong together.
+        """
+        folder = Path(path)
+        if not (folder / "manifest.json").is_file():
+            raise ValueError(
+                f"{folder} holds no finished store of scalograms (no manifest.json); make one, "
+                "e.g. python -m noise_quant.compute_scalograms dataset.raw_path=<PTB-XL folder>"
+            )
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if manifest.get("format") != SCALOGRAM_FORMAT:
+            raise ValueError(
+                f"{folder} is a store of format {manifest.get('format')}, not {SCALOGRAM_FORMAT}: "
+                "make one with python -m noise_quant.compute_scalograms"
+            )
+        table, leads = pd.read_parquet(folder / "table.parquet"), pd.read_parquet(folder / "leads.parquet")
+        levels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        _check_images(levels, len(table))
+        _check_leads(leads, table)
+        return cls(folder, levels, table, leads, manifest)
+
+    def __len__(self) -> int:
+        """Returns the number of records."""
+        return len(self.table)
+
+    @property
+    def scalogram(self) -> ScalogramSettings:
+        """Settings of the scalograms that made the images."""
+        return ScalogramSettings(**self.manifest["scalogram"])
+
+    @property
+    def manifest_hash(self) -> str:
+        """SHA-256 of the manifest: changes with sources, settings, version and content."""
+        return hash_json(self.manifest)
+
+    def images(self, rows: ArrayLike, lead_indices: ArrayLike) -> NDArray[np.uint8]:
+        """Reads images.
+
+        Args:
+            rows: Numbers of records, shape (n,).
+            lead_indices: The lead of each, an index in `LEADS`, shape (n,).
+
+        Returns:
+            Levels 0 to 255, rows from the highest to the lowest frequency, shape (n, 32, 256).
+        """
+        return np.asarray(self.levels[np.asarray(rows, dtype=np.int64), np.asarray(lead_indices, dtype=np.int64)])
+
+    def lead_rows(self) -> pd.DataFrame:
+        """Returns `leads` with the `split` and `strat_fold` of its record, joined by `ecg_id`, in the same order."""
+        folds = self.table[["ecg_id", "split", "strat_fold"]]
+        return self.leads.merge(folds, on="ecg_id", how="left", validate="many_to_one")
+
+
+@dataclass(frozen=True)
+class ImageForm:
+    """What `preprocessing.store.builder` writes: images as uint8, and the leads' table.
+
+    Attributes:
+        labels: Labels of the leads: `ecg_id`, `lead` and `LABEL_COLUMNS`.
+        scalogram: Settings of the images, as plain values.
+    """
+
+    labels: pd.DataFrame
+    scalogram: Mapping[str, Any]
+    name: ClassVar[str] = "images"
+    dtype: ClassVar[str] = "|u1"
+    shape: ClassVar[tuple[int, ...]] = (len(LEADS), HEIGHT, WIDTH)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the labels, which processes that compute images have no use for."""
+        return {"labels": self.labels.iloc[:0], "scalogram": self.scalogram}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes up what `__getstate__` has kept."""
+        self.__dict__.update(state)
+
+    def encode(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """Returns the levels of a record, uint8; raises ValueError if they are not."""
+        if values.dtype != np.uint8:
+            raise ValueError(f"images are levels of type uint8, not {values.dtype}")
+        return values
+
+    def finish(self, path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
+        """Completes the store being built beside `path`, whose images are there, and moves it into place.
+
+        Args:
+            path: Folder of the store.
+            table: One row per record, with the reasons of its leads in the column `PROBLEMS`.
+            manifest: What to say in the manifest beyond format, shape and settings.
+
+        Raises:
+            ValueError: If a lead has no label.
+        """
+        reasons = pd.DataFrame(
+            {
+                "ecg_id": np.repeat(table["ecg_id"].to_numpy(), len(LEADS)),
+                "lead": list(LEADS) * len(table),
+                "reason": [reason for problems in table[PROBLEMS] for reason in problems],
+            }
+        )
+        leads = reasons.merge(self.labels, on=["ecg_id", "lead"], how="left", validate="one_to_one")
+        if leads["clean"].isna().any():
+            raise ValueError("some records of the store have no labels of noise")
+        leads[list(LABEL_COLUMNS)] = leads[list(LABEL_COLUMNS)].astype(bool)
+        leads["unusable"] = leads["reason"] != ""
+        leads[list(LEAD_COLUMNS)].to_parquet(partial_folder(path) / "leads.parquet", index=False)
+        facts = {
+            "format": SCALOGRAM_FORMAT,
+            "n_records": len(table),
+            "leads": list(LEADS),
+            "height": HEIGHT,
+            "width": WIDTH,
+            "scalogram": dict(self.scalogram),
+        }
+        finish_folder(path, table.drop(columns=PROBLEMS), {**manifest, **facts})
+
+
+def write_scalogram_store(
+    path: str | Path,
+    images: NDArray[np.uint8],
+    table: pd.DataFrame,
+    labels: pd.DataFrame,
+    scalogram: ScalogramSettings | None = None,
+    problems: list[list[str]] | None = None,
+) -> ScalogramStore:
+    """Writes a small store in one call, atomically; a store that is there already is replaced.
+
+    Args:
+        path: Folder of the store.
+        images: Levels 0 to 255, shape (N, 12, 32, 256).
+        table: One row per record with `ecg_id`; columns of every store are filled in where absent.
+        labels: Labels of the leads, as `noise_quant.data.noise_labels.lead_labels` gives them.
+        scalogram: Settings that made the images; by default those of our models.
+        problems: Why each lead is unusable, a list of 12 reasons per record; by default all leads are usable.
+
+    Returns:
+        The store, opened.
+
+    Raises:
+        ValueError: If shapes or types disagree, keys are not unique, or a lead has no label.
+    """
+    folder = Path(path)
+    check_place(folder)
+    _check_images(images, len(table))
+    partial = partial_folder(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    np.save(partial / "images.npy", images, allow_pickle=False)
+    reasons = problems or [[""] * len(LEADS) for _ in range(len(table))]
+    form = ImageForm(labels, asdict(scalogram or ScalogramSettings()))
+    records = table.copy()
+    records[PROBLEMS] = pd.Series(reasons, index=table.index, dtype=object)
+    form.finish(folder, records, {})
+    return ScalogramStore.open(folder)
+
+
+def _check_images(images: NDArray[Any], n_records: int) -> None:
+    """Raises ValueError unless images are levels of so many records."""
+    if images.shape != (n_records, *ImageForm.shape) or images.dtype != np.uint8:
+        raise ValueError(
+            f"images have shape {images.shape} and type {images.dtype}, not {(n_records, *ImageForm.shape)} and uint8"
+        )
+
+
+def _check_leads(leads: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Raises ValueError unless the leads' table has a row for each record and lead, in that order."""
+    absent = [column for column in LEAD_COLUMNS if column not in leads]
+    keys = np.repeat(table["ecg_id"].to_numpy(), len(LEADS))
+    if absent or not np.array_equal(leads["ecg_id"], keys) or list(leads["lead"]) != list(LEADS) * len(table):
+        raise ValueError("leads.parquet does not belong to the store's table: make the store again")

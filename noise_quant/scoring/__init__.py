@@ -1,0 +1,1 @@
+"""Noise scores: of a recording, of a data set, and what they mean."""

@@ -1,0 +1,177 @@
+"""Pictures of noise scores: signal on ECG paper, scalogram, reconstruction and verdict side by side, a row per lead."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from einthoven.report.ecg_paper import GAIN, INK, LIGHT_GRID, MM_PER_INCH, PAPER, SPEED, STRONG_GRID
+from einthoven.report.figures import new_figure
+from noise_quant.scalogram.image import MAX_LEVEL, WIDTH, WINDOW_S, ScalogramSettings
+from noise_quant.scoring.verdict import CLEAN, HEAVY, PARTLY, UNUSABLE
+
+VERDICT_COLOURS = {CLEAN: "#007a5a", PARTLY: "#b87700", HEAVY: "#c04a00", UNUSABLE: "#666666"}
+"""Readable on white, and apart for colour-blind readers."""
+COLOUR_MAP = "viridis"
+
+_LABEL, _SIGNAL, _IMAGE, _TEXT = 14.0, SPEED * WINDOW_S, 110.0, 46.0
+_GAP, _AXIS_GAP, _HEADER, _FOOTER = 5.0, 16.0, 20.0, 24.0
+_MIN_ROW, _MAX_ROW, _BETWEEN = 25.0, 60.0, 3.0
+
+
+def draw_scores(
+    path: Path | str,
+    ecg: NDArray[np.float64],
+    sampling_rate: float,
+    levels: NDArray[np.float32],
+    cleaned: NDArray[np.float32],
+    psnr: NDArray[np.float64],
+    verdict: Sequence[str],
+    reason: Sequence[str],
+    *,
+    leads: Sequence[str],
+    start_s: float = 0.0,
+    scored: tuple[int, int] = (0, WIDTH),
+    settings: ScalogramSettings | None = None,
+    title: str = "",
+    dpi: int = 100,
+) -> None:
+    """Draws one window of a recording, in true size on ECG paper (25 mm/s, 10 mm/mV).
+
+    Columns of the images that the score does not count are dimmed.
+
+    Args:
+        path: File to write; the format follows the suffix.
+        ecg: The window's ECG in mV, NaN where missing, shape (C, L), at most ten seconds.
+        sampling_rate: Sampling rate in Hz.
+        levels: Levels of the scalograms, shape (C, 32, 256).
+        cleaned: Levels of the reconstructions, same shape.
+        psnr: In dB, shape (C,), NaN where unusable.
+        verdict: Verdict on each lead, "" where none is known.
+        reason: Why a lead is unusable, "" where it is usable.
+        leads: Names of the leads.
+        start_s: Time of the window's first sample, in s.
+        scored: Columns that count, first and last + 1.
+        settings: Settings of the scalograms; by default those of our models.
+        title: Text above.
+        dpi: Resolution.
+    """
+    settings = settings or ScalogramSettings()
+    frequencies = (settings.min_frequency, settings.max_frequency)
+    heights = [_row_height(lead) for lead in ecg]
+    width = _LABEL + _SIGNAL + _AXIS_GAP + 2 * _IMAGE + _GAP + _TEXT
+    height = _HEADER + sum(heights) + _BETWEEN * (len(heights) - 1) + _FOOTER
+    figure = new_figure(width / MM_PER_INCH, height / MM_PER_INCH)
+    figure.set_layout_engine("none")
+    top = height - _HEADER
+    figure.text(_LABEL / width, 1 - 8.0 / height, title, fontsize=13, color=INK, va="center")
+    left = _LABEL + _SIGNAL + _AXIS_GAP
+    places = (_LABEL, left, left + _IMAGE + _GAP, left + 2 * _IMAGE + 2 * _GAP)
+    for text, place in zip(("ECG", "scalogram", "reconstruction", "PSNR"), places, strict=True):
+        figure.text(place / width, 1 - 16.0 / height, text, fontsize=10, color=INK, va="center")
+    for row, row_height in enumerate(heights):
+        top -= row_height
+        boxes = [
+            (place / width, top / height, size / width, row_height / height)
+            for place, size in zip(places, (_SIGNAL, _IMAGE, _IMAGE, _TEXT), strict=True)
+        ]
+        last = row == len(heights) - 1
+        _draw_signal(figure.add_axes(boxes[0]), ecg[row], sampling_rate, leads[row], start_s, row_height, last)
+        for box, image in ((boxes[1], levels[row]), (boxes[2], cleaned[row])):
+            _draw_image(figure.add_axes(box), image, start_s, frequencies, scored, box is boxes[1], last)
+        _write_score(figure, boxes[3], float(psnr[row]), verdict[row], reason[row])
+        top -= _BETWEEN
+    _draw_scale(figure, (left / width, 9.0 / height, _IMAGE / width, 3.0 / height), settings)
+    footer = f"{SPEED:g} mm/s   {GAIN:g} mm/mV"
+    figure.text(_LABEL / width, 8.0 / height, footer, fontsize=9, color=INK, va="center")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=dpi)
+
+
+def _row_height(lead: NDArray[np.float64]) -> float:
+    """Returns the height in mm that a lead needs, in whole squares of paper."""
+    finite = lead[np.isfinite(lead)]
+    extent = float(np.ptp(finite)) * GAIN + 5.0 if len(finite) else 0.0
+    return float(5.0 * np.ceil(np.clip(extent, _MIN_ROW, _MAX_ROW) / 5.0))
+
+
+def _draw_signal(
+    axes: Axes,
+    lead: NDArray[np.float64],
+    sampling_rate: float,
+    name: str,
+    start_s: float,
+    row_height: float,
+    labelled: bool,
+) -> None:
+    """Draws a lead on ECG paper; a lead taller than its row is cut."""
+    finite = lead[np.isfinite(lead)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    half = row_height / GAIN / 2
+    middle = (low + high) / 2 if high - low <= 2 * half else float(np.median(finite))
+    bottom, top = middle - half, middle + half
+    axes.set_facecolor(PAPER)
+    for pitch_s, pitch_mv, colour, thickness in ((0.04, 0.1, LIGHT_GRID, 0.3), (0.2, 0.5, STRONG_GRID, 0.5)):
+        times = start_s + np.arange(0.0, WINDOW_S + 1e-6, pitch_s)
+        values = pitch_mv * np.arange(np.ceil(bottom / pitch_mv), np.floor(top / pitch_mv) + 1)
+        lines = [[(time, bottom), (time, top)] for time in times]
+        lines += [[(start_s, value), (start_s + WINDOW_S, value)] for value in values]
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=thickness, zorder=0))
+    axes.plot(start_s + np.arange(len(lead)) / sampling_rate, lead, color=INK, linewidth=0.8)
+    axes.set_xlim(start_s, start_s + WINDOW_S)
+    axes.set_ylim(bottom, top)
+    axes.set_yticks([])
+    axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11, fontweight="bold")
+    _label_time(axes, labelled)
+
+
+def _draw_image(
+    axes: Axes,
+    image: NDArray[np.float32],
+    start_s: float,
+    frequencies: tuple[float, float],
+    scored: tuple[int, int],
+    ruled: bool,
+    labelled: bool,
+) -> None:
+    extent = (start_s, start_s + WINDOW_S, *frequencies)
+    axes.imshow(image, cmap=COLOUR_MAP, vmin=0, vmax=MAX_LEVEL, extent=extent, aspect="auto", interpolation="nearest")
+    for first, last in ((0, scored[0]), (scored[1], WIDTH)):
+        if first < last:
+            span = (start_s + first * WINDOW_S / WIDTH, start_s + last * WINDOW_S / WIDTH)
+            axes.axvspan(*span, color="white", alpha=0.65, linewidth=0)
+    axes.set_yticks([1, 10, 20, 30, 40] if ruled else [])
+    axes.tick_params(labelsize=7)
+    if ruled:
+        axes.set_ylabel("Hz", fontsize=8, labelpad=1)
+    _label_time(axes, labelled)
+
+
+def _label_time(axes: Axes, labelled: bool) -> None:
+    axes.tick_params(axis="x", labelsize=8, labelbottom=labelled, length=2)
+    if labelled:
+        axes.set_xlabel("s", fontsize=8, labelpad=1)
+
+
+def _write_score(
+    figure: Figure, box: tuple[float, float, float, float], psnr: float, verdict: str, reason: str
+) -> None:
+    left, bottom, _, height = box
+    middle = bottom + height / 2
+    number = "no score" if np.isnan(psnr) else f"{psnr:.1f} dB"
+    colour = VERDICT_COLOURS.get(verdict, INK)
+    figure.text(left, middle, number, fontsize=14, fontweight="bold", color=colour, va="bottom")
+    figure.text(left, middle - 0.04 * height, reason or verdict, fontsize=10, color=colour, va="top")
+
+
+def _draw_scale(figure: Figure, box: tuple[float, float, float, float], settings: ScalogramSettings) -> None:
+    colours = ScalarMappable(Normalize(settings.log_min, settings.log_max), COLOUR_MAP)
+    scale = figure.colorbar(colours, cax=figure.add_axes(box), orientation="horizontal")
+    scale.set_label("log10 of the power (mV²)", fontsize=8, labelpad=1)
+    scale.ax.tick_params(labelsize=7, length=2)

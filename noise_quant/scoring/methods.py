@@ -1,0 +1,148 @@
+"""The ways to score records for `score_source`: a diffusion model, or the plain baseline beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from einthoven.ecg.checks import lead_problems
+from noise_quant.data.sources import SourceItem, SourceRecord
+from noise_quant.model.checkpoint import load_model
+from noise_quant.model.reverse_process import ReverseProcess
+from noise_quant.scalogram.image import WIDTH
+from noise_quant.scoring.plain_quality import lead_quality
+from noise_quant.scoring.scorer import SCORES, LeadScores, Scorer
+from noise_quant.scoring.verdict import Thresholds, find_thresholds, verdicts
+from noise_quant.scoring.windows import cut_windows
+
+METHODS: tuple[str, ...] = ("diffusion", "baseline")
+
+
+@dataclass(frozen=True)
+class DiffusionScoring:
+    """Scores by a diffusion model: `psnr`, `ssim`, `mse`, `mae`, `unusable`, `reason`, `verdict`.
+
+    A segment is a window of ten seconds, or a partition of one; `start_s` and `stop_s` say which part it is.
+
+    Attributes:
+        scorer: The scorer.
+        thresholds: Of the verdict; None where the model has none for this process: the verdict is then empty.
+        n_partitions: Scores of each window.
+    """
+
+    scorer: Scorer
+    thresholds: Thresholds | None = None
+    n_partitions: int = 1
+
+    def __call__(self, items: Sequence[SourceItem], records: Sequence[SourceRecord]) -> list[pd.DataFrame]:
+        """Returns the scores of each record.
+
+        Args:
+            items: What the records are.
+            records: Their ECGs.
+        """
+        return [
+            self._table(
+                record,
+                self.scorer.score(record.ecg, record.sampling_rate, item.seed_key, self.n_partitions, record.leads),
+            )
+            for item, record in zip(items, records, strict=True)
+        ]
+
+    def _table(self, record: SourceRecord, scores: LeadScores) -> pd.DataFrame:
+        n_leads, n_segments = scores.psnr.shape
+        columns = {name: getattr(scores, name).ravel() for name in SCORES}
+        verdict = verdicts(scores.psnr, scores.unusable, self.thresholds)
+        return pd.DataFrame(
+            {
+                "lead": np.repeat(np.array(record.leads, dtype=object), n_segments),
+                "segment": np.tile(np.arange(n_segments), n_leads),
+                "start_s": np.tile(scores.start_s, n_leads),
+                "stop_s": np.tile(scores.stop_s, n_leads),
+                **columns,
+                "unusable": scores.unusable.ravel(),
+                "reason": scores.reason.ravel(),
+                "verdict": verdict.ravel(),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class PlainScoring:
+    """Scores by the plain baseline: the columns of `lead_quality`, `unusable` and `reason`.
+
+    A segment is a window of ten seconds; of one that is left over at the end, only the new part is judged.
+    """
+
+    def __call__(self, items: Sequence[SourceItem], records: Sequence[SourceRecord]) -> list[pd.DataFrame]:
+        """Returns the scores of each record.
+
+        Args:
+            items: What the records are.
+            records: Their ECGs.
+        """
+        return [pd.concat(self._tables(record), ignore_index=True) for record in records]
+
+    def _tables(self, record: SourceRecord) -> list[pd.DataFrame]:
+        tables = []
+        for segment, window in enumerate(cut_windows(record.ecg.shape[-1], record.sampling_rate)):
+            first, last = window.judged
+            piece = record.ecg[:, first:last]
+            table = lead_quality(piece, record.sampling_rate).assign(
+                lead=list(record.leads),
+                segment=segment,
+                start_s=first / record.sampling_rate,
+                stop_s=last / record.sampling_rate,
+                reason=lead_problems(piece, record.sampling_rate),
+            )
+            tables.append(table.assign(unusable=table["reason"] != ""))
+        return tables
+
+
+def scoring_method(
+    method: str = "diffusion",
+    checkpoint: str | Path | None = None,
+    *,
+    use_ldm: bool | None = None,
+    timestep: int = 30,
+    step_interval: int = 10,
+    noise_scheduler_type: str = "ddim",
+    discretization: bool | None = None,
+    n_partitions: int = 1,
+    batch_size: int = 64,
+    seed: int = 0,
+    device: str = "cpu",
+) -> "DiffusionScoring | PlainScoring":
+    """Makes a way of scoring from plain values.
+
+    Args:
+        method: "diffusion", or "baseline", for which nothing else matters.
+        checkpoint: As for `load_model`; None: the bundled model.
+        use_ldm: True refuses a model that is not latent, False one that is not of pixels.
+        timestep: As for `ReverseProcess`.
+        step_interval: As for `ReverseProcess`.
+        noise_scheduler_type: As for `ReverseProcess`.
+        discretization: As for `Scorer`.
+        n_partitions: Scores of each window of ten seconds.
+        batch_size: Images that the network takes at once.
+        seed: Seed.
+        device: Device of the network.
+
+    Returns:
+        The way of scoring.
+
+    Raises:
+        ValueError: If a value is out of range or unknown, or the checkpoint is not as asked for.
+    """
+    if method not in METHODS:
+        raise ValueError(f"no method {method!r}: choose one of {', '.join(METHODS)}")
+    process = ReverseProcess(timestep, step_interval, noise_scheduler_type)
+    if not 1 <= n_partitions <= WIDTH:
+        raise ValueError(f"n_partitions must lie between 1 and {WIDTH}, not {n_partitions}")
+    if method == "baseline":
+        return PlainScoring()
+    model = load_model(checkpoint, use_ldm)
+    scorer = Scorer(model.to(device), process, seed, batch_size, discretization)
+    return DiffusionScoring(scorer, find_thresholds(model, process), n_partitions)

@@ -1,0 +1,153 @@
+"""One recording scored into a folder: pictures of its windows and a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from einthoven.ecg.checks import check_units
+from einthoven.ecg.leads import LEADS, canonical_leads
+from einthoven.ecg.recording import Recording, read_wfdb
+from einthoven.report.tables import write_csv
+from noise_quant.scalogram.image import ScalogramSettings
+from noise_quant.scoring.figures import draw_scores
+from noise_quant.scoring.scorer import LeadScores, Scorer
+from noise_quant.scoring.verdict import Thresholds, verdicts
+from noise_quant.scoring.windows import cut_windows
+
+DEMO_ECG = Path(__file__).parents[2] / "reconstruction" / "demo" / "demo_ecg.npz"
+"""The bundled ECG: simulated, never recorded."""
+
+
+@dataclass(frozen=True)
+class RecordingReport:
+    """What was written of a recording.
+
+    Attributes:
+        table: A row per lead and segment: lead, segment, start_s, stop_s, psnr, verdict, reason.
+        pictures: The pictures.
+        n_windows: Windows of the recording, of which the first ones were drawn.
+    """
+
+    table: pd.DataFrame
+    pictures: tuple[Path, ...]
+    n_windows: int
+
+    def describe(self) -> str:
+        """Says so in a few lines."""
+        rows = [
+            f"{row['lead']:>4} {row['start_s']:7.1f}-{row['stop_s']:.1f} s  "
+            + (f"no score, {row['reason']}" if row["reason"] else f"{row['psnr']:5.1f} dB  {row['verdict']}")
+            for row in self.table.to_dict("records")
+        ]
+        left = self.n_windows - len(self.pictures)
+        more = f"; {left} more windows are in the table only (plot.max_windows)" if left else ""
+        return "\n".join([*rows, f"{', '.join(path.name for path in self.pictures)}{more}"])
+
+
+def load_recording(path: str | Path | None, leads: str | Sequence[str] | None = None) -> Recording:
+    """Reads a WFDB record, or the bundled ECG.
+
+    Args:
+        path: The WFDB record, or None for the bundled ECG.
+        leads: Leads to take, a name or several; None: all.
+
+    Returns:
+        The recording with these leads.
+
+    Raises:
+        ValueError: If the record cannot be read, lacks a lead or is not in mV.
+    """
+    if path is None:
+        with np.load(DEMO_ECG, allow_pickle=False) as file:
+            recording = Recording(file["ecg"].astype(np.float64), float(file["sampling_rate"]), LEADS, "demo")
+    else:
+        recording = read_wfdb(path)
+    check_units(recording.ecg, recording.sampling_rate)
+    if leads is None:
+        return recording
+    wanted = canonical_leads(leads)
+    return Recording(recording.ordered(wanted), recording.sampling_rate, wanted, recording.name)
+
+
+def report_recording(
+    recording: Recording,
+    folder: Path,
+    scorer: Scorer,
+    thresholds: Thresholds | None = None,
+    max_windows: int = 6,
+    dpi: int = 100,
+) -> RecordingReport:
+    """Scores a recording, draws its windows and writes a table.
+
+    Writes `scores.csv` and `<name>_<seconds>s.png` for each of the first windows.
+
+    Args:
+        recording: The recording.
+        folder: Where to write.
+        scorer: The scorer, which keeps its images.
+        thresholds: Of the verdict; None where none are known.
+        max_windows: Most windows that are drawn.
+        dpi: Resolution of the pictures.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: If the recording is too short, or the scorer does not keep its images.
+    """
+    scores = scorer.score(recording.ecg, recording.sampling_rate, recording.name, leads=recording.leads)
+    verdict = verdicts(scores.psnr, scores.unusable, thresholds)
+    n_segments = scores.psnr.shape[1]
+    table = pd.DataFrame(
+        {
+            "lead": np.repeat(np.array(recording.leads, dtype=object), n_segments),
+            "segment": np.tile(np.arange(n_segments), len(recording.leads)),
+            "start_s": np.tile(scores.start_s, len(recording.leads)),
+            "stop_s": np.tile(scores.stop_s, len(recording.leads)),
+            "psnr": scores.psnr.ravel(),
+            "verdict": verdict.ravel(),
+            "reason": scores.reason.ravel(),
+        }
+    )
+    write_csv(table, folder / "scores.csv")
+    pictures = _draw_windows(recording, folder, scores, verdict, scorer.model.scalogram, max_windows, dpi)
+    return RecordingReport(table, pictures, n_segments)
+
+
+def _draw_windows(
+    recording: Recording,
+    folder: Path,
+    scores: LeadScores,
+    verdict: np.ndarray,
+    settings: ScalogramSettings,
+    max_windows: int,
+    dpi: int,
+) -> tuple[Path, ...]:
+    if scores.levels is None or scores.cleaned is None:
+        raise ValueError("the pictures need the images: build the scorer with keep_images=True")
+    rate = recording.sampling_rate
+    pictures = []
+    for number, window in enumerate(cut_windows(recording.ecg.shape[-1], rate)[:max_windows]):
+        start_s = window.start / rate
+        path = folder / f"{recording.name}_{start_s:05.0f}s.png"
+        draw_scores(
+            path,
+            recording.ecg[:, window.start : window.start + window.length],
+            rate,
+            scores.levels[:, number],
+            scores.cleaned[:, number],
+            scores.psnr[:, number],
+            list(verdict[:, number]),
+            list(scores.reason[:, number]),
+            leads=recording.leads,
+            start_s=start_s,
+            scored=window.scored,
+            settings=settings,
+            title=f"{recording.name}, {scores.start_s[number]:.1f} to {scores.stop_s[number]:.1f} s",
+            dpi=dpi,
+        )
+        pictures.append(path)
+    return tuple(pictures)

@@ -1,0 +1,256 @@
+"""`score_source`: scores of many leads, in chunks, into a folder that a killed run can go on in."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from einthoven.report.tables import write_csv, write_parquet
+from einthoven.run.chunks import (
+    Chunk,
+    Engine,
+    LocalEngine,
+    Problems,
+    describe_failure,
+    describe_problems,
+    work_on_chunks,
+)
+from einthoven.run.hashing import hash_json
+from noise_quant.data.sources import Source, SourceItem, SourceRecord
+
+SCORES = "scores.parquet"
+SCORES_CSV = "scores.csv"
+RECORDS = "records.parquet"
+PARTS = "parts"
+CHUNK_RECORDS = 16
+
+_PLACE = "place"
+"""Column of the parts: number of the item in the source."""
+
+
+class Scoring(Protocol):
+    """Scores records; a record's scores do not depend on those that come with it."""
+
+    def __call__(self, items: Sequence[SourceItem], records: Sequence[SourceRecord]) -> list[pd.DataFrame]:
+        """Returns a table for each record: `lead`, `segment`, and scores, one row per lead and segment."""
+
+
+@dataclass(frozen=True)
+class ScoringSummary:
+    """What `score_source` did.
+
+    Attributes:
+        n_records: Records in the folder now.
+        n_leads: Leads with scores or a reason.
+        n_unusable: How many of these leads have an unusable segment.
+        n_new: Records scored by this call.
+        problems: Records that could not be read or scored, by name, with the reason.
+        seconds: Seconds of each record, on average over all.
+    """
+
+    n_records: int
+    n_leads: int
+    n_unusable: int
+    n_new: int
+    problems: Problems
+    seconds: float
+
+    def describe(self) -> str:
+        """Says so in a few lines."""
+        done = "nothing to do, all were there" if self.n_new == 0 else f"{self.n_new} of them now"
+        lines = [
+            f"{self.n_records} records ({done}), {self.n_leads} leads, {self.n_unusable} of them unusable: "
+            f"{self.seconds:.3f} s a record"
+        ]
+        if self.problems:
+            lines.append(describe_problems(self.problems, RECORDS))
+        return "\n".join(lines)
+
+
+def score_source(
+    source: Source,
+    scoring: Scoring,
+    folder: Path,
+    chunk_records: int = CHUNK_RECORDS,
+    progress: Callable[[int], object] | None = None,
+    engine: Engine | None = None,
+    make_scoring: Callable[[], Scoring] | None = None,
+) -> ScoringSummary:
+    """Scores the leads of a source.
+
+    Writes `scores.parquet` and `scores.csv`: a row per lead and segment with the item's key, the scores and the labels,
+    joined by key; and last `records.parquet`: a row per record with `n_leads`, `seconds` and `problem`, the reason why
+    it could not be read or scored; it costs no other record its scores. Each chunk is written atomically, so a call
+    with the same folder goes on where the last one stopped.
+
+    Args:
+        source: What to score.
+        scoring: How.
+        folder: Where to write.
+        chunk_records: Records scored at once.
+        progress: Called with the number of leads of each chunk that is done.
+        engine: Where chunks are worked on; None: in this process.
+        make_scoring: Makes the scoring where another process does the work, on that process's device; None: that
+            process gets a copy of `scoring`.
+
+    Returns:
+        What was done.
+
+    Raises:
+        ValueError: If no record can be scored, or `chunk_records` is below 1.
+    """
+    if chunk_records < 1:
+        raise ValueError(f"chunk_records must be at least 1, not {chunk_records}")
+    if (folder / RECORDS).is_file():
+        if progress is not None:
+            progress(source.n_leads)
+        return _summarise(folder, 0)
+    engine = engine or LocalEngine()
+    make = make_scoring if make_scoring and engine.is_remote else partial(_given, scoring)
+    chunks = _chunks(source, folder.absolute(), chunk_records)
+    n_new = work_on_chunks(engine, partial(ScoringWork, source.read, make), chunks, _write_failed_chunk, progress)
+    _join(source, folder, [chunk.part for chunk in chunks])
+    return _summarise(folder, n_new)
+
+
+def _given(scoring: Scoring) -> Scoring:
+    return scoring
+
+
+def _chunks(source: Source, folder: Path, size: int) -> list[Chunk]:
+    """Cuts the items into chunks, whose content are the first item's number and the items, as their file's name is."""
+    chunks = []
+    for first in range(0, len(source.items), size):
+        items = source.items[first : first + size]
+        digest = hash_json([[item.columns, list(item.leads), item.file.signature] for item in items])
+        part = folder / PARTS / f"{first:06d}-{digest[:12]}.parquet"
+        names = tuple(_name(item.columns.values()) for item in items)
+        chunks.append(Chunk(part, names, sum(len(item.leads) for item in items), (first, items)))
+    return chunks
+
+
+class ScoringWork:
+    """Reads and scores chunks of records: see `einthoven.run.chunks.Work`.
+
+    A part is a table with the rows of `scores.parquet`, by the number of the item in the source; a record without a
+    score has a row of its own, with the reason.
+
+    Args:
+        read: Reads an item.
+        make_scoring: Makes the way of scoring.
+    """
+
+    def __init__(self, read: Callable[[SourceItem], SourceRecord], make_scoring: Callable[[], Scoring]) -> None:
+        self.read, self.scoring = read, make_scoring()
+
+    def __call__(self, chunk: Chunk) -> Problems:
+        """Does the work of a chunk: reads records one by one, scores all at once or, if that fails, one by one."""
+        start = time.perf_counter()
+        first, items = chunk.content
+        read: dict[int, SourceRecord] = {}
+        problems: dict[int, str] = {}
+        for offset, item in enumerate(items):
+            try:
+                read[offset] = self.read(item)
+            except Exception as error:
+                problems[offset] = describe_failure(error)
+            else:
+                if not read[offset].leads:
+                    del read[offset]
+                    problems[offset] = "no usable lead"
+        tables, failures = self._score({offset: (items[offset], record) for offset, record in read.items()})
+        problems |= failures
+        seconds = (time.perf_counter() - start) / len(items)
+        frames = [table.assign(place=first + offset, problem="") for offset, table in tables.items()]
+        frames += [_failed(first + offset, reason) for offset, reason in problems.items()]
+        write_parquet(pd.concat(frames, ignore_index=True).assign(seconds=seconds), chunk.part)
+        return {chunk.names[offset]: reason for offset, reason in problems.items()}
+
+    def _score(
+        self, records: dict[int, tuple[SourceItem, SourceRecord]]
+    ) -> tuple[dict[int, pd.DataFrame], dict[int, str]]:
+        """Scores records by number; returns the tables of those that worked, and why the others did not."""
+        tables: dict[int, pd.DataFrame] = {}
+        problems: dict[int, str] = {}
+        groups = [list(records)] if records else []
+        while groups:
+            group = groups.pop(0)
+            items, read = zip(*(records[offset] for offset in group), strict=True)
+            try:
+                tables |= zip(group, self.scoring(items, read), strict=True)
+            except Exception as error:
+                if len(group) > 1:
+                    groups = [[offset] for offset in group]
+                else:
+                    problems[group[0]] = describe_failure(error)
+        return tables, problems
+
+
+def _failed(place: int, reason: str) -> pd.DataFrame:
+    """Returns the row of a record without a score."""
+    return pd.DataFrame({_PLACE: [place], "lead": [None], "problem": [reason]})
+
+
+def _write_failed_chunk(chunk: Chunk, reason: str) -> None:
+    """Writes the part of a chunk that nobody can work on."""
+    first, items = chunk.content
+    rows = [_failed(first + offset, reason) for offset in range(len(items))]
+    write_parquet(pd.concat(rows, ignore_index=True).assign(seconds=float("nan")), chunk.part)
+
+
+def _name(columns: Iterable[object]) -> str:
+    return "/".join(map(str, columns))
+
+
+def _join(source: Source, folder: Path, parts: list[Path]) -> None:
+    """Joins the parts and the labels by key into the tables, of which the records' comes last; then drops the parts.
+
+    Raises:
+        ValueError: If no record worked; then the parts are dropped too, so that all are done again.
+    """
+    rows = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+    keys = pd.DataFrame([item.columns for item in source.items])
+    records = rows.groupby(_PLACE, sort=True).agg(
+        n_leads=("lead", "nunique"), seconds=("seconds", "first"), problem=("problem", "first")
+    )
+    records = keys.join(records, how="left", validate="one_to_one")
+    scored = rows[rows["problem"] == ""].drop(columns=["seconds", "problem"]).infer_objects()
+    if scored.empty:
+        _drop(folder, parts)
+        raise ValueError(f"none of the {len(records)} records could be scored, e.g. {records['problem'].iloc[0]}")
+    table = scored.merge(keys, left_on=_PLACE, right_index=True, how="left", validate="many_to_one")
+    table = table.sort_values([_PLACE, "segment"], kind="stable", ignore_index=True).drop(columns=_PLACE)
+    table = table[[*source.keys, *(column for column in table if column not in source.keys)]]
+    table["segment"] = table["segment"].astype("int64")
+    table = table.merge(source.labels, on=["ecg_id", "lead"], how="left", validate="many_to_one")
+    write_csv(table, folder / SCORES_CSV)
+    write_parquet(table, folder / SCORES)
+    write_parquet(records, folder / RECORDS)
+    _drop(folder, parts)
+
+
+def _drop(folder: Path, parts: list[Path]) -> None:
+    """Removes parts, and their folder if it holds no others."""
+    for part in parts:
+        part.unlink()
+    if not any((folder / PARTS).iterdir()):
+        (folder / PARTS).rmdir()
+
+
+def _summarise(folder: Path, n_new: int) -> ScoringSummary:
+    records = pd.read_parquet(folder / RECORDS)
+    broken = records[records["problem"] != ""]
+    table = pd.read_parquet(folder / SCORES)
+    names = [str(column) for column in records if column not in ("n_leads", "seconds", "problem")]
+    return ScoringSummary(
+        n_records=len(records),
+        n_leads=int(records["n_leads"].sum()),
+        n_unusable=int(table.groupby([*names, "lead"])["unusable"].any().sum()),
+        n_new=n_new,
+        problems={_name(row[:-1]): str(row[-1]) for row in broken[[*names, "problem"]].to_numpy()},
+        seconds=float(records["seconds"].mean()),
+    )

@@ -1,0 +1,283 @@
+"""Noise scores of recordings: windows, scalograms, reconstructions, and how far these are from those.
+
+A clean lead is restored as it was; noise, which the model never saw, is not. Each image draws its random numbers from
+its own seed, of the scorer's seed, the record's key, the lead and the window, so scores do not depend on what else is
+scored at the same time.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from einthoven.ecg.checks import lead_problems
+from einthoven.ecg.leads import LEADS
+from einthoven.randomness import seeded_generator
+from noise_quant.model.models import ScalogramDiffusion
+from noise_quant.model.reverse_process import ReverseProcess
+from noise_quant.scalogram.image import HEIGHT, WIDTH, WINDOW_S, image_levels, scalogram_image
+from noise_quant.scoring.image_scores import ImageScores, image_scores
+from noise_quant.scoring.windows import Columns, Window, cut_windows
+
+Key = int | str
+Record = tuple[Key, ArrayLike, float] | tuple[Key, ArrayLike, float, Sequence[str]]
+"""Key, ECG in mV of shape (C, L), sampling rate in Hz and, where they are not the twelve, the leads' names."""
+_LARGEST_MV = 1e9
+SCORES = tuple(field.name for field in fields(ImageScores))
+
+
+@dataclass(frozen=True)
+class LeadScores:
+    """Scores of a recording; S counts the partitions of all its windows that hold something to score.
+
+    Attributes:
+        psnr: In dB, higher is cleaner, shape (C, S), float64; NaN, as all scores, where a lead is not usable.
+        ssim: Structural similarity, shape (C, S).
+        mse: Mean squared difference of levels, shape (C, S).
+        mae: Mean absolute difference of levels, shape (C, S).
+        unusable: True where a lead is flat, saturated, clipped, out of range or not finite in a window, shape (C, S).
+        reason: Which of these, "" where it is usable, shape (C, S), object.
+        segment: Number of the window of each column, shape (S,).
+        start_s: Start of what each column scores, in s, shape (S,).
+        stop_s: End of it in s, shape (S,).
+        levels: Levels of the scalograms, shape (C, windows, 32, 256), float32, or None where they were not kept.
+        cleaned: Levels of their reconstructions, or None.
+    """
+
+    psnr: NDArray[np.float64]
+    ssim: NDArray[np.float64]
+    mse: NDArray[np.float64]
+    mae: NDArray[np.float64]
+    unusable: NDArray[np.bool_]
+    reason: NDArray[np.object_]
+    segment: NDArray[np.int64]
+    start_s: NDArray[np.float64]
+    stop_s: NDArray[np.float64]
+    levels: NDArray[np.float32] | None = None
+    cleaned: NDArray[np.float32] | None = None
+
+
+@dataclass
+class _Job:
+    """A recording on its way: what is read, and what of it is scored by now."""
+
+    key: Key
+    ecg: NDArray[np.float64]
+    sampling_rate: float
+    leads: tuple[str, ...]
+    windows: tuple[Window, ...]
+    parts: list[tuple[Columns, ...]]
+    reasons: list[list[str]]
+    scores: dict[str, NDArray[np.float64]]
+    levels: NDArray[np.float32] | None
+    cleaned: NDArray[np.float32] | None
+    n_left: int
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One lead in one window of a job, with its image, shape (32, 256)."""
+
+    job: _Job
+    lead: int
+    window: int
+    image: Tensor
+
+
+class Scorer:
+    """Scores recordings.
+
+    Args:
+        model: Diffusion model of scalograms, on its device.
+        process: How images are noised and restored.
+        seed: Seed.
+        batch_size: Images that the network takes at once.
+        discretization: Whether images are compared by whole levels; None: as the model was trained.
+        keep_images: Whether results hold the images.
+
+    Raises:
+        ValueError: If the batch size is below 1.
+    """
+
+    def __init__(
+        self,
+        model: ScalogramDiffusion,
+        process: ReverseProcess | None = None,
+        seed: int = 123,
+        batch_size: int = 64,
+        discretization: bool | None = None,
+        keep_images: bool = False,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        self.model = model.eval()
+        self.process = process or ReverseProcess()
+        self.seed, self.batch_size, self.keep_images = seed, batch_size, keep_images
+        self.discretization = model.discretization if discretization is None else discretization
+
+    def score(
+        self,
+        ecg: ArrayLike,
+        sampling_rate: float,
+        key: Key = 0,
+        n_partitions: int = 1,
+        leads: Sequence[str] | None = None,
+    ) -> LeadScores:
+        """Scores one recording.
+
+        Args:
+            ecg: ECG in mV, unfiltered, shape (C, L); values that are not finite make a lead unusable in their window.
+            sampling_rate: Sampling rate in Hz, above 80 Hz.
+            key: Key of the record, to which its random numbers belong.
+            n_partitions: Scores of each window of ten seconds.
+            leads: Names of the leads, to which the random numbers belong; by default the twelve, or numbers.
+
+        Returns:
+            The scores.
+
+        Raises:
+            ValueError: If the recording is not of shape (C, L) or too short, or a number is out of range.
+        """
+        [(_, scores)] = self._run([self._job(key, ecg, sampling_rate, n_partitions, leads)])
+        return scores
+
+    def score_many(self, records: Iterable[Record], n_partitions: int = 1) -> Iterator[tuple[Key, LeadScores]]:
+        """Scores many recordings, whose leads share the network's batches; the results are those of `score`.
+
+        Args:
+            records: Key, ECG, sampling rate and optionally lead names of each; they are read as they are needed.
+            n_partitions: Scores of each window of ten seconds.
+
+        Yields:
+            Key and scores of each record, in their order.
+        """
+        jobs = (
+            self._job(key, ecg, rate, n_partitions, names[0] if names else None) for key, ecg, rate, *names in records
+        )
+        return self._run(jobs)
+
+    def _job(
+        self, key: Key, ecg: ArrayLike, sampling_rate: float, n_partitions: int, leads: Sequence[str] | None
+    ) -> _Job:
+        x = np.asarray(ecg, dtype=np.float64)
+        if x.ndim != 2 or not x.size:
+            raise ValueError(f"record {key}: expected an ECG of shape (leads, samples), not {x.shape}")
+        if not 1 <= n_partitions <= WIDTH:
+            raise ValueError(f"n_partitions must lie between 1 and {WIDTH}, not {n_partitions}")
+        names = lead_names(len(x)) if leads is None else tuple(leads)
+        if len(names) != len(x):
+            raise ValueError(f"record {key}: {len(names)} lead names for {len(x)} leads")
+        windows = cut_windows(x.shape[1], sampling_rate)
+        parts = [window.partitions(n_partitions) for window in windows]
+        reasons = [lead_problems(x[:, slice(*window.judged)], sampling_rate) for window in windows]
+        n_columns = sum(map(len, parts))
+        shape = (len(x), len(windows), HEIGHT, WIDTH)
+        levels, cleaned = (np.empty(shape, np.float32) if self.keep_images else None for _ in range(2))
+        scores = {name: np.full((len(x), n_columns), np.nan) for name in SCORES}
+        n_images = len(x) * len(windows)
+        return _Job(key, _filled(x), sampling_rate, names, windows, parts, reasons, scores, levels, cleaned, n_images)
+
+    def _run(self, jobs: Iterable[_Job]) -> Iterator[tuple[Key, LeadScores]]:
+        """Sends the images of jobs through the network in full batches; yields each job when it is done."""
+        open_jobs: deque[_Job] = deque()
+        waiting: list[_Item] = []
+        for job in jobs:
+            open_jobs.append(job)
+            n_windows = max(1, self.batch_size // len(job.ecg))
+            for first in range(0, len(job.windows), n_windows):
+                waiting += self._items(job, range(first, min(first + n_windows, len(job.windows))))
+                while len(waiting) >= self.batch_size:
+                    self._score_batch(waiting[: self.batch_size])
+                    waiting = waiting[self.batch_size :]
+            while open_jobs and not open_jobs[0].n_left:
+                yield _finish(open_jobs.popleft())
+        if waiting:
+            self._score_batch(waiting)
+        for job in open_jobs:
+            yield _finish(job)
+
+    def _items(self, job: _Job, numbers: range) -> list[_Item]:
+        """Computes the images of all leads in some windows."""
+        device = next(self.model.parameters()).device
+        signals = torch.from_numpy(np.stack([job.windows[number].cut(job.ecg) for number in numbers])).to(device)
+        images = scalogram_image(signals, job.sampling_rate, self.model.scalogram, self.model.discretization)
+        return [
+            _Item(job, lead, number, image)
+            for number, leads in zip(numbers, images, strict=True)
+            for lead, image in enumerate(leads)
+        ]
+
+    def _score_batch(self, items: Sequence[_Item]) -> None:
+        """Restores images, compares, and writes the scores into their jobs."""
+        images = torch.stack([item.image for item in items])[:, None]
+        generators = [
+            seeded_generator(self.seed, item.job.key, item.job.leads[item.lead], item.window) for item in items
+        ]
+        restored = self.model.reconstruct(images, self.process, generators)
+        levels, cleaned = (image_levels(part[:, 0], self.discretization).cpu() for part in (images, restored))
+        groups: dict[tuple[Columns, ...], list[int]] = {}
+        for index, item in enumerate(items):
+            groups.setdefault(item.job.parts[item.window], []).append(index)
+        for columns, members in groups.items():
+            scores = image_scores(levels[members], cleaned[members], columns)
+            for row, index in enumerate(members):
+                _write(items[index], scores, row)
+        for item, level, clean in zip(items, levels, cleaned, strict=True):
+            item.job.n_left -= 1
+            if item.job.levels is not None and item.job.cleaned is not None:
+                item.job.levels[item.lead, item.window] = level.numpy()
+                item.job.cleaned[item.lead, item.window] = clean.numpy()
+
+
+def lead_names(n_leads: int) -> tuple[str, ...]:
+    """Returns the names of leads that nobody named: the twelve where there are twelve, else numbers from 0."""
+    return LEADS if n_leads == len(LEADS) else tuple(str(number) for number in range(n_leads))
+
+
+def _write(item: _Item, scores: ImageScores, row: int) -> None:
+    """Writes the scores of one lead in one window, unless the lead is unusable there."""
+    job = item.job
+    if job.reasons[item.window][item.lead]:
+        return
+    first = sum(map(len, job.parts[: item.window]))
+    for name in SCORES:
+        values = getattr(scores, name)[row]
+        job.scores[name][item.lead, first : first + len(values)] = values
+
+
+def _finish(job: _Job) -> tuple[Key, LeadScores]:
+    segment = np.repeat(np.arange(len(job.windows)), [len(parts) for parts in job.parts])
+    edges = [
+        job.windows[number].start / job.sampling_rate + np.array(columns) * WINDOW_S / WIDTH
+        for number, parts in enumerate(job.parts)
+        for columns in parts
+    ]
+    start_s, stop_s = np.array(edges).T
+    reason = np.array(job.reasons, dtype=object).T[:, segment]
+    return job.key, LeadScores(
+        **job.scores,
+        unusable=reason != "",
+        reason=reason,
+        segment=segment,
+        start_s=start_s,
+        stop_s=stop_s,
+        levels=job.levels,
+        cleaned=job.cleaned,
+    )
+
+
+def _filled(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fills what is not finite, or beyond float32, by lines between its neighbours: other windows need a transform."""
+    finite = np.abs(x) < _LARGEST_MV  # not so for NaN
+    if finite.all():
+        return x
+    time = np.arange(x.shape[1])
+    rows = [
+        np.interp(time, time[good], row[good]) if good.any() else np.zeros(len(row))
+        for row, good in zip(x, finite, strict=True)
+    ]
+    return np.stack(rows)

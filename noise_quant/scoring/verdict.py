@@ -1,0 +1,90 @@
+"""Verdicts on leads: PSNR against thresholds that were calibrated for a model and a reverse process."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from noise_quant.model.models import LatentDiffusion, ScalogramDiffusion
+from noise_quant.model.reverse_process import ReverseProcess
+
+CLEAN = "clean"
+PARTLY = "partly noisy"
+HEAVY = "heavily noisy"
+UNUSABLE = "unusable"
+UNKNOWN = ""
+"""No thresholds are known."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits between verdicts, in dB.
+
+    Attributes:
+        clean: From this PSNR on a lead is clean.
+        heavy: Below this PSNR a lead is heavily noisy.
+    """
+
+    clean: float
+    heavy: float
+
+    def __post_init__(self) -> None:
+        if not self.heavy <= self.clean:
+            raise ValueError(
+                f"the threshold of heavy noise ({self.heavy:g}) must not exceed that of clean leads ({self.clean:g})"
+            )
+
+
+PUBLISHED = {ReverseProcess().key: Thresholds(clean=26.0, heavy=24.0)}
+"""Thresholds of the published latent model, from its README."""
+
+
+def find_thresholds(model: ScalogramDiffusion, process: ReverseProcess) -> Thresholds | None:
+    """Looks up the thresholds of a model for a reverse process.
+
+    Our checkpoints hold them in `facts["thresholds"]`, by the key of the process, for example
+    `{"ddim-10-30": {"clean": 26.0, "heavy": 24.0}}`.
+
+    Args:
+        model: The model.
+        process: The reverse process.
+
+    Returns:
+        The thresholds, or None, with a warning, where none were calibrated.
+    """
+    known: Mapping[str, Any] = model.facts.get("thresholds") or {}
+    limits = known.get(process.key)
+    found = None if limits is None else Thresholds(float(limits["clean"]), float(limits["heavy"]))
+    if found is None and model.facts.get("published") and isinstance(model, LatentDiffusion):
+        found = PUBLISHED.get(process.key)
+    if found is None:
+        warnings.warn(
+            f"no thresholds are known for this model and {process.key}: verdicts stay empty; calibrate with "
+            "python -m noise_quant.calibrate",
+            stacklevel=2,
+        )
+    return found
+
+
+def verdicts(psnr: ArrayLike, unusable: ArrayLike, thresholds: Thresholds | None) -> NDArray[np.object_]:
+    """Gives a verdict on each score.
+
+    Args:
+        psnr: In dB, any shape.
+        unusable: True where a lead is not usable, same shape.
+        thresholds: Limits, or None where none are known.
+
+    Returns:
+        "clean", "partly noisy", "heavily noisy", "unusable", or "" where no thresholds are known, same shape, object.
+    """
+    values, broken = np.asarray(psnr, dtype=np.float64), np.asarray(unusable, dtype=bool)
+    verdict = np.full(values.shape, UNKNOWN, dtype=object)
+    if thresholds is not None:
+        verdict[values >= thresholds.clean] = CLEAN
+        verdict[(values < thresholds.clean) & (values >= thresholds.heavy)] = PARTLY
+        verdict[values < thresholds.heavy] = HEAVY
+    verdict[broken] = UNUSABLE
+    return verdict

@@ -1,0 +1,169 @@
+"""The folders that RhythmDiff's published code makes of PTB-XL, as a data source.
+
+`processed_<rate>Hz/{train,val,test}/<record>.npz` hold `ecg` (12, L) in mV, already filtered, and `all_labels`, the
+statements' codes. Each split's `headers.csv` has PTB-XL's metadata with `ecg_id`, and `labels.npy` the multi-hot labels
+of its rows, columns in alphabetical order of the codes. The two tables may also lie above the splits.
+
+A record's key is the number that its file name starts with: `00001_hr.npz`, `00001.npz` and `1.npz` are record 1. Its
+statements are those of `all_labels`, read by key; a record whose row in `labels.npy` says something else is broken.
+Nothing is unpickled. Samples are taken as they are, so that they keep the published code's shift by one sample.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from einthoven.ecg.leads import LEADS
+from einthoven.ecg.statements import LABEL_ORDER, check_statements
+from einthoven.run.hashing import hash_file
+from preprocessing.cohorts.ptbxl import DURATION_S, NOISE_COLUMNS, flat_leads
+from preprocessing.cohorts.splits import SPLITS, split_of
+from preprocessing.store.preparation import Inputs, Processed, RecordFile
+
+_COLUMNS: tuple[str, ...] = ("ecg_id", "patient_id", "age", "sex", "strat_fold")
+_NAME = re.compile(r"^(\d+)(?:_[hl]r)?$")
+
+
+def published_inputs(raw_path: Path, sampling_rate: float) -> Inputs:
+    """Lists everything that a store of the published folders is made from.
+
+    A record of `headers.csv` without a file is not part of this copy, and is counted.
+
+    Args:
+        raw_path: Folder that holds `processed_<rate>Hz`, or that folder itself.
+        sampling_rate: Rate of the folders and of the store in Hz.
+
+    Returns:
+        The inputs; column `statements` of the table holds the statements of `labels.npy`.
+
+    Raises:
+        ValueError: If a folder, a table or a column is missing, a table holds pickled objects, or nothing is there.
+    """
+    root = raw_path / f"processed_{sampling_rate:g}Hz"
+    root = root if root.is_dir() else raw_path
+    splits = [split for split in SPLITS if (root / split).is_dir()]
+    if not splits:
+        raise ValueError(
+            f"{raw_path} holds no processed_{sampling_rate:g}Hz/{{train,val,test}}; correct dataset.raw_path"
+        )
+    tables: list[pd.DataFrame] = []
+    files: list[RecordFile] = []
+    sources: dict[str, str] = {}
+    absent = 0
+    for split in splits:
+        paths = [_table_path(root, split, name) for name in ("headers.csv", "labels.npy")]
+        sources |= {path.relative_to(root).as_posix(): hash_file(path) for path in paths}
+        table = _read_headers(*paths)
+        table = table[table["split"] == split]
+        records = _find_records(root / split, sampling_rate)
+        absent += int((~table["ecg_id"].isin(list(records))).sum())
+        tables.append(table[table["ecg_id"].isin(list(records))])
+        files += [records[int(key)] for key in tables[-1]["ecg_id"]]
+    if not files:
+        raise ValueError(f"{root} holds no .npz record of its headers.csv; correct dataset.raw_path")
+    settings = {"name": "ptbxl-published", "sampling_rate": float(sampling_rate)}
+    steps = ("as published: filtered and resampled by RhythmDiff's code, with its shift by one sample",)
+    notes = {"records absent from this copy": absent}
+    return Inputs(files, pd.concat(tables, ignore_index=True), settings, sources, steps, notes)
+
+
+@dataclass(frozen=True)
+class PublishedReader:
+    """Reads one published record.
+
+    Attributes:
+        sampling_rate: Rate of the records in Hz.
+        statements: Statements by `ecg_id` as `labels.npy` has them, for comparison.
+    """
+
+    sampling_rate: float
+    statements: dict[int, tuple[str, ...]]
+
+    def __call__(self, file: RecordFile) -> Processed:
+        """Returns the record as published.
+
+        Args:
+            file: The record.
+
+        Returns:
+            The ECG in mV, shape (12, L), and the columns `statements` and `flat_leads`.
+
+        Raises:
+            ValueError: If the record is broken or its labels contradict each other.
+        """
+        try:
+            with np.load(file.path, allow_pickle=False) as archive:
+                ecg, codes = archive["ecg"], archive["all_labels"]
+        except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+            raise ValueError(f"{Path(file.path).name} cannot be read: {error}") from error
+        statements = check_statements([str(code) for code in np.atleast_1d(codes)])
+        labels = self.statements[file.ecg_id]
+        if set(statements) != set(labels):
+            raise ValueError(f"all_labels ({', '.join(statements)}) and labels.npy ({', '.join(labels)}) disagree")
+        expected = (len(LEADS), round(DURATION_S * self.sampling_rate))
+        if ecg.shape != expected or ecg.dtype.kind != "f":
+            raise ValueError(f"the ECG is {ecg.dtype} of shape {ecg.shape}, not real numbers of shape {expected}")
+        if np.isnan(ecg).any():
+            raise ValueError("NaN in the ECG")
+        flat = flat_leads(ecg)
+        if len(flat) == len(LEADS):
+            raise ValueError("flat: no lead changes")
+        return Processed(ecg, {"statements": list(statements), "flat_leads": ",".join(flat)})
+
+
+def published_reader(inputs: Inputs, sampling_rate: float) -> PublishedReader:
+    """Returns the reader that belongs to the inputs.
+
+    Args:
+        inputs: What `published_inputs` has found.
+        sampling_rate: Rate of the records in Hz.
+    """
+    pairs = zip(inputs.table["ecg_id"], inputs.table["statements"], strict=True)
+    return PublishedReader(sampling_rate, {int(key): tuple(statements) for key, statements in pairs})
+
+
+def _table_path(root: Path, split: str, name: str) -> Path:
+    """Returns a table's place, in its split's folder or above."""
+    for path in (root / split / name, root / name):
+        if path.is_file():
+            return path
+    raise ValueError(f"{root / split} lacks {name}; make the folders again, or correct dataset.raw_path")
+
+
+def _read_headers(headers_path: Path, labels_path: Path) -> pd.DataFrame:
+    """Returns the metadata, one row per record, with the statements that `labels.npy` gives to its row."""
+    headers = pd.read_csv(headers_path, low_memory=False)
+    absent = [column for column in _COLUMNS if column not in headers]
+    if absent:
+        raise ValueError(f"{headers_path} lacks column(s) {', '.join(absent)}; make the folders again")
+    if headers["ecg_id"].duplicated().any() or not headers["strat_fold"].isin(range(1, 11)).all():
+        raise ValueError(f"{headers_path} has repeated ecg_id or folds beyond 1 to 10; make the folders again")
+    try:
+        labels = np.load(labels_path, allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{labels_path} is not a plain array ({error}); nothing is unpickled") from error
+    if labels.shape != (len(headers), len(LABEL_ORDER)):
+        raise ValueError(f"{labels_path} has shape {labels.shape}, not {(len(headers), len(LABEL_ORDER))}")
+    table = headers[[*_COLUMNS, *(column for column in NOISE_COLUMNS if column in headers)]].copy()
+    table["statements"] = [[LABEL_ORDER[index] for index in np.flatnonzero(row > 0.5)] for row in labels]
+    table["split"] = [split_of(int(fold)) for fold in table["strat_fold"]]
+    table["source"] = "ptbxl-published"
+    return table
+
+
+def _find_records(folder: Path, sampling_rate: float) -> dict[int, RecordFile]:
+    """Returns the record files of a split's folder by key."""
+    records: dict[int, RecordFile] = {}
+    for path in sorted(folder.glob("*.npz")):
+        match = _NAME.match(path.stem)
+        if match is None:
+            continue
+        key = int(match.group(1))
+        if key in records:
+            raise ValueError(f"{folder} holds record {key} twice: {Path(records[key].path).name} and {path.name}")
+        records[key] = RecordFile(key, str(path), float(sampling_rate), hash_file(path)[:16])
+    return records

@@ -1,0 +1,236 @@
+"""The files of a store: written beside its place, checked, then moved there."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from einthoven.ecg.leads import LEADS, canonical_leads
+from einthoven.ecg.statements import encode
+from einthoven.run.files import write_json
+from preprocessing.cohorts.splits import SPLITS
+
+STORE_FORMAT = 1
+UNITS_PER_MV = 1000.0
+TABLE_DEFAULTS: dict[str, Any] = {
+    "split": "test",
+    "strat_fold": 0,
+    "statements": (),
+    "age": np.nan,
+    "sex": np.nan,
+    "patient_id": np.nan,
+    "baseline_drift": "",
+    "static_noise": "",
+    "burst_noise": "",
+    "electrodes_problems": "",
+    "source_rate": np.nan,
+    "source": "",
+}
+"""Columns of every table beside `ecg_id`, and what stands there where nothing is known (fold 0: no fold)."""
+
+
+class StoreForm(Protocol):
+    """What a store holds of each record, and how."""
+
+    @property
+    def name(self) -> str:
+        """Name of the array file, without its suffix."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """Data type of the array, as numpy writes it, such as "<i2"."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a record, leads first."""
+        ...
+
+    def encode(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Turns a record's values into those of the array; raises ValueError where it cannot."""
+        ...
+
+    def finish(self, path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
+        """Completes the store being built beside `path`, whose array is there, and moves it into place."""
+        ...
+
+
+@dataclass(frozen=True)
+class SignalForm:
+    """ECGs as int16.
+
+    Attributes:
+        n_samples: Number of samples L of each record.
+        sampling_rate: Sampling rate in Hz.
+    """
+
+    n_samples: int
+    sampling_rate: float
+    name: ClassVar[str] = "signals"
+    dtype: ClassVar[str] = "<i2"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape (12, L) of a record."""
+        return len(LEADS), self.n_samples
+
+    def encode(self, values: NDArray[Any]) -> NDArray[np.int16]:
+        """Rounds an ECG in mV to int16, as `quantise` does."""
+        return quantise(values)
+
+    def finish(self, path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
+        """Completes the store as `finish_store` does."""
+        finish_store(path, table, (len(table), *self.shape), self.sampling_rate, LEADS, manifest, UNITS_PER_MV)
+
+
+def quantise(x: NDArray[Any], units_per_mv: float = UNITS_PER_MV) -> NDArray[np.int16]:
+    """Rounds a signal to int16, without ever clipping it.
+
+    Args:
+        x: ECG in mV, any shape.
+        units_per_mv: Scale.
+
+    Returns:
+        Signal in units, int16, same shape.
+
+    Raises:
+        ValueError: If a value is not finite or lies beyond the range of int16.
+    """
+    scaled = np.rint(np.asarray(x, dtype=np.float64) * units_per_mv)
+    if not np.isfinite(scaled).all():
+        raise ValueError("the signal has values that are not finite")
+    if scaled.size and np.abs(scaled).max() > np.iinfo(np.int16).max:
+        peak, limit = np.abs(scaled).max() / units_per_mv, np.iinfo(np.int16).max / units_per_mv
+        raise ValueError(f"the signal reaches {peak:.1f} mV, beyond the store's {limit:.1f} mV")
+    return scaled.astype(np.int16)
+
+
+def partial_folder(path: Path) -> Path:
+    """Returns the folder beside a store's in which it is built."""
+    return path.with_name(path.name + ".partial")
+
+
+def check_place(path: Path) -> None:
+    """Makes sure that a store may be written to a place.
+
+    Args:
+        path: Folder of the store to be.
+
+    Raises:
+        ValueError: If something else is there: a store replaces only a store or an empty folder.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "manifest.json").is_file()):
+        raise ValueError(f"{path} is not empty and not a store: nothing there is overwritten; choose another place")
+
+
+def finish_store(
+    path: Path,
+    table: pd.DataFrame,
+    shape: tuple[int, ...],
+    sampling_rate: float,
+    leads: Sequence[str],
+    manifest: Mapping[str, Any],
+    units_per_mv: float,
+) -> None:
+    """Completes the store being built beside `path` (its signals are there) and moves it into place.
+
+    Args:
+        path: Folder of the store.
+        table: One row per record with `ecg_id`.
+        shape: Shape (N, C, L) of the signals.
+        sampling_rate: Sampling rate in Hz.
+        leads: Lead names of the lead axis.
+        manifest: What to say in the manifest beyond rate, leads, shape and scale.
+        units_per_mv: Scale of the int16 signals.
+
+    Raises:
+        ValueError: If shapes disagree or keys are not unique.
+    """
+    names = canonical_leads(leads)
+    if len(shape) != 3 or shape[:2] != (len(table), len(names)):
+        raise ValueError(f"signals of shape {shape} do not fit {len(table)} table rows and {len(names)} leads")
+    facts = {
+        "format": STORE_FORMAT,
+        "n_records": shape[0],
+        "leads": list(names),
+        "n_samples": shape[2],
+        "sampling_rate": float(sampling_rate),
+        "dtype": "int16",
+        "units_per_mv": float(units_per_mv),
+    }
+    finish_folder(path, table, {**manifest, **facts})
+
+
+def finish_folder(path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
+    """Writes the table and, last, the manifest of the store being built beside `path`, and moves it into place.
+
+    Args:
+        path: Folder of the store.
+        table: One row per record with `ecg_id`.
+        manifest: The whole manifest.
+
+    Raises:
+        ValueError: If keys are not unique, or a split or statement is unknown.
+    """
+    partial = partial_folder(path)
+    complete_table(table).to_parquet(partial / "table.parquet", index=False)
+    write_json(partial / "manifest.json", dict(manifest))
+    publish(path)
+
+
+def publish(path: Path) -> None:
+    """Moves a store that was completed beside `path` into place, whatever was there before.
+
+    Args:
+        path: Folder of the store.
+    """
+    partial, old = partial_folder(path), path.with_name(path.name + ".old")
+    if not (partial / "manifest.json").is_file():
+        return
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    partial.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def complete_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Brings a table to the store's columns and types, and checks its key.
+
+    Args:
+        table: One row per record with `ecg_id`, and `sample` where a record has several.
+
+    Returns:
+        A copy with every column of `TABLE_DEFAULTS`.
+
+    Raises:
+        ValueError: If `ecg_id` is missing, keys are not unique, or a split or statement is unknown.
+    """
+    if "ecg_id" not in table:
+        raise ValueError("the table of a store needs a column ecg_id")
+    result = table.reset_index(drop=True).copy()
+    for column, default in TABLE_DEFAULTS.items():
+        if column not in result:
+            result[column] = [list(default) if isinstance(default, tuple) else default for _ in range(len(result))]
+    key = ["ecg_id", "sample"] if "sample" in result else ["ecg_id"]
+    if result.duplicated(key).any():
+        raise ValueError(f"records are not unique by {' and '.join(key)}; give each its own key")
+    unknown = set(result["split"]) - set(SPLITS)
+    if unknown:
+        raise ValueError(f"unknown split(s) {sorted(unknown)}; splits are {', '.join(SPLITS)}")
+    for codes in result["statements"]:
+        encode(codes)
+    result["ecg_id"] = result["ecg_id"].astype(np.int64)
+    result["strat_fold"] = result["strat_fold"].astype(np.int64)
+    for column in ("age", "sex", "patient_id", "source_rate"):
+        result[column] = result[column].astype(np.float64)
+    for column in ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems", "source", "split"):
+        result[column] = result[column].astype(object).where(result[column].notna(), "").astype(str)
+    result["statements"] = [list(codes) for codes in result["statements"]]
+    return result

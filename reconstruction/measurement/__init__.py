@@ -1,0 +1,1 @@
+"""What was measured of an ECG, and how probable it is."""

@@ -1,0 +1,138 @@
+"""A first guess of a recording's noise: spectra of recorded noise, scaled to each lead.
+
+The spectra are those of the first halves in time of NSTDB's recordings, and one of clean ECGs. They lie in
+`spectra/nstdb.npz`, made by `python -m reconstruction.fit_spectra`.
+
+References:
+    Moody, Muldrow, Mark, A noise stress test for arrhythmia detectors, Computers in Cardiology 11, 381 (1984).
+    Févotte, Bertin, Durrieu, Nonnegative matrix factorization with the Itakura-Saito divergence, Neural Computation
+    21, 793 (2009): fitting a power spectrum by a sum of known ones.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.fft import dct
+from torch import Tensor
+
+from einthoven.ecg.filters import fill_gaps, high_pass_power
+from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
+from reconstruction.measurement.checks import check_choice
+from reconstruction.measurement.noise_model import SpectralNoise, cosine_basis
+
+SPECTRA = Path(__file__).parent / "spectra" / "nstdb.npz"
+AUTO = "auto"
+NOISES: tuple[str, ...] = (*NOISE_TYPES, MIX, AUTO)
+FLOOR_MV = 0.005
+"""Standard deviation in mV of the white noise that every recording has."""
+PIECE = 1000
+PIECE_STEP = 100
+N_UPDATES = 100
+
+
+def fit_spectra(
+    noise: Mapping[str, NDArray[np.float64]], clean: NDArray[np.floating], sampling_rate: float
+) -> dict[str, NDArray[np.float32]]:
+    """Averages power spectra of pieces of recorded noise and of clean ECGs.
+
+    Args:
+        noise: By type, noise in any unit, shape (channels, n).
+        clean: Clean ECGs in mV, shape (N, C, PIECE).
+        sampling_rate: Sampling rate of both in Hz.
+
+    Returns:
+        `frequency` in Hz, and by type the mean variance of the orthonormal DCT-II's coefficients, without unit (their
+        mean is 1), each of shape (PIECE,).
+    """
+    spectra = {"clean": _mean_spectrum(clean)}
+    for name, recording in noise.items():
+        windows = np.lib.stride_tricks.sliding_window_view(recording, PIECE, axis=-1)[:, ::PIECE_STEP]
+        spectra[name] = _mean_spectrum(windows - windows.mean(axis=-1, keepdims=True))
+    return {"frequency": _frequencies(PIECE, sampling_rate).astype(np.float32)} | spectra
+
+
+def initial_noise(
+    y: Tensor, observed: Tensor, sampling_rate: float, noise_type: str = AUTO, *, filtered: bool = False
+) -> SpectralNoise:
+    """Guesses the noise of each lead: spectra of recorded noise and of clean ECGs, scaled so that they fit its own.
+
+    With the power `p_k` of the lead at frequency k and the spectra `s_jk` of clean ECGs and of the noise, the scales
+    minimise the Itakura-Saito divergence, `sum_k p_k / v_k + log v_k` with `v_k = sum_j h_j s_jk`, which is the maximum
+    of the likelihood of Gaussian signals. Where the type is not known, a record is given the one with the smallest
+    divergence over its leads. The drift below the ECG's band tells most, so the measurement must not have met a
+    high-pass, even where the noise that one leaves is asked for.
+
+    Args:
+        y: Measurement in mV, as it was recorded, shape (B, m, L).
+        observed: True where measured, shape (B, m, L).
+        sampling_rate: Its sampling rate in Hz.
+        noise_type: bw, em, ma, mix (all three at equal power), or auto (one of these, chosen for each record).
+        filtered: Whether the noise is meant that `einthoven.ecg.filters.clean_signal` leaves of it.
+
+    Returns:
+        The noise, shape (B, m, L).
+
+    Raises:
+        ValueError: If there is no such noise.
+    """
+    check_choice("noise_type", noise_type, NOISES)
+    values = torch.where(observed, y, torch.nan).cpu().numpy().astype(np.float64)
+    power = (torch.from_numpy(fill_gaps(values)) @ cosine_basis(y.shape[-1]).T).square()
+    types = (*NOISE_TYPES, MIX) if noise_type == AUTO else (noise_type,)
+    fits = [_fit(power, _spectra_at(y.shape[-1], sampling_rate, name)) for name in types]
+    measured = observed.any(dim=-1).cpu()
+    divergences = torch.stack([torch.where(measured, divergence, 0.0).sum(dim=-1) for _, divergence in fits])
+    best = divergences.argmin(dim=0)
+    noise = torch.stack([noise for noise, _ in fits])[best, torch.arange(len(y))]
+    # An offset says nothing of an ECG.
+    noise[..., 0] = torch.maximum(noise[..., 1], power[..., 0])
+    if filtered:
+        left = torch.from_numpy(high_pass_power(_frequencies(y.shape[-1], sampling_rate)))
+        noise = left * noise + (1 - left) * FLOOR_MV**2
+    return SpectralNoise(noise.to(y))
+
+
+def _mean_spectrum(signals: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Returns the mean power of the cosine coefficients of signals (..., PIECE), scaled to a mean of 1."""
+    power = np.square(dct(signals.astype(np.float64), norm="ortho", axis=-1))
+    mean = power.reshape(-1, PIECE).mean(axis=0)
+    return np.asarray(mean / mean.mean(), dtype=np.float32)
+
+
+def _frequencies(length: int, sampling_rate: float) -> NDArray[np.float64]:
+    """Returns the frequencies of cosine coefficients in Hz."""
+    return np.arange(length) * sampling_rate / (2 * length)
+
+
+def _spectra_at(length: int, sampling_rate: float, noise_type: str) -> Tensor:
+    """Returns the spectra of clean ECGs and of a noise at the frequencies of a measurement, (2, length), float64."""
+    packaged = _load_spectra()
+    noise = np.sum([packaged[name] for name in (NOISE_TYPES if noise_type == MIX else (noise_type,))], axis=0)
+    frequency = _frequencies(length, sampling_rate)
+    rows = [np.interp(frequency, packaged["frequency"], row) for row in (packaged["clean"], noise)]
+    return torch.from_numpy(np.stack(rows)).clamp(min=1e-9)
+
+
+@lru_cache(maxsize=1)
+def _load_spectra() -> dict[str, NDArray[np.float64]]:
+    with np.load(SPECTRA, allow_pickle=False) as file:
+        return {name: file[name].astype(np.float64) for name in file.files}
+
+
+def _fit(power: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
+    """Scales the spectra (2, L) of clean ECGs and of a noise to fit powers (..., L), by multiplicative updates.
+
+    Returns:
+        The noise's variances, shape (..., L), and the divergence that is left, shape (...).
+    """
+    p, s = power[..., 1:].clamp(min=1e-12), spectra[:, 1:]
+    scales = p.mean(dim=-1, keepdim=True).expand(*p.shape[:-1], len(s))
+    for _ in range(N_UPDATES):
+        total = scales @ s + FLOOR_MV**2
+        scales = scales * (((p / total.square()) @ s.T) / (total.reciprocal() @ s.T)).sqrt()
+    total = scales @ s + FLOOR_MV**2
+    return scales[..., 1:] * spectra[1] + FLOOR_MV**2, (p / total + total.log()).sum(dim=-1)

@@ -1,0 +1,1 @@
+"""Trained networks that our samplers are compared with."""

@@ -1,0 +1,1 @@
+"""Posterior samplers: one paper, one file."""

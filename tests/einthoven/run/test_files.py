@@ -1,0 +1,65 @@
+"""Atomic files: the old content or the new one, and nothing left behind."""
+
+import json
+
+import numpy as np
+import pytest
+
+from einthoven.run.files import atomic_write, write_json, write_text
+
+
+def test_file_appears_only_when_the_block_ends(tmp_path):
+    path = tmp_path / "new" / "table.txt"
+    with atomic_write(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_error_keeps_the_old_file_and_leaves_nothing(tmp_path):
+    path = tmp_path / "table.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="in the middle"), atomic_write(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("in the middle")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_file_keeps_the_suffix(tmp_path):
+    """Writers such as numpy.save add a suffix of their own to a name without it."""
+    path = tmp_path / "signals.npy"
+    with atomic_write(path) as temporary:
+        np.save(temporary, np.arange(3))
+    assert np.load(path).tolist() == [0, 1, 2]
+
+
+def test_block_that_writes_nothing_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "table.txt"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_permissions_are_those_of_a_plain_file(tmp_path):
+    (tmp_path / "plain").write_text("")
+    write_text(tmp_path / "atomic", "")
+    assert (tmp_path / "plain").stat().st_mode == (tmp_path / "atomic").stat().st_mode
+
+
+def test_json_round_trip_keeps_order_and_letters(tmp_path):
+    content = {"z": [1, 2.5, None], "a": {"größe": True}}
+    write_json(tmp_path / "manifest.json", content)
+    text = (tmp_path / "manifest.json").read_text(encoding="utf-8")
+    assert list(json.loads(text)) == ["z", "a"]
+    assert json.loads(text) == content
+    assert "größe" in text
+    assert text.endswith("}\n")
+
+
+def test_json_of_something_else_keeps_the_old_file(tmp_path):
+    write_json(tmp_path / "manifest.json", {"n": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "manifest.json", {"n": object()})
+    assert json.loads((tmp_path / "manifest.json").read_text()) == {"n": 1}

@@ -1,0 +1,253 @@
+"""Scripts: they start in every way, and tell mistakes in one line."""
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from einthoven.run.launch import CONFIGS, build, plain, spell_out
+from einthoven.run.run_folder import RunFolder
+
+ROOT = Path(__file__).resolve().parents[3]
+
+SCRIPT = """
+import sys
+from pathlib import Path
+
+from einthoven.run import launch
+
+launch.CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+@launch.script("measure")
+def main(cfg):
+    settings = launch.plain(cfg)
+    if settings["algo"]["n_samples"] < 1:
+        raise ValueError("algo.n_samples must be\\nat least 1")
+    if settings["algo"]["n_samples"] > 99:
+        raise RuntimeError("a fault of the program")
+    print(settings["algo"]["name"], settings["algo"]["n_samples"], launch.run_path())
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+SCRIPT_OF_WORDS = SCRIPT.replace('("measure")', '("measure", words="parts")').replace(
+    "print(", 'print(*settings["parts"], sys.argv[1:], ', 1
+)
+
+CONFIG_FILES = {
+    "measure.yaml": (
+        "defaults: [{settings: default}, {paths: default}, {algo: mgps}, _self_]\n"
+        "dataset: {sampling_rate: 100, raw_path: x}\n"
+        "parts: [all]\n"
+    ),
+    "algo/mgps.yaml": "{name: mgps, n_samples: 10, n_gradient_steps: 5}\n",
+    "algo/amortised.yaml": "{name: amortised, n_samples: 10, churn: 0.5}\n",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    files = {f"configs/{name}": text for name, text in CONFIG_FILES.items()}
+    for shared in ("settings/default.yaml", "paths/default.yaml"):
+        files[f"configs/{shared}"] = (CONFIGS / shared).read_text()
+    files |= {"verbs/measure.py": SCRIPT, "verbs/__init__.py": "", "verbs/tell.py": SCRIPT_OF_WORDS}
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture
+def start(project, tmp_path):
+    def run(*arguments, how=("-m", "verbs.measure"), **variables):
+        environment = {**os.environ, "PYTHONPATH": f"{project}{os.pathsep}{ROOT}", "ECG_RUNS": str(tmp_path / "runs")}
+        environment.pop("HYDRA_FULL_ERROR", None)
+        return subprocess.run(
+            [sys.executable, *how, *arguments],
+            cwd=project,
+            env={**environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("how", [("-m", "verbs.measure"), ("verbs/measure.py",)], ids=["module", "path"])
+def test_runs_as_module_and_by_path(start, tmp_path, how):
+    answer = start("algo.n_samples=4", how=how)
+    assert answer.returncode == 0, answer.stderr
+    name, n_samples, folder = answer.stdout.split()
+    assert (name, n_samples) == ("mgps", "4")
+    assert Path(folder).parent == tmp_path / "runs" / "measure"
+    assert not Path(folder).exists()  # nothing was written there, and no empty folder is left
+
+
+def test_multirun_gives_each_job_a_folder(start):
+    answer = start("-m", "algo=mgps,amortised", "algo.n_samples=1,2")
+    assert answer.returncode == 0, answer.stderr
+    lines = [line.split() for line in answer.stdout.splitlines() if "/runs/measure/" in line]
+    assert [line[:2] for line in lines] == [["mgps", "1"], ["mgps", "2"], ["amortised", "1"], ["amortised", "2"]]
+    assert len({line[2] for line in lines}) == 4
+
+
+@pytest.mark.parametrize("option", [("--help",), ("--cfg", "job")])
+def test_hydra_options_still_work(start, option):
+    answer = start(*option)
+    assert answer.returncode == 0
+    assert "n_gradient_steps: 5" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["dataset.sampling_rat=500"], ["dataset.sampling_rat'", "did you mean dataset.sampling_rate"]),
+        (["sampling_rate=500"], ["sampling_rate'", "did you mean dataset.sampling_rate"]),
+        (["datset.sampling_rate=500"], ["datset", "did you mean dataset.sampling_rate"]),
+        (["algo=amortised", "algo.chrun=1"], ["algo.chrun'", "did you mean algo.churn"]),
+        (["algo=mgsp"], ["'mgsp' for algo", "choose one of amortised, mgps", "did you mean mgps"]),
+        (["-m", "algo.n_sample=1,2"], ["algo.n_sample'", "did you mean algo.n_samples"]),
+        (["algo.n_samples=1,2"], ["algo.n_samples=1,2", "--multirun"]),
+        (["dataset.raw_path=???"], ["give a value for dataset.raw_path="]),
+        (["dataset.raw_path=a b(c"], ["cannot read 'dataset.raw_path=a b(c'", "quote"]),
+        (["paths.runs=${oc.env:NO_SUCH_VARIABLE_HERE}"], ["NO_SUCH_VARIABLE_HERE"]),
+        (["algo.n_samples=0"], ["algo.n_samples must be at least 1"]),
+    ],
+)
+def test_mistake_is_one_line_and_exit_status_2(start, arguments, expected):
+    answer = start(*arguments)
+    assert answer.returncode == 2
+    assert len(answer.stderr.splitlines()) == 1, answer.stderr
+    assert answer.stderr.startswith("measure: error: ")
+    for part in expected:
+        assert part in answer.stderr
+
+
+@pytest.mark.parametrize("arguments", [["algo.n_samples=0"], ["algo.n_sample=1"]])
+def test_full_error_shows_the_traceback(start, arguments):
+    answer = start(*arguments, HYDRA_FULL_ERROR="1")
+    assert answer.returncode == 1
+    assert "Traceback" in answer.stderr
+
+
+def test_fault_of_the_program_shows_its_traceback(start):
+    answer = start("algo.n_samples=100")
+    assert answer.returncode == 1
+    assert "Traceback" in answer.stderr
+    assert "RuntimeError: a fault of the program" in answer.stderr
+
+
+TELL = ("-m", "verbs.tell")
+
+
+def test_bare_words_make_up_a_list_that_the_command_line_notes(start):
+    answer = start("left", "algo.n_samples=4", "right", how=TELL)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("left right ['parts=[left,right]', 'algo.n_samples=4'] mgps 4 ")
+    assert start("parts=[right]", how=TELL).stdout.startswith("right ['parts=[right]'] ")
+    assert start(how=TELL).stdout.startswith("all [] ")
+
+
+def test_bare_words_go_with_a_sweep(start):
+    answer = start("-m", "left", "algo.n_samples=1,2", how=TELL)
+    assert answer.returncode == 0, answer.stderr
+    lines = [line for line in answer.stdout.splitlines() if line.startswith("left ")]
+    assert [f"algo.n_samples={n}" in line and "parts=[left]" in line for n, line in enumerate(lines, 1)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("how", "arguments", "expected"),
+    [
+        (("-m", "verbs.measure"), ["left"], "cannot read 'left': write key=value"),
+        (TELL, ["left", "parts=[right]"], "give parts=... or the bare words left, not both"),
+        (TELL, ["left", "algo.n_sample=1"], "did you mean algo.n_samples"),
+    ],
+)
+def test_words_that_do_not_fit_are_a_mistake(start, how, arguments, expected):
+    answer = start(*arguments, how=how)
+    assert answer.returncode == 2
+    assert len(answer.stderr.splitlines()) == 1 and expected in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["a", "b-c"], ["parts=[a,b-c]"]),
+        (["seed=1", "a", "--multirun", "b"], ["seed=1", "parts=[a,b]", "--multirun"]),
+        (["--cfg", "job", "a"], ["--cfg", "job", "parts=[a]"]),
+        (["--config-name", "other", "-p", "package"], ["--config-name", "other", "-p", "package"]),
+        (["~seed", "+more=1", "a/b", "9"], ["~seed", "+more=1", "a/b", "9"]),
+    ],
+)
+def test_only_bare_words_are_spelt_out(arguments, expected):
+    assert spell_out(arguments, "parts") == expected
+    assert spell_out(arguments, None) == arguments
+
+
+def test_plain_resolves_and_holds_no_omegaconf():
+    cfg = OmegaConf.create({"a": 1, "b": {"c": "${a}", "d": [{"e": "${b.c}"}]}})
+    settings = plain(cfg)
+    assert settings == {"a": 1, "b": {"c": 1, "d": [{"e": 1}]}}
+    assert type(settings["b"]) is dict
+    assert type(settings["b"]["d"]) is list
+    assert plain(cfg.b) == settings["b"]
+
+
+def test_plain_names_every_key_without_a_value():
+    cfg = OmegaConf.create({"b": {"y": "???"}, "a": "???"})
+    with pytest.raises(ValueError, match=r"give a value for a=\.\.\., b\.y=\.\.\."):
+        plain(cfg)
+
+
+RUN = {"_target_": "einthoven.run.run_folder.RunFolder", "path": "x", "config": {"leads": ["I"], "n": 1}}
+
+
+def test_build_hands_over_plain_containers_and_the_same_objects():
+    made = build(OmegaConf.create(RUN))
+    assert made == RunFolder("x", {"leads": ["I"], "n": 1})
+    assert type(made.config) is dict
+    assert type(made.config["leads"]) is list
+    given = torch.zeros(3)
+    assert build({"_target_": RUN["_target_"], "path": "x"}, config=given).config is given
+
+
+def test_build_of_a_partial_defers():
+    optimiser = build({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.25})
+    assert isinstance(optimiser, functools.partial)
+    assert optimiser([torch.zeros(1, requires_grad=True)]).defaults["lr"] == 0.25
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "subprocess.run", "hydra.utils.call", "einthoven.run.run_folder.subprocess.run", "torch.load"],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_build_refuses_what_is_not_ours(target, nested):
+    config = {"_target_": target}
+    with pytest.raises(ValueError, match="_target_"):
+        build({**RUN, "config": {"deep": [config]}} if nested else config)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"path": "x"}, "no key _target_"),
+        ({"_target_": "einthoven.run.run_folder.NoSuch"}, "does not exist"),
+        ({**RUN, "colour": "red"}, "colour"),
+        ({"_target_": RUN["_target_"], "path": "x"}, "config"),
+        ({**RUN, "path": {**RUN, "colour": "red"}}, "colour"),
+    ],
+)
+def test_build_says_what_does_not_fit(config, message):
+    with pytest.raises(ValueError, match=message):
+        build(config)

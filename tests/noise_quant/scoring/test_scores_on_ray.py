@@ -1,0 +1,90 @@
+"""Scores of a cohort by Ray's workers: those of one process to the bit, also where workers or the driver are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from einthoven.run.launch import CONFIGS
+from einthoven.run.memory import descendants
+from einthoven.run.ray_engine import RayEngine
+from noise_quant.data.mixtures import mixture_source
+from noise_quant.scoring.methods import scoring_method
+from noise_quant.scoring.score_table import score_source
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+    pytest.mark.filterwarnings("ignore:no thresholds are known"),
+]
+ENGINE = RayEngine(n_workers=2, start_timeout_s=120)
+
+
+def workers():
+    """Process ids of this process's workers that hold the work."""
+    pids = descendants(os.getpid())
+    return [pid for pid in pids if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::MapWorker")]
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def assert_same(folder, other):
+    tables = [pd.read_parquet(place / "scores.parquet") for place in (folder, other)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert not tables[0].duplicated(["ecg_id", "noise_type", "snr_db", "lead", "segment"]).any()
+    for name in ("ecg_id", "n_leads", "problem"):
+        first, second = (pd.read_parquet(place / "records.parquet")[name] for place in (folder, other))
+        assert first.tolist() == second.tolist()
+
+
+def test_killed_worker_and_killed_driver_lose_nothing(
+    ray_cluster, noisy_ptbxl, nstdb_folder, tiny_model_file, tmp_path
+):
+    source = mixture_source(noisy_ptbxl, nstdb_folder, "val")
+    scoring = scoring_method(checkpoint=tiny_model_file)
+    score_source(source, scoring, tmp_path / "local", chunk_records=2)
+
+    overrides = ["source=mixtures", "split=val", "engine=ray", "engine.n_workers=1", "score.chunk_records=2"]
+    overrides.append(f"engine.address={ray_cluster.get_runtime_context().gcs_address}")
+    overrides += [f"dataset.raw_path={noisy_ptbxl}", f"sources.mixtures.nstdb_path={nstdb_folder}"]
+    overrides += [f"checkpoint={tiny_model_file}", f"score.results_path={tmp_path / 'ray'}"]
+    with open(tmp_path / "log", "w") as log:
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "noise_quant.score_noise", *overrides], cwd=CONFIGS.parent, stdout=log, stderr=log
+        )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("ray/parts/[0-9]*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    [started] = workers()
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    n_done = len(list(tmp_path.glob("ray/parts/[0-9]*.parquet")))
+    assert n_done >= 1, (tmp_path / "log").read_text()
+    assert not (tmp_path / "ray" / "scores.parquet").exists()
+    while is_alive(started) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not is_alive(started)  # the cluster stays, the driver's workers go with it
+
+    killed = []
+
+    def kill_one(_):
+        if n_done < len(list(tmp_path.glob("ray/parts/[0-9]*.parquet"))) and not killed:
+            killed.append(workers()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    rest = score_source(source, scoring, tmp_path / "ray", 2, kill_one, ENGINE)
+    assert len(killed) == 1
+    assert 0 < rest.n_new < rest.n_records == 36
+    assert not rest.problems
+    assert_same(tmp_path / "ray", tmp_path / "local")
+    assert not (tmp_path / "ray" / "parts").exists()

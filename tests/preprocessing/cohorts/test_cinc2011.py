@@ -1,0 +1,62 @@
+"""The acceptable records of the CinC Challenge 2011."""
+
+import numpy as np
+import pytest
+
+from preprocessing.cohorts.cinc2011 import longest_hold, prepare_cinc2011
+from preprocessing.cohorts.simulator import simulate_ecg
+from preprocessing.store.store import Store
+
+
+@pytest.fixture
+def folder(tmp_path, write_record):
+    root = tmp_path / "cinc2011"
+    ecgs = simulate_ecg(5, 500).astype(np.float64)
+    ecgs[1, 6] = 0.3
+    ecgs[2, 8, 1000:1100] = 5.0
+    ecgs[3, 10] += np.where(np.arange(5000) % 700 < 20, 25.0, 0.0) * np.sin(np.arange(5000))
+    for index, ecg in enumerate(ecgs):
+        write_record(root / "set-a", str(1000 + index), ecg, 500)
+    (root / "RECORDS-acceptable").write_text("1003\n1000\n1001\n1002\n1004\n1999\n")
+    return root
+
+
+def test_flat_saturated_and_implausible_records_are_left_out(folder, tmp_path):
+    summary = prepare_cinc2011(folder, tmp_path / "store", n_workers=1)
+    store = Store.open(summary.store)
+    assert store.table["ecg_id"].tolist() == [1000, 1004]
+    assert set(store.table["split"]) == {"train"}
+    assert store.labels().sum() == 0
+    reasons = dict(zip(summary.skipped["ecg_id"], summary.skipped["reason"], strict=True))
+    assert reasons == {
+        1001: "flat lead V1",
+        1002: "saturated lead V3",
+        1003: "implausible amplitude in lead V5",
+    }
+    assert summary.notes["records absent from this copy"] == 1
+    assert prepare_cinc2011(folder, tmp_path / "store", n_workers=1).up_to_date
+
+
+def test_an_unfiltered_store_keeps_large_amplitudes_and_lies_beside_the_filtered_one(folder, tmp_path):
+    filtered = prepare_cinc2011(folder, tmp_path / "store", n_workers=1).store
+    unfiltered = prepare_cinc2011(folder, tmp_path / "store", filtered=False, n_workers=1).store
+    assert unfiltered != filtered and Store.open(filtered).manifest["inputs"]["settings"].get("filtered") is None
+    store = Store.open(unfiltered)
+    assert store.manifest["inputs"]["settings"]["filtered"] is False
+    assert store.table["ecg_id"].tolist() == [1000, 1003, 1004]
+    assert np.ptp(store.read([1])[0, 10]) > 15
+
+
+def test_set_up_is_checked(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"dataset\.raw_path"):
+        prepare_cinc2011(tmp_path, tmp_path / "store")
+    (folder / "RECORDS-acceptable").write_text("../1000\n")
+    with pytest.raises(ValueError, match="by its number"):
+        prepare_cinc2011(folder, tmp_path / "store")
+    with pytest.raises(ValueError, match="50 to 500"):
+        prepare_cinc2011(folder, tmp_path / "store", sampling_rate=1000)
+
+
+def test_longest_hold_counts_samples_at_the_extremes():
+    x = np.array([[0, 1, 1, 1, 0, 1.0], [0, -2, -2, 3, 2, 1], [4, 4, 4, 4, 4, 4]])
+    assert longest_hold(x).tolist() == [3, 2, 6]
