@@ -25,8 +25,8 @@ def overrides(store, results):
     ]  # fmt: skip
 
 
-def train(rank, n_processes, port, arguments, losses_path, stop):
-    """Trains as a process of torchrun does; the first one keeps the loss of each step."""
+def train(rank, n_processes, port, arguments, seen_path, stop):
+    """Trains as a process of torchrun does; keeps the loss and this process's records of each step."""
     if n_processes > 1:
         names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": n_processes, "MASTER_PORT": port}
         os.environ.update({name: str(value) for name, value in names.items()}, MASTER_ADDR="127.0.0.1")
@@ -34,24 +34,32 @@ def train(rank, n_processes, port, arguments, losses_path, stop):
     from diffusion_prior.train import main
     from diffusion_prior.training.trainer import Trainer
 
-    update, losses = Trainer._update, {}
+    update, draw, losses, records = Trainer._update, Trainer._draw, {}, {}
 
-    def watched(trainer):
+    def watched_update(trainer):
         if trainer.step == stop:
             raise KeyboardInterrupt
         loss = update(trainer)
         losses[trainer.step] = float(loss)
-        if rank == 0:
-            losses_path.write_text(json.dumps({"n_processes": trainer.accelerator.num_processes, "losses": losses}))
+        assert trainer.accelerator.num_processes == n_processes
+        seen_path.with_suffix(f".{rank}").write_text(json.dumps({"losses": losses, "records": records}))
         return loss
 
-    Trainer._update = watched
+    def watched_draw(trainer, step):
+        batch = draw(trainer, step)
+        records[step] = batch["x"][:, 0, 0].tolist()
+        return batch
+
+    Trainer._update, Trainer._draw = watched_update, watched_draw
     sys.argv = ["train", *arguments]
     main()
 
 
-def launch(n_processes, store, results, losses_path, stop=None):
-    """Runs the script on several processes and returns the loss of each step, by step."""
+def launch(n_processes, store, results, seen_path, stop=None):
+    """Runs the script on several processes; returns the loss of each step and, for each process, its records' starts.
+
+    A record is told by its first sample, which is the same to the bit in each process of one machine.
+    """
     context = multiprocessing.get_context("forkserver")  # torch is imported once
     context.set_forkserver_preload(["diffusion_prior.train"])
     with socket.socket() as free:
@@ -59,7 +67,7 @@ def launch(n_processes, store, results, losses_path, stop=None):
         port = free.getsockname()[1]
     arguments = overrides(store, results)
     processes = [
-        context.Process(target=train, args=(rank, n_processes, port, arguments, losses_path, stop), daemon=True)
+        context.Process(target=train, args=(rank, n_processes, port, arguments, seen_path, stop), daemon=True)
         for rank in range(n_processes)
     ]
     for process in processes:
@@ -68,20 +76,20 @@ def launch(n_processes, store, results, losses_path, stop=None):
         process.join(300)
     if stop is None:
         assert [process.exitcode for process in processes] == [0] * n_processes
-    said = json.loads(losses_path.read_text())
-    assert said["n_processes"] == n_processes
-    return said["losses"]
+    seen = [json.loads(seen_path.with_suffix(f".{rank}").read_text()) for rank in range(n_processes)]
+    return seen[0]["losses"], [each["records"] for each in seen]
 
 
 @pytest.mark.slow
 def test_two_processes_take_the_steps_of_one_and_one_goes_on_where_two_stopped(tmp_path):
     store = simulate_store(tmp_path / "store", n_records=20, duration=1.0).path
-    one = launch(1, store, tmp_path / "one", tmp_path / "one.json")
-    two = launch(2, store, tmp_path / "two", tmp_path / "two.json", stop=STOP)
+    one, [records] = launch(1, store, tmp_path / "one", tmp_path / "seen")
+    two, shares = launch(2, store, tmp_path / "two", tmp_path / "seen", stop=STOP)
     assert list(two) == [str(step) for step in range(STOP)]
-    two |= launch(1, store, tmp_path / "two", tmp_path / "rest.json")
-    assert two == pytest.approx(one, rel=1e-5) and len(one) == N_STEPS
-    assert two != one  # sums over two halves round differently: the two did share the work
+    for step in two:  # each process took its half of the records, and no other
+        assert [share[step] for share in shares] == [records[step][0::2], records[step][1::2]]
+    rest, _ = launch(1, store, tmp_path / "two", tmp_path / "seen")
+    assert two | rest == pytest.approx(one, rel=1e-5) and len(one) == N_STEPS
     curves = [
         {line["step"]: line["validation/none/1"] for line in RunFolder.open(tmp_path / name).metrics() if len(line) > 3}
         for name in ("one", "two")
