@@ -50,19 +50,12 @@ def data_sets(plan: Plan, stores: Path) -> None:
         ("prepare_ptbxl", "prepare_ptbxl", "ptbxl_100Hz"),
         ("prepare_nstdb", "prepare_nstdb", "nstdb_100Hz"),
         ("prepare_cinc2011", "prepare_cinc2011", "cinc2011_100Hz"),
-        ("prepare_zscored", "prepare_zscored", "zscored_100Hz"),
         ("prepare_ptbxl_unfiltered", "prepare_ptbxl", "ptbxl_100Hz-4a12b86f", "dataset.filtered=false"),
         ("prepare_cinc2011_unfiltered", "prepare_cinc2011", "cinc2011_100Hz-792982e8", "dataset.filtered=false"),
     ):
         made = (stores / store / "manifest.json").absolute()
-        given = [] if script in ("prepare_nstdb", "prepare_zscored") else [*overrides, f"dataset.n_workers={n_workers}"]
-        plan.add(
-            name,
-            f"preprocessing.{script}",
-            given,
-            done=[made],
-            reads=["prepare_ptbxl"] if script == "prepare_zscored" else [],
-        )
+        given = [] if script == "prepare_nstdb" else [*overrides, f"dataset.n_workers={n_workers}"]
+        plan.add(name, f"preprocessing.{script}", given, done=[made])
 
 
 def priors(plan: Plan) -> None:
