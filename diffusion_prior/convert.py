@@ -4,8 +4,7 @@ python -m diffusion_prior.convert checkpoint=checkpoint.pkl out=folder
 """
 
 from pathlib import Path
-
-from omegaconf import DictConfig
+from typing import Any
 
 from diffusion_prior.checkpoint import load_denoiser, save_denoiser
 from diffusion_prior.model.denoiser import EpsilonDenoiser
@@ -13,15 +12,14 @@ from diffusion_prior.model_card import describe_network, published_card
 from diffusion_prior.published_checkpoint import CHECKPOINTS
 from einthoven.run.files import write_text
 from einthoven.run.hashing import hash_file
-from einthoven.run.launch import plain, script
+from einthoven.run.launch import script
 from einthoven.run.run_folder import RunFolder
 from einthoven.run.weights_file import WEIGHTS, find_weights
 
 
 @script("convert")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Reads the checkpoint, says what it is, writes the folder; its weights last."""
-    config = plain(cfg)
     out, source = Path(config["out"]), find_weights(config["checkpoint"], (*CHECKPOINTS, WEIGHTS))
     denoiser = load_denoiser(source, conjugate_pairs=config["conjugate_pairs"])
     if not isinstance(denoiser, EpsilonDenoiser) or not denoiser.facts.get("published") or "sha256" in denoiser.facts:
@@ -32,7 +30,7 @@ def main(cfg: DictConfig) -> None:
     run = RunFolder.create(out, {**config, "sha256": digest}, seed=config["seed"], device="cpu")
     write_text(run.path / "README.md", published_card(denoiser, source, digest))
     save_denoiser(run.path / WEIGHTS, denoiser, {**denoiser.facts, "source": source.name, "sha256": digest})
-    print(describe_network(denoiser), f"written to {run.path}: give it as checkpoint={run.path}", sep="\n")
+    return f"{describe_network(denoiser)}\nwritten to {run.path}: give it as checkpoint={run.path}"
 
 
 if __name__ == "__main__":

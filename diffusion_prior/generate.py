@@ -1,11 +1,11 @@
 """Draws ECGs from the prior: `python -m diffusion_prior.generate generate.labels=[AFIB,SR]`."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import DictConfig
 
 from diffusion_prior.checkpoint import load_denoiser
 from diffusion_prior.generation import GenerationSettings, check_settings, generate_ecgs, store_scale
@@ -13,16 +13,15 @@ from diffusion_prior.model.acceleration import accelerate_denoiser
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.statements import encode
 from einthoven.report.figures import draw_ecg
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.files import UNITS_PER_MV
 from preprocessing.store.store import Store, write_store
 
 
 @script("generate")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Takes the labels, draws the ECGs, writes a store and a picture."""
-    config = plain(cfg)
     generate, split = dict(config["generate"]), config["dataset"]["training_class"]
     statements, n_ecgs, results_path = (generate.pop(key) for key in ("labels", "n_ecgs", "results_path"))
     config["generate"].pop("results_path")
@@ -51,9 +50,9 @@ def main(cfg: DictConfig) -> None:
     store = write_store(run.path / "store", ecgs, table, denoiser.sampling_rate, LEADS, facts, scale)
     title = f"generated: {', '.join(table['statements'].iloc[0]) or 'no statement'}"
     draw_ecg(run.path / "ecg.png", ecgs[0], denoiser.sampling_rate, title=title)
-    if scale < UNITS_PER_MV:
-        print(f"not ECGs: they reach {np.abs(ecgs).max():.0f} mV; the prior is not trained, or needs more steps")
-    print(f"{len(ecgs)} ECGs in {store.path}", f"picture: {run.path / 'ecg.png'}", sep="\n")
+    doubt = f"not ECGs: they reach {np.abs(ecgs).max():.0f} mV; the prior is not trained, or needs more steps\n"
+    text = f"{len(ecgs)} ECGs in {store.path}\npicture: {run.path / 'ecg.png'}"
+    return (doubt if scale < UNITS_PER_MV else "") + text
 
 
 if __name__ == "__main__":

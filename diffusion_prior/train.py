@@ -4,9 +4,9 @@ On several GPUs or CPU processes: `accelerate launch --multi_gpu --num_processes
 """
 
 from statistics import fmean
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 from diffusion_prior.checkpoint import build_denoiser, take_weights
 from diffusion_prior.training.augmentation import Augmentation
@@ -15,14 +15,13 @@ from diffusion_prior.training.objective import build_objective
 from diffusion_prior.training.shared_run import create_shared_run
 from diffusion_prior.training.trainer import Trainer, TrainerSettings
 from einthoven.report.figures import draw_loss_curve
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import Outcome, run_path, script
 from preprocessing.store.store import Store
 
 
 @script("train")
-def main(cfg: DictConfig) -> float | None:
+def main(config: dict[str, Any]) -> str | Outcome:
     """Builds data, model and trainer from the config, trains, draws the loss curve."""
-    config = plain(cfg)
     dataset, model, train = config["dataset"], config["model"], config["train"]
     results_path = train.pop("results_path")
     settings = TrainerSettings(**train, seed=config["seed"])
@@ -31,8 +30,7 @@ def main(cfg: DictConfig) -> float | None:
     if config["checkpoint"]:
         take_weights(denoiser, config["checkpoint"])
     if config.pop("dry_run"):
-        print(cfg, denoiser, f"{sum(w.numel() for w in denoiser.parameters()):,} parameters", sep="\n")
-        return None
+        return f"{config}\n{denoiser}\n{sum(w.numel() for w in denoiser.parameters()):,} parameters"
     lengths = dataset["segment_length"]
     stores = [Source(Store.open(dataset["database_path"]))]
     stores += [Source(Store.open(extra["path"]), weight=extra["weight"]) for extra in dataset["extra_stores"]]
@@ -43,10 +41,11 @@ def main(cfg: DictConfig) -> float | None:
     run = create_shared_run(results_path or run_path(), config, seed=settings.seed, data_manifest_hash=manifest_hash)
     trainer = Trainer(objective, data, settings, run)
     losses = trainer.train()
+    lines = []
     if trainer.accelerator.is_main_process:
         draw_loss_curve(run.metrics(), run.path / "loss.png")
-        print(*(f"{name}: {value:.4f}" for name, value in losses.items()), f"weights in {run.path}", sep="\n")
-    return fmean(losses.values())
+        lines = [*(f"{name}: {value:.4f}" for name, value in losses.items()), f"weights in {run.path}"]
+    return Outcome("\n".join(lines), objective=fmean(losses.values()))
 
 
 if __name__ == "__main__":

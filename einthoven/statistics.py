@@ -1,4 +1,4 @@
-"""Predictive bands from few samples, and bootstrap intervals over records."""
+"""Predictive bands from few samples, their CRPS, and bootstrap intervals over records."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -112,6 +112,48 @@ def mean_over_records(values: np.ndarray) -> np.ndarray:
     finite = np.isfinite(values)
     count = finite.sum(axis=0)
     return np.where(count > 0, np.where(finite, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
+
+
+def mean_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of the values where `where` is True, in float64; NaN where there are none."""
+    where = np.broadcast_to(where, values.shape)
+    count = where.sum(axis=-1)
+    total = np.where(where, values, 0.0).sum(axis=-1, dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def crps(samples: np.ndarray, truth: np.ndarray, unobserved: np.ndarray, fair: bool = True) -> np.ndarray:
+    """Continuous ranked probability score of an ensemble, averaged over the unobserved samples of each lead, in mV.
+
+    The fair estimator (Ferro, Q. J. R. Meteorol. Soc. 140, 1917-1923, 2014), whose expectation is the score of the
+    distribution that the samples come from, whatever their number:
+
+        mean_i |X_i - y| - 1 / (2 S (S - 1)) sum_ij |X_i - X_j|.
+
+    The empirical one, `fair=False`, divides by 2 S^2 instead: it is the score of the S samples themselves. Of a single
+    deterministic estimate the score is the absolute error.
+
+    Args:
+        samples: Samples in mV, shape (..., S, C, L).
+        truth: True ECG in mV, shape (..., C, L).
+        unobserved: True where a sample is to be scored, shape (..., C, L).
+        fair: Which estimator.
+
+    Returns:
+        CRPS in mV, shape (..., C); lower is better, and the fair one may be slightly negative.
+
+    Raises:
+        ValueError: If the fair estimator is asked of fewer than two samples.
+    """
+    n_samples = samples.shape[-3]
+    if fair and n_samples < 2:
+        raise ValueError("the fair CRPS needs at least two samples per record: raise algo.n_samples")
+    distance = np.abs(samples - truth[..., None, :, :]).mean(axis=-3, dtype=np.float64)
+    # sum_ij |X_i - X_j| = 2 sum_k (2 k - S + 1) X_(k), with X_(0) <= ... <= X_(S-1).
+    rank = (2.0 * np.arange(n_samples) - n_samples + 1.0)[:, None, None]
+    spread = 2.0 * (rank * np.sort(samples, axis=-3)).sum(axis=-3)
+    pairs = n_samples * (n_samples - 1) if fair else n_samples**2
+    return mean_where(distance - spread / (2.0 * pairs), unobserved)
 
 
 def percent_below(pairs: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Measures each part, alone in a process of its own: python -m evaluation.benchmark scoring superlet."""
 
-from omegaconf import DictConfig
+from typing import Any
 
 from einthoven.report.tables import write_measurements
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.memory import machine, measure_jobs
 from einthoven.run.run_folder import RunFolder
 from evaluation.benchmarks.backbone_report import report_backbone
@@ -17,9 +17,9 @@ from evaluation.benchmarks.reconstruction_workload import reconstruction_jobs
 
 
 @script("benchmark", words="benchmark.parts")
-def main(cfg: DictConfig) -> None:
-    """Measures the parts that the config names, prints the tables, and plans a large cohort from them."""
-    config, part = plain(cfg), plain(cfg.benchmark)
+def main(config: dict[str, Any]) -> str:
+    """Measures the parts that the config names, shows the tables, and plans a large cohort from them."""
+    part, texts = config["benchmark"], []
     jobs = noise_jobs(part["superlet"], part["scoring"]) | training_jobs(part["precisions"], part["training"])
     jobs |= reconstruction_jobs(part["methods"], part["sampling"], part["cohort"]) | backbone_jobs(**part["backbone"])
     jobs |= preparation_jobs(part["preparation"]) | engine_jobs(part["engine"]) | growth_jobs(**part["growth"])
@@ -28,11 +28,12 @@ def main(cfg: DictConfig) -> None:
     grown, networks = (measured["part"] == name for name in (GROWTH, BACKBONE))
     if not (grown | networks).all():
         single = measured[~grown & ~networks].drop(columns=POINTS, errors="ignore").dropna(axis="columns", how="all")
-        print(write_measurements(single, folder.path, note))
+        texts.append(write_measurements(single, folder.path, note))
     if networks.any():
-        print(report_backbone(measured[networks].to_dict("records"), folder.path, note))
+        texts.append(report_backbone(measured[networks].to_dict("records"), folder.path, note))
     if grown.any():
-        print(report_growth(measured, part["plan"], folder.path, note, part["page"]))
+        texts.append(report_growth(measured, part["plan"], folder.path, note, part["page"]))
+    return "\n".join(texts)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ python -m evaluation.downstream_classifier compare=[<run folder>,<run folder of 
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 from diffusion_prior.training.trainer import Trainer, TrainerSettings
 from einthoven.ecg.leads import LEADS
 from einthoven.report.figures import draw_loss_curve
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from evaluation.classification.classifier import check_classifier, load_classifier
 from evaluation.classification.data import ClassificationObjective, new_classifier
@@ -22,16 +22,14 @@ from evaluation.classification.sources import TRAINED_ON, Sources
 
 
 @script("downstream_classifier")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Trains or loads a classifier, reads the data sets with it, writes and prints the scores; or compares two runs."""
-    config = plain(cfg)
     evaluate, seed = config["evaluate"], config["seed"]
     classes, leads, kind = evaluate["classes"], evaluate["leads"], evaluate["train_downstream"]
     folder, settings = Path(evaluate["results_path"] or run_path()), TrainerSettings(**config["train"], seed=seed)
     draws = {"n_resamples": evaluate["n_resamples"], "seed": seed}
     if config["compare"]:
-        print(compare_runs(config["compare"], RunFolder.create(folder, config, seed=seed, device="cpu").path, **draws))
-        return
+        return compare_runs(config["compare"], RunFolder.create(folder, config, seed=seed, device="cpu").path, **draws)
     runs = (config["generated"], evaluate["reconstructions"])
     sources = Sources.open(config["dataset"]["database_path"], *runs, evaluate["split"])
     facts = {"seed": seed, "data_manifest_hash": sources.real.manifest_hash}
@@ -49,7 +47,7 @@ def main(cfg: DictConfig) -> None:
         Trainer(ClassificationObjective(untrained), data, settings, run).train()
         draw_loss_curve(run.metrics(), run.path / "loss.png")
         classifier = load_classifier(run.path)
-    print(write_report(classifier, sources.predict(classifier), run.path, **draws), f"written to {run.path}", sep="\n")
+    return f"{write_report(classifier, sources.predict(classifier), run.path, **draws)}\nwritten to {run.path}"
 
 
 if __name__ == "__main__":

@@ -3,22 +3,20 @@
 python -m evaluation.evaluate_generation runs=[<run folders of diffusion_prior.generate>] evaluate.split=test
 """
 
-from omegaconf import DictConfig
+from typing import Any
 
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from evaluation.generation.report import evaluate_generation_runs
 
 
 @script("evaluate_generation")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Evaluates the runs that the config names and prints the tables."""
-    config = plain(cfg)
     results_path = config["evaluate"].pop("results_path")
     folder = RunFolder.create(results_path or run_path(), config, seed=config["seed"], device="cpu")
     report = evaluate_generation_runs(config["runs"], folder.path, seed=config["seed"], **config["evaluate"])
-    print(report.markdown)
-    print(f"tables and pictures: {folder.path}")
+    return f"{report.markdown}\ntables and pictures: {folder.path}"
 
 
 if __name__ == "__main__":

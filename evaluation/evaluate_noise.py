@@ -3,21 +3,19 @@
 python -m evaluation.evaluate_noise runs=[<run folders of noise_quant.score_noise>]
 """
 
-from omegaconf import DictConfig
+from typing import Any
 
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from evaluation.noise.report import evaluate_noise_runs
 
 
 @script("evaluate_noise")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Evaluates the runs that the config names and prints the tables."""
-    config = plain(cfg)
     folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
     report = evaluate_noise_runs(config["runs"], folder.path, seed=config["seed"], **config["evaluate"])
-    print(report.markdown)
-    print(f"tables and pictures: {folder.path}")
+    return f"{report.markdown}\ntables and pictures: {folder.path}"
 
 
 if __name__ == "__main__":

@@ -3,22 +3,20 @@
 python -m evaluation.evaluate_reconstruction run=<run folder of reconstruction.inpaint>
 """
 
-from omegaconf import DictConfig
+from typing import Any
 
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from evaluation.inpainting.report import evaluate_runs
 
 
 @script("evaluate_reconstruction")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Evaluates the runs that the config names and prints the table."""
-    config = plain(cfg)
     runs = [*([config["run"]] if config["run"] else []), *config["runs"]]
     folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
     report = evaluate_runs(runs, folder.path, seed=config["seed"], **config["evaluate"])
-    print(report.markdown)
-    print(f"tables and pictures: {folder.path}")
+    return f"{report.markdown}\ntables and pictures: {folder.path}"
 
 
 if __name__ == "__main__":

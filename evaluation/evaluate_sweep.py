@@ -3,21 +3,19 @@
 python -m evaluation.evaluate_sweep run=<folder of a --multirun> "objective='CRPS (mV)'"
 """
 
-from omegaconf import DictConfig
+from typing import Any
 
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from evaluation.sweeps.results import read_sweep, write_sweep
 
 
 @script("evaluate_sweep")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Reads the jobs of the sweep that the config names and prints their table, the best first."""
-    config = plain(cfg)
     sweep = read_sweep(config["run"], config["maximise"])
     folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
-    print(write_sweep(sweep, folder.path, config["objective"]))
-    print(f"table and picture: {folder.path}")
+    return f"{write_sweep(sweep, folder.path, config['objective'])}\ntable and picture: {folder.path}"
 
 
 if __name__ == "__main__":

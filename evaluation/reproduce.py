@@ -6,11 +6,11 @@ python -m evaluation.reproduce table=lead_i|missing_block|denoising|generation|n
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
 from tqdm import tqdm
 
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import Outcome, run_path, script
 from einthoven.run.run_folder import RunFolder
 from evaluation.reproduction.plan import chosen_tables
 from evaluation.reproduction.plans import make_plan
@@ -21,9 +21,9 @@ from preprocessing.cohorts.simulated_files import write_synthetic_files
 
 
 @script("reproduce")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str | Outcome:
     """Makes the plan, runs its missing stages, and writes the report."""
-    config, start = plain(cfg), time.perf_counter()
+    start = time.perf_counter()
     told, size, paths = config["reproduce"], config["size"], config["paths"]
     tables, root = chosen_tables(config["table"]), Path(told["results_path"])
     if size["simulated_records"]:
@@ -31,8 +31,7 @@ def main(cfg: DictConfig) -> None:
     plan = make_plan(root, paths, size, told["device"])
     stages = plan.wanted(tables)
     if told["dry_run"]:
-        print(*(stage.command for stage in stages if not is_finished(stage, plan.stages)), sep="\n")
-        return
+        return "\n".join(stage.command for stage in stages if not is_finished(stage, plan.stages))
     RunFolder.create(run_path(), config, seed=config["seed"], device=told["device"])
     if size["simulated_records"]:
         write_synthetic_files(paths["data"], size["simulated_records"])
@@ -44,9 +43,8 @@ def main(cfg: DictConfig) -> None:
 
         outcome = run_stages(stages, n_jobs=told["n_jobs"], tell=bar.write, progress=advance)
     files = write_report(plan, outcome, time.perf_counter() - start)
-    print(describe(outcome), *files, sep="\n")
-    if not set(outcome.values()) <= {"done", "kept"}:
-        raise SystemExit(1)
+    text = "\n".join([describe(outcome), *map(str, files)])
+    return Outcome(text, failed=not set(outcome.values()) <= {"done", "kept"})
 
 
 if __name__ == "__main__":

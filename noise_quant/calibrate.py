@@ -3,20 +3,19 @@
 python -m noise_quant.calibrate runs=[<run of score_noise split=val>,<run of score_noise source=mixtures split=val>]
 """
 
-from omegaconf import DictConfig
+from typing import Any
 
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from noise_quant.scoring.calibration import calibrate_runs
 
 
 @script("calibrate")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Calibrates on the runs that the config names and prints the thresholds."""
-    config = plain(cfg)
     folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
     calibration = calibrate_runs(config["runs"], folder.path, config["write_to"])
-    print(f"{calibration.describe()}\nwritten to {config['write_to'] or folder.path}")
+    return f"{calibration.describe()}\nwritten to {config['write_to'] or folder.path}"
 
 
 if __name__ == "__main__":

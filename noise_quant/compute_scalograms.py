@@ -4,9 +4,9 @@ python -m noise_quant.compute_scalograms dataset.raw_path=...
 python -m noise_quant.compute_scalograms dataset=cinc2011_scalograms dataset.raw_path=...
 """
 
-from omegaconf import DictConfig
+from typing import Any
 
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from noise_quant.scalogram.image import ScalogramSettings
 from noise_quant.scalogram.preparation import prepare_scalograms
@@ -15,9 +15,8 @@ from preprocessing.cohorts.ptbxl import FULL_SIZE
 
 
 @script("compute_scalograms")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Builds the store that the config asks for and says what was done."""
-    config = plain(cfg)
     dataset = config["dataset"]
     summary = prepare_scalograms(
         dataset["name"],
@@ -30,8 +29,8 @@ def main(cfg: DictConfig) -> None:
     )
     store = ScalogramStore.open(summary.store)
     RunFolder.create(run_path(), config, seed=config["seed"], device="cpu", data_manifest_hash=store.manifest_hash)
-    print(summary.describe(FULL_SIZE if dataset["name"] == "ptbxl" else None))
-    print(f"  leads: {len(store.leads)}, unusable {int(store.leads['unusable'].sum())}")
+    text = summary.describe(FULL_SIZE if dataset["name"] == "ptbxl" else None)
+    return f"{text}\n  leads: {len(store.leads)}, unusable {int(store.leads['unusable'].sum())}"
 
 
 if __name__ == "__main__":

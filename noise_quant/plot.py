@@ -5,11 +5,11 @@ python -m noise_quant.plot                             # the bundled ECG
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from noise_quant.model.checkpoint import load_model
 from noise_quant.model.reverse_process import ReverseProcess
@@ -19,9 +19,8 @@ from noise_quant.scoring.verdict import find_thresholds
 
 
 @script("plot")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Scores one WFDB record, or the bundled ECG, and draws its windows."""
-    config = plain(cfg)
     plot, seed, device = config["plot"], config["seed"], config["device"]
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
@@ -33,7 +32,7 @@ def main(cfg: DictConfig) -> None:
     RunFolder.create(folder, config, seed=seed, device=device)
     thresholds = find_thresholds(model, process)
     report = report_recording(recording, folder, scorer, thresholds, plot["max_windows"], plot["dpi"])
-    print(f"{report.describe()}\nwritten to {folder}")
+    return f"{report.describe()}\nwritten to {folder}"
 
 
 if __name__ == "__main__":

@@ -4,19 +4,17 @@ python -m noise_quant.refine static_run=... burst_run=... metric=psnr static_per
 """
 
 from pathlib import Path
-
-from omegaconf import DictConfig
+from typing import Any
 
 from einthoven.report.tables import write_csv, write_parquet
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from noise_quant.scoring.selection import read_scores, select_leads
 
 
 @script("refine")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Selects leads and writes `selection.parquet`, `selection.csv` and, in `metrics.jsonl`, their counts."""
-    config = plain(cfg)
     selection = select_leads(
         read_scores(config["static_run"]),
         read_scores(config["burst_run"]),
@@ -29,7 +27,7 @@ def main(cfg: DictConfig) -> None:
     write_csv(selection.leads, folder / "selection.csv")
     write_parquet(selection.leads, folder / "selection.parquet")
     run.log(**selection.counts)
-    print(
+    return (
         f"{selection.describe()}\nwritten to {folder / 'selection.parquet'}: train with dataset.selection=<this file>"
     )
 

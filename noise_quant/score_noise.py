@@ -7,21 +7,20 @@ python -m noise_quant.score_noise source=recording record=my_record
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from tqdm import tqdm
 
-from einthoven.run.launch import build, plain, run_path, script
+from einthoven.run.launch import build, run_path, script
 from einthoven.run.run_folder import RunFolder
 from noise_quant.scoring.methods import scoring_method
 from noise_quant.scoring.score_table import score_source
 
 
 @script("score_noise")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Scores the leads that the config names into a run folder."""
-    config = plain(cfg)
     score, sources = config["score"], config["sources"]
     if config["source"] not in sources:
         raise ValueError(f"no source {config['source']!r}: choose one of {', '.join(sources)}")
@@ -49,7 +48,7 @@ def main(cfg: DictConfig) -> None:
     remote = {"engine": engine, "make_scoring": partial(make_scoring, device=device)}
     with tqdm(total=source.n_leads, unit="lead") as bar:
         summary = score_source(source, scoring, folder, score["chunk_records"], bar.update, **remote)
-    print(f"{config['source']}, {config['method']}: {summary.describe()}\nwritten to {folder}")
+    return f"{config['source']}, {config['method']}: {summary.describe()}\nwritten to {folder}"
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """Trains the diffusion of an autoencoder's latents: `python -m noise_quant.train_latent_diffusion`."""
 
-from omegaconf import DictConfig
+from typing import Any
 
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from noise_quant.training.training import train_scalogram_model
 
 
 @script("train_latent_diffusion")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Trains from the config, draws the loss curve and tells the last losses."""
-    print(train_scalogram_model("latent", plain(cfg), run_path()))
+    return train_scalogram_model("latent", config, run_path())
 
 
 if __name__ == "__main__":

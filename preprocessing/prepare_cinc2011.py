@@ -4,19 +4,17 @@ python -m preprocessing.prepare_cinc2011 dataset.raw_path=... dataset.sampling_r
 """
 
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
-
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.cinc2011 import prepare_cinc2011
 from preprocessing.store.store import Store
 
 
 @script("prepare_cinc2011")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Builds the store that the config asks for and says what was done."""
-    config = plain(cfg)
     dataset = config["dataset"]
     summary = prepare_cinc2011(
         Path(dataset["raw_path"]),
@@ -28,7 +26,7 @@ def main(cfg: DictConfig) -> None:
     )
     manifest_hash = Store.open(summary.store).manifest_hash
     RunFolder.create(run_path(), config, seed=config["seed"], device="cpu", data_manifest_hash=manifest_hash)
-    print(summary.describe())
+    return summary.describe()
 
 
 if __name__ == "__main__":

@@ -4,23 +4,21 @@ python -m preprocessing.prepare_nstdb dataset.raw_path=... dataset.sampling_rate
 """
 
 from pathlib import Path
-
-from omegaconf import DictConfig
+from typing import Any
 
 from einthoven.run.hashing import hash_json
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.nstdb import prepare_nstdb
 
 
 @script("prepare_nstdb")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Writes the noise that the config asks for and says where."""
-    config = plain(cfg)
     dataset, seed = config["dataset"], config["seed"]
     manifest = prepare_nstdb(Path(dataset["raw_path"]), Path(dataset["database_path"]), dataset["sampling_rate"])
     RunFolder.create(run_path(), config, seed=seed, device="cpu", data_manifest_hash=hash_json(manifest))
-    print(f"bw, em and ma, halves fit and test, at {dataset['sampling_rate']:g} Hz: {dataset['database_path']}")
+    return f"bw, em and ma, halves fit and test, at {dataset['sampling_rate']:g} Hz: {dataset['database_path']}"
 
 
 if __name__ == "__main__":

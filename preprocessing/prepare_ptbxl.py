@@ -4,10 +4,9 @@ python -m preprocessing.prepare_ptbxl dataset.raw_path=... dataset.sampling_rate
 """
 
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
-
-from einthoven.run.launch import plain, run_path, script
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.ptbxl import FULL_SIZE
 from preprocessing.cohorts.ptbxl_store import prepare_ptbxl
@@ -15,9 +14,8 @@ from preprocessing.store.store import Store
 
 
 @script("prepare_ptbxl")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Builds the store that the config asks for and says what was done."""
-    config = plain(cfg)
     dataset = config["dataset"]
     summary = prepare_ptbxl(
         Path(dataset["raw_path"]),
@@ -31,7 +29,7 @@ def main(cfg: DictConfig) -> None:
     )
     manifest_hash = Store.open(summary.store).manifest_hash
     RunFolder.create(run_path(), config, seed=config["seed"], device="cpu", data_manifest_hash=manifest_hash)
-    print(summary.describe(FULL_SIZE))
+    return summary.describe(FULL_SIZE)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ python -m reconstruction.denoise data=wfdb data.path=my_record denoising.noise_t
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from tqdm import tqdm
 
-from einthoven.run.launch import build, plain, run_path, script
+from einthoven.run.launch import build, run_path, script
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.nstdb import load_noise
 from preprocessing.store.store import Store
@@ -23,9 +23,8 @@ from reconstruction.recording_report import load_recording, reconstruct_recordin
 
 
 @script("denoise")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Denoises records of a store with noise added, one WFDB record, or the bundled ECG."""
-    config = plain(cfg)
     algo, data, dataset, seed, device = (config[key] for key in ("algo", "data", "dataset", "seed", "device"))
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
@@ -39,8 +38,7 @@ def main(cfg: DictConfig) -> None:
         recording = load_recording(data["path"], data["start"], data["duration"])
         new_run()
         settings |= {"method": algo["name"], "noise": noise["noise_type"], "keep": data["leads"]}
-        print(reconstruct_recording(recording, folder, sampler, **settings))
-        return
+        return reconstruct_recording(recording, folder, sampler, **settings)
     store = Store.open(dataset["store"])
     rows, rate = store.rows(dataset["split"], dataset["n_records"]), store.sampling_rate
     recordings = load_noise(noise.pop("noise_path"), noise.pop("half"), rate)
@@ -51,7 +49,7 @@ def main(cfg: DictConfig) -> None:
     settings |= {"batch_size": algo["batch_size"], "engine": engine, "make_sampler": partial(make_sampler, device)}
     with tqdm(total=len(rows), unit="ECG") as bar:
         summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
-    print(f"{algo['name']}: {summary.describe()}\nwritten to {folder}")
+    return f"{algo['name']}: {summary.describe()}\nwritten to {folder}"
 
 
 if __name__ == "__main__":

@@ -4,29 +4,28 @@ python -m reconstruction.fit_spectra noise_path=... dataset.store=...
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 from einthoven.run.files import atomic_write
-from einthoven.run.launch import plain, script
+from einthoven.run.launch import script
 from preprocessing.cohorts.nstdb import load_noise
 from preprocessing.store.store import Store
 from reconstruction.measurement.noise_start import fit_spectra
 
 
 @script("fit_spectra")
-def main(cfg: DictConfig) -> None:
+def main(config: dict[str, Any]) -> str:
     """Fits the spectra to the first halves of the noise and the training records of a store, and writes them."""
-    config = plain(cfg)
     dataset, path = config["dataset"], Path(config["spectra_path"])
     store = Store.open(dataset["store"])
     clean = store.read(store.rows("train", dataset["n_records"]), INDEPENDENT_LEADS)
     noise = load_noise(config["noise_path"], "fit", store.sampling_rate)
     with atomic_write(path) as partial:
         np.savez_compressed(partial, **fit_spectra(noise, clean, store.sampling_rate))  # type: ignore[arg-type]
-    print(f"spectra of bw, em, ma and {len(clean)} clean ECGs written to {path}")
+    return f"spectra of bw, em, ma and {len(clean)} clean ECGs written to {path}"
 
 
 if __name__ == "__main__":

@@ -7,26 +7,25 @@ python -m reconstruction.inpaint data=demo
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from tqdm import tqdm
 
-from einthoven.run.launch import build, plain, run_path, script
+from einthoven.run.launch import Outcome, build, run_path, script
 from einthoven.run.run_folder import RunFolder
-from evaluation.inpainting.sweep_objective import mean_crps
 from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
 from reconstruction.chunk_work import own_sampler, sampler_maker
 from reconstruction.measurement.missingness import Missingness, stretch_length
 from reconstruction.measurement.task import HideSamples
+from reconstruction.objective import mean_crps
 from reconstruction.recording_report import leads_to_keep, load_recording, reconstruct_recording
 
 
 @script("inpaint")
-def main(cfg: DictConfig) -> float | None:
+def main(config: dict[str, Any]) -> str | Outcome:
     """Reconstructs the records of a store, one WFDB record, or the bundled ECG."""
-    config = plain(cfg)
     algo, data, dataset, seed, device = (config[key] for key in ("algo", "data", "dataset", "seed", "device"))
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
@@ -47,13 +46,11 @@ def main(cfg: DictConfig) -> float | None:
         settings["make_sampler"] = partial(make_sampler, device)
         with tqdm(total=len(rows), unit="ECG") as bar:
             summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
-        print(f"{algo['name']}: {summary.describe()}\nwritten to {folder}")
-        return mean_crps(folder)
+        return Outcome(f"{algo['name']}: {summary.describe()}\nwritten to {folder}", objective=mean_crps(folder))
     recording = load_recording(data["path"], data["start"], data["duration"])
     keep = data["leads"] or leads_to_keep(recording, missingness.n_leads)
     new_run()
-    print(reconstruct_recording(recording, folder, sampler, keep=keep, method=algo["name"], **settings))
-    return None
+    return reconstruct_recording(recording, folder, sampler, keep=keep, method=algo["name"], **settings)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import hydra
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from einthoven.run.launch import CONFIGS, spell_out
+from einthoven.run.command_line import spell_out
+from einthoven.run.launch import CONFIGS
 
 ROOT = CONFIGS.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # torch is imported where a tensor is met only: the preparing
 LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 INDEPENDENT_LEADS: tuple[str, ...] = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 NINE_LEADS: tuple[str, ...] = ("I", "II", "III", "V1", "V2", "V3", "V4", "V5", "V6")
+NINE_REPORTED: tuple[str, ...] = ("II", "III", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+"""The leads that RhythmDiff's lead-I scores are averaged over."""
 
 LIMB_COEFFICIENTS: dict[str, tuple[float, float]] = {
     "I": (1.0, 0.0),
@@ -160,3 +162,17 @@ def to_twelve(x: SignalT) -> SignalT:
     derived: list[Any] = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2]
     library: Any = np if isinstance(x, np.ndarray) else importlib.import_module("torch")
     return library.concatenate([*derived, x[..., 2:, :]], axis=-2)
+
+
+def leads_to_report(observed: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Chooses the leads to sum errors up over: RhythmDiff's nine where lead I alone was given, else all with a gap.
+
+    Args:
+        observed: True where a sample was given, shape (N, 12, L).
+
+    Returns:
+        The leads; none where every sample was given.
+    """
+    if observed[:, 0].all() and not observed[:, 1:].any():
+        return NINE_REPORTED
+    return tuple(lead for place, lead in enumerate(LEADS) if not observed[:, place].all())

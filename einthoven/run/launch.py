@@ -1,16 +1,18 @@
-"""How a script starts: its config from `configs/`, and the mistakes of its user told in one line.
+"""How a script starts: its config from `configs/`, and the mistakes of its user in one line.
 
-The scripts are the only modules that import this one, and with it hydra; the library takes plain values.
+The only module that imports hydra and omegaconf; scripts get plain values.
 """
 
+import copy
 import difflib
 import functools
 import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from einthoven.run.command_line import command_line, environment, report_mistake, spell_out, suggest_keys
 from einthoven.run.sweep_job import run_job
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -64,20 +67,33 @@ _prefer_own_groups()
 
 _VERSION_BASE = "1.3"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
-_USER_MISTAKE = 2
-_OPTIONS_WITH_VALUE = re.compile(r"--(config-(path|name|dir)|cfg|package|info|experimental-rerun)|-(c[pnd]?|p|i)")
-"""Options of Hydra after which a bare word is their value."""
 
 
-def script(
-    config_name: str, words: str | None = None
-) -> Callable[[Callable[[DictConfig], object]], Callable[[], None]]:
+@dataclass(frozen=True)
+class Outcome:
+    """What a script has done.
+
+    Attributes:
+        text: What to print.
+        objective: The number that a sweep over the script's settings minimises or maximises.
+        failed: Whether the script ends with exit status 1.
+    """
+
+    text: str
+    objective: float | None = None
+    failed: bool = False
+
+
+Task = Callable[[dict[str, Any]], str | Outcome]
+
+
+def script(config_name: str, words: str | None = None) -> Callable[[Task], Callable[[], None]]:
     """Turns a function of a config into a script that reads its config from `configs/` and the command line.
 
-    It runs as a module and by path, and with `--multirun` on any launcher; what the function returns is the objective
-    of a sweep. A user's mistake, which is a ValueError or an override that does not fit the config, is told in one line
-    on the standard error, with the nearest names, and ends with exit status 2; HYDRA_FULL_ERROR=1 in the environment
-    shows the traceback instead.
+    The function gets the resolved config as plain dictionaries, lists and values, and returns what to print. The script
+    runs as a module and by path, and with `--multirun` on any launcher. A user's mistake, which is a ValueError or an
+    override that does not fit the config, is reported in one line on the standard error, with the nearest names, and
+    ends with exit status 2; HYDRA_FULL_ERROR=1 in the environment shows the traceback instead.
 
     Args:
         config_name: The root config, the name of a file in `configs/` without its suffix.
@@ -87,81 +103,68 @@ def script(
         A decorator; the decorated function takes no argument.
     """
 
-    def decorate(task: Callable[[DictConfig], object]) -> Callable[[], None]:
-        # Processes of a sweep's launcher run the function below with their own environment and command line.
-        show_traceback, program = os.environ.get(_FULL_ERROR) == "1", sys.argv[0]
-
-        @functools.wraps(task)
-        def tell_mistakes(cfg: DictConfig) -> object:
-            with _environment(_FULL_ERROR, "1" if show_traceback else None):
-                try:
-                    if HydraConfig.get().mode == RunMode.MULTIRUN:
-                        with _command_line([program, *HydraConfig.get().overrides.task]):
-                            return _run_job(task, cfg)
-                    return task(cfg)
-                except (ValueError, MissingMandatoryValue) as error:
-                    if show_traceback:
-                        raise
-                    if HydraConfig.get().mode == RunMode.MULTIRUN:  # the process that sweeps tells it
-                        raise ValueError(_describe(error, config_name)) from error
-                    raise SystemExit(_tell(_describe(error, config_name))) from error
-                finally:
-                    # Hydra makes this folder even where the results go elsewhere; rmdir spares one that is in use.
-                    with suppress(OSError):
-                        run_path().rmdir()
-
-        run = hydra.main(version_base=_VERSION_BASE, config_path=str(CONFIGS), config_name=config_name)(tell_mistakes)
+    def decorate(task: Task) -> Callable[[], None]:
+        # Processes of a sweep's launcher run the job with their own environment and command line.
+        show_traceback = os.environ.get(_FULL_ERROR) == "1"
+        job = functools.partial(_run, task, config_name, show_traceback, sys.argv[0])
+        run = hydra.main(version_base=_VERSION_BASE, config_path=str(CONFIGS), config_name=config_name)(job)
 
         @functools.wraps(task)
         def main() -> None:
             # With its full error Hydra raises what it would otherwise print and turn into exit status 1.
-            with _environment(_FULL_ERROR, "1"):
+            with environment(_FULL_ERROR, "1"):
                 try:
-                    with _command_line([sys.argv[0], *spell_out(sys.argv[1:], words)]):
+                    with command_line([sys.argv[0], *spell_out(sys.argv[1:], words)]):
                         run()
                 except (ConfigCompositionException, OverrideParseException, SearchPathException, ValueError) as error:
                     if show_traceback:
                         raise
-                    raise SystemExit(_tell(_describe(error, config_name))) from error
+                    raise SystemExit(report_mistake(_describe(error, config_name))) from error
                 except (RuntimeError, ImportError) as error:
                     missing = _missing_plugin(str(error))
                     if show_traceback or missing is None:
                         raise
-                    raise SystemExit(_tell(missing)) from error
+                    raise SystemExit(report_mistake(missing)) from error
 
         return main
 
     return decorate
 
 
-def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
-    """Writes the bare words of a command line as the override that they stand for, which Hydra reads and runs note.
+def _run(task: Task, config_name: str, show_traceback: bool, program: str, cfg: DictConfig) -> object:
+    """Runs a script's function once, alone or as a job of a sweep, and prints what it returns.
 
-    `["scoring", "seed=1", "superlet"]` with the key `benchmark.parts` is `["benchmark.parts=[scoring,superlet]",
-    "seed=1"]`.
-
-    Args:
-        arguments: The command line without the program.
-        key: Key of the list that the words make up; None: the arguments are returned as they are.
-
-    Raises:
-        ValueError: If the key has a value of its own beside the words.
+    Returns:
+        The objective of a sweep.
     """
-    if key is None:
-        return list(arguments)
-    before = ["", *arguments]
-    places = [
-        place
-        for place, argument in enumerate(arguments)
-        if re.fullmatch(r"[^\W\d][\w-]*", argument) and not _OPTIONS_WITH_VALUE.fullmatch(before[place])
-    ]
-    if not places:
-        return list(arguments)
-    found = [arguments[place] for place in places]
-    if any(argument.lstrip("+").partition("=")[0] == key for argument in arguments):
-        raise ValueError(f"give {key}=... or the bare words {' '.join(found)}, not both")
-    others = [argument for place, argument in enumerate(arguments) if place not in places]
-    return [*others[: places[0]], f"{key}=[{','.join(found)}]", *others[places[0] :]]
+    is_job = HydraConfig.get().mode == RunMode.MULTIRUN
+    with environment(_FULL_ERROR, "1" if show_traceback else None):
+        try:
+            config = plain(cfg)
+            if not is_job:
+                return _print_outcome(task(config))
+            with command_line([program, *HydraConfig.get().overrides.task]):
+                return _run_job(task, config)
+        except (ValueError, MissingMandatoryValue) as error:
+            if show_traceback:
+                raise
+            if is_job:  # the process that sweeps reports it
+                raise ValueError(_describe(error, config_name)) from error
+            raise SystemExit(report_mistake(_describe(error, config_name))) from error
+        finally:
+            # Hydra makes this folder even where the results go elsewhere; rmdir spares one that is in use.
+            with suppress(OSError):
+                run_path().rmdir()
+
+
+def _print_outcome(outcome: str | Outcome) -> float | None:
+    """Prints what a script has done and returns its objective."""
+    outcome = outcome if isinstance(outcome, Outcome) else Outcome(outcome)
+    if outcome.text:
+        sys.stdout.write(f"{outcome.text}\n")
+    if outcome.failed:
+        raise SystemExit(1)
+    return outcome.objective
 
 
 def run_path() -> Path:
@@ -169,20 +172,21 @@ def run_path() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def _run_job(task: Callable[[DictConfig], object], cfg: DictConfig) -> object:
+def _run_job(task: Task, config: dict[str, Any]) -> object:
     """Runs a job of a sweep in its folder, unless the same sweep has finished it before; returns its objective.
 
     Raises:
         ValueError: If the config names a folder of results, which all jobs would write to.
     """
-    config = OmegaConf.to_container(cfg, resolve=True)
     named = sorted(key for key, value in _items(config) if key.rpartition(".")[2] == "results_path" and value)
     if named:
         raise ValueError(
             f"each job of a sweep has a folder of its own: leave out {', '.join(named)}, and name the folder of the "
             "whole sweep with hydra.sweep.dir=..."
         )
-    return run_job(run_path(), HydraConfig.get().overrides.task, config, functools.partial(task, cfg))
+    # The task may change its config, which the job's hash is of.
+    work = functools.partial(task, copy.deepcopy(config))
+    return run_job(run_path(), HydraConfig.get().overrides.task, config, lambda: _print_outcome(work()))
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -266,41 +270,6 @@ def _is_buildable(name: str) -> bool:
     return f"{name}.".startswith(tuple(f"{package}." for package in BUILDABLE))
 
 
-@contextmanager
-def _command_line(words: Sequence[str]) -> Iterator[None]:
-    """Sets the command line that a run folder notes, for the time of the block."""
-    before, sys.argv = sys.argv, list(words)
-    try:
-        yield
-    finally:
-        sys.argv = before
-
-
-@contextmanager
-def _environment(name: str, value: str | None) -> Iterator[None]:
-    """Sets an environment variable, or unsets it, for the time of the block."""
-    before = os.environ.get(name)
-    _set_variable(name, value)
-    try:
-        yield
-    finally:
-        _set_variable(name, before)
-
-
-def _set_variable(name: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(name, None)
-    else:
-        os.environ[name] = value
-
-
-def _tell(message: str) -> int:
-    """Writes an error as one line and returns the exit status that goes with it."""
-    line = " ".join(message.split())
-    sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {line}\n")
-    return _USER_MISTAKE
-
-
 def _describe(error: Exception, config_name: str) -> str:
     """Says what a user did wrong and what to do, from the error that it caused."""
     if isinstance(error, OverrideParseException):
@@ -313,7 +282,7 @@ def _describe(error: Exception, config_name: str) -> str:
     if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
             key = _written_key(str(cause.full_key))
-            return f"no key '{key}' in configs/{config_name}.yaml{_suggest(key, _known_keys(config_name))}"
+            return f"no key '{key}' in configs/{config_name}.yaml{suggest_keys(key, _known_keys(config_name))}"
         return f"{error} {cause}"
     return str(error)
 
@@ -334,18 +303,6 @@ def _describe_missing_option(error: MissingConfigException) -> str:
     near = difflib.get_close_matches(option, error.options, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     return f"no '{option}' for {group}: choose one of {', '.join(error.options)}{hint}"
-
-
-def _suggest(key: str, known: list[str]) -> str:
-    """Names the known keys that are nearest to a key, as a whole or in their last part."""
-
-    def similarity(candidate: str) -> float:
-        whole = difflib.SequenceMatcher(None, key, candidate).ratio()
-        last = difflib.SequenceMatcher(None, key.rpartition(".")[2], candidate.rpartition(".")[2]).ratio()
-        return max(whole, 0.95 * last)
-
-    near = sorted((candidate for candidate in known if similarity(candidate) >= 0.6), key=similarity, reverse=True)[:3]
-    return f": did you mean {' or '.join(near)}?" if near else ": --cfg job lists the keys"
 
 
 def _known_keys(config_name: str) -> list[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
 from einthoven.report.tables import Row
-from einthoven.statistics import bootstrap_intervals, mean_over_records
+from einthoven.statistics import bootstrap_intervals, crps, mean_over_records
 from evaluation.denoising import metrics as denoising_metrics
 from evaluation.denoising.metrics import BeatErrors, Beats
 from evaluation.inpainting import metrics
@@ -163,7 +163,7 @@ def _crps(samples: np.ndarray, truth: np.ndarray) -> np.ndarray:
     parts = []
     for start in range(0, len(truth), CHUNK):
         rows = slice(start, start + CHUNK)
-        parts.append(metrics.crps(np.asarray(samples[rows]), truth[rows], np.ones(truth[rows].shape, bool)))
+        parts.append(crps(np.asarray(samples[rows]), truth[rows], np.ones(truth[rows].shape, bool)))
     return np.concatenate(parts)
 
 

@@ -7,12 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, to_twelve
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, NINE_REPORTED, canonical_leads, to_twelve
 from einthoven.run.files import atomic_write
 from preprocessing.store.store import Store
-
-NINE_REPORTED = ("II", "III", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
-"""The leads that RhythmDiff's lead-I scores are averaged over."""
 
 STRENGTHS = tuple(10.0 ** (power / 2.0) for power in range(-12, 3))
 """Ridge strengths to choose from, relative to the mean square of the inputs."""

@@ -11,19 +11,13 @@ import warnings
 
 import numpy as np
 
+from einthoven.statistics import mean_where
+
 FLAT = 1e-6
 """Peak-to-peak value in mV up to which a lead counts as constant."""
 
 AMPLITUDE_WINDOW = 1.25
 """Length in seconds of the windows whose peak-to-peak values an amplitude is the median of."""
-
-
-def _mean_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of the values where `where` is True, in float64; NaN where there are none."""
-    where = np.broadcast_to(where, values.shape)
-    count = where.sum(axis=-1)
-    total = np.where(where, values, 0.0).sum(axis=-1, dtype=np.float64)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def absolute_error(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
@@ -37,12 +31,12 @@ def absolute_error(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarr
     Returns:
         MAE in mV, shape (..., C).
     """
-    return _mean_where(np.abs(estimate - truth), unobserved)
+    return mean_where(np.abs(estimate - truth), unobserved)
 
 
 def squared_error(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
     """Mean squared error over the unobserved samples of each lead, in mV^2; arguments as in `absolute_error`."""
-    return _mean_where(np.square(estimate - truth), unobserved)
+    return mean_where(np.square(estimate - truth), unobserved)
 
 
 def pearson(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
@@ -59,10 +53,10 @@ def pearson(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> 
     Returns:
         Correlation in [-1, 1], shape (..., C).
     """
-    a = estimate - _mean_where(estimate, unobserved)[..., None]
-    b = truth - _mean_where(truth, unobserved)[..., None]
-    product = _mean_where(a * b, unobserved)
-    scale = np.sqrt(_mean_where(a * a, unobserved) * _mean_where(b * b, unobserved))
+    a = estimate - mean_where(estimate, unobserved)[..., None]
+    b = truth - mean_where(truth, unobserved)[..., None]
+    product = mean_where(a * b, unobserved)
+    scale = np.sqrt(mean_where(a * a, unobserved) * mean_where(b * b, unobserved))
     flat_truth = _is_flat(truth, unobserved)
     flat = _is_flat(estimate, unobserved) | (scale == 0.0)
     correlation = np.clip(product / np.where(flat | np.isnan(scale), 1.0, scale), -1.0, 1.0)
@@ -73,40 +67,6 @@ def _is_flat(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     highest = np.where(where, values, -np.inf).max(axis=-1)
     lowest = np.where(where, values, np.inf).min(axis=-1)
     return highest - lowest <= FLAT
-
-
-def crps(samples: np.ndarray, truth: np.ndarray, unobserved: np.ndarray, fair: bool = True) -> np.ndarray:
-    """Continuous ranked probability score of an ensemble, averaged over the unobserved samples of each lead, in mV.
-
-    The fair estimator (Ferro, Q. J. R. Meteorol. Soc. 140, 1917-1923, 2014), whose expectation is the score of the
-    distribution that the samples come from, whatever their number:
-
-        mean_i |X_i - y| - 1 / (2 S (S - 1)) sum_ij |X_i - X_j|.
-
-    The empirical one, `fair=False`, divides by 2 S^2 instead: it is the score of the S samples themselves. Of a single
-    deterministic estimate the score is the absolute error.
-
-    Args:
-        samples: Samples in mV, shape (..., S, C, L).
-        truth: True ECG in mV, shape (..., C, L).
-        unobserved: True where a sample is to be scored, shape (..., C, L).
-        fair: Which estimator.
-
-    Returns:
-        CRPS in mV, shape (..., C); lower is better, and the fair one may be slightly negative.
-
-    Raises:
-        ValueError: If the fair estimator is asked of fewer than two samples.
-    """
-    n_samples = samples.shape[-3]
-    if fair and n_samples < 2:
-        raise ValueError("the fair CRPS needs at least two samples per record: raise algo.n_samples")
-    distance = np.abs(samples - truth[..., None, :, :]).mean(axis=-3, dtype=np.float64)
-    # sum_ij |X_i - X_j| = 2 sum_k (2 k - S + 1) X_(k), with X_(0) <= ... <= X_(S-1).
-    rank = (2.0 * np.arange(n_samples) - n_samples + 1.0)[:, None, None]
-    spread = 2.0 * (rank * np.sort(samples, axis=-3)).sum(axis=-3)
-    pairs = n_samples * (n_samples - 1) if fair else n_samples**2
-    return _mean_where(distance - spread / (2.0 * pairs), unobserved)
 
 
 def coverage(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
@@ -121,7 +81,7 @@ def coverage(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, unobserved
     Returns:
         Share in [0, 1], shape (..., C).
     """
-    return _mean_where(((truth >= lower) & (truth <= upper)).astype(np.float64), unobserved)
+    return mean_where(((truth >= lower) & (truth <= upper)).astype(np.float64), unobserved)
 
 
 def amplitude(ecg: np.ndarray, unobserved: np.ndarray, sampling_rate: float) -> np.ndarray:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix
+from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix, leads_to_report
 from einthoven.report.figures import draw_reconstruction
 from einthoven.report.tables import results_table, write_csv, write_parquet
 from einthoven.run.files import write_text
 from einthoven.statistics import mean_over_records
-from evaluation.inpainting.baselines import NINE_REPORTED, MeanEcg, RidgeLeads
+from evaluation.inpainting.baselines import MeanEcg, RidgeLeads
 from evaluation.inpainting.calibration_figures import draw_amplitudes, draw_coverage
 from evaluation.inpainting.gap_baselines import GapRidge, copy_beats, interpolate_gaps
 from evaluation.inpainting.runs import MEMORY, Reconstructions, common_records, open_runs
@@ -106,13 +106,10 @@ def evaluate_runs(
 
 def default_leads(run: Reconstructions) -> tuple[str, ...]:
     """Chooses the leads to sum up: the paper's nine where lead I alone was given, else all with a sample to score."""
-    unobserved = ~np.asarray(run.observed)
-    scored = tuple(lead for place, lead in enumerate(LEADS) if unobserved[:, place].any())
-    if run.whole_leads() == ("I",) and unobserved[:, 1:].all():
-        return NINE_REPORTED
-    if not scored:
+    leads = leads_to_report(np.asarray(run.observed))
+    if not leads:
         raise ValueError("every sample was observed, so there is nothing to evaluate: check algo.missingness")
-    return scored
+    return leads
 
 
 def independent_leads(leads: Sequence[str]) -> tuple[str, ...]:

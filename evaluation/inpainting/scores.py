@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from einthoven.ecg.leads import LEADS
-from einthoven.statistics import bootstrap_intervals, mean_over_records, percent_below, predictive_band
+from einthoven.statistics import bootstrap_intervals, crps, mean_over_records, percent_below, predictive_band
 from evaluation.inpainting import metrics
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -118,7 +118,7 @@ def _score_chunk(
         mae_sample=metrics.absolute_error(drawn, truths, scoreds),
         mse_sample=metrics.squared_error(drawn, truths, scoreds),
         pearson_sample=metrics.pearson(drawn, truths, scoreds),
-        crps=metrics.crps(drawn, truth, scored) if many else metrics.absolute_error(drawn, truths, scoreds)[:, 0],
+        crps=crps(drawn, truth, scored) if many else metrics.absolute_error(drawn, truths, scoreds)[:, 0],
         coverage=empty if band is None else metrics.coverage(*band, truth, scored),
         coverage_at=np.stack(curve, axis=1),
         amplitude_truth=metrics.amplitude(truth, scored, sampling_rate),

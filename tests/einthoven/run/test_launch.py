@@ -10,7 +10,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from einthoven.run.launch import CONFIGS, build, plain, spell_out
+from einthoven.run.command_line import spell_out
+from einthoven.run.launch import CONFIGS, build, plain
 from einthoven.run.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,13 +26,12 @@ launch.CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 @launch.script("measure")
-def main(cfg):
-    settings = launch.plain(cfg)
+def main(settings):
     if settings["algo"]["n_samples"] < 1:
         raise ValueError("algo.n_samples must be\\nat least 1")
     if settings["algo"]["n_samples"] > 99:
         raise RuntimeError("a fault of the program")
-    print(settings["algo"]["name"], settings["algo"]["n_samples"], launch.run_path())
+    return f"{settings['algo']['name']} {settings['algo']['n_samples']} {launch.run_path()}"
 
 
 if __name__ == "__main__":
@@ -39,7 +39,7 @@ if __name__ == "__main__":
 """
 
 SCRIPT_OF_WORDS = SCRIPT.replace('("measure")', '("measure", words="parts")').replace(
-    "print(", 'print(*settings["parts"], sys.argv[1:], ', 1
+    'return f"', "return f\"{' '.join(settings['parts'])} {sys.argv[1:]} ", 1
 )
 
 CONFIG_FILES = {

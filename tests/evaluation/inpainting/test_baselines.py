@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, lead_matrix, to_twelve
-from evaluation.inpainting.baselines import NINE_REPORTED, MeanEcg, RidgeLeads, mean_validation_error
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, NINE_REPORTED, lead_matrix, to_twelve
+from evaluation.inpainting.baselines import MeanEcg, RidgeLeads, mean_validation_error
 from preprocessing.store.store import Store, write_store
 
 RATE = 100.0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, pearsonr
 
-from einthoven.statistics import predictive_band
+from einthoven.statistics import crps, predictive_band
 from evaluation.inpainting import metrics
 
 ALL = np.ones((1, 1, 1), bool)
@@ -44,8 +44,8 @@ def test_fair_crps_has_the_expectation_of_the_distribution(n_samples: int):
     samples = m + s * rng.standard_normal((1, n_samples, 1, 200_000))
     z = (truth - m) / s
     closed = s * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
-    assert metrics.crps(samples, truth, ALL).item() == pytest.approx(closed.mean(), abs=0.015)
-    assert metrics.crps(samples, truth, ALL, fair=False).item() > metrics.crps(samples, truth, ALL).item()
+    assert crps(samples, truth, ALL).item() == pytest.approx(closed.mean(), abs=0.015)
+    assert crps(samples, truth, ALL, fair=False).item() > crps(samples, truth, ALL).item()
 
 
 def test_crps_is_the_sum_over_pairs_and_the_error_where_samples_agree():
@@ -53,11 +53,11 @@ def test_crps_is_the_sum_over_pairs_and_the_error_where_samples_agree():
     samples, truth = rng.standard_normal((3, 6, 2, 40)), rng.standard_normal((3, 2, 40))
     pairs = np.abs(samples[:, :, None] - samples[:, None]).sum(axis=(1, 2))
     distance = np.abs(samples - truth[:, None]).mean(axis=1)
-    np.testing.assert_allclose(metrics.crps(samples, truth, ALL), (distance - pairs / (2 * 6 * 5)).mean(axis=-1))
+    np.testing.assert_allclose(crps(samples, truth, ALL), (distance - pairs / (2 * 6 * 5)).mean(axis=-1))
     same = np.repeat(samples[:, :1], 6, axis=1)
-    np.testing.assert_allclose(metrics.crps(same, truth, ALL), metrics.absolute_error(same[:, 0], truth, ALL))
+    np.testing.assert_allclose(crps(same, truth, ALL), metrics.absolute_error(same[:, 0], truth, ALL))
     with pytest.raises(ValueError, match="n_samples"):
-        metrics.crps(samples[:, :1], truth, ALL)
+        crps(samples[:, :1], truth, ALL)
 
 
 def test_calibrated_ensemble_covers_ninety_per_cent():

@@ -5,8 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from einthoven.ecg.leads import LEADS
-from evaluation.inpainting.baselines import NINE_REPORTED
+from einthoven.ecg.leads import LEADS, NINE_REPORTED
 from evaluation.inpainting.report import evaluate_runs
 from evaluation.inpainting.runs import Reconstructions
 from evaluation.inpainting.scores import LEVELS, score

@@ -8,8 +8,8 @@ from einthoven.run.sweep_job import run_job
 from evaluation.inpainting.report import default_leads
 from evaluation.inpainting.runs import Reconstructions
 from evaluation.inpainting.scores import record_values, score
-from evaluation.inpainting.sweep_objective import mean_crps
 from evaluation.sweeps.results import read_sweep, write_sweep
+from reconstruction.objective import mean_crps
 
 
 def make_jobs(folder, settings, objective):

@@ -1,0 +1,90 @@
+"""The command line of a script: its bare words, its process's settings, and what is told on the standard error."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+_USER_MISTAKE = 2
+_OPTIONS_WITH_VALUE = re.compile(r"--(config-(path|name|dir)|cfg|package|info|experimental-rerun)|-(c[pnd]?|p|i)")
+"""Options of Hydra after which a bare word is their value."""
+
+
+def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
+    """Writes the bare words of a command line as the override that they stand for, which Hydra reads and runs note.
+
+    `["scoring", "seed=1", "superlet"]` with the key `benchmark.parts` is `["benchmark.parts=[scoring,superlet]",
+    "seed=1"]`.
+
+    Args:
+        arguments: The command line without the program.
+        key: Key of the list that the words make up; None: the arguments are returned as they are.
+
+    Raises:
+        ValueError: If the key has a value of its own beside the words.
+    """
+    if key is None:
+        return list(arguments)
+    before = ["", *arguments]
+    places = [
+        place
+        for place, argument in enumerate(arguments)
+        if re.fullmatch(r"[^\W\d][\w-]*", argument) and not _OPTIONS_WITH_VALUE.fullmatch(before[place])
+    ]
+    if not places:
+        return list(arguments)
+    found = [arguments[place] for place in places]
+    if any(argument.lstrip("+").partition("=")[0] == key for argument in arguments):
+        raise ValueError(f"give {key}=... or the bare words {' '.join(found)}, not both")
+    others = [argument for place, argument in enumerate(arguments) if place not in places]
+    return [*others[: places[0]], f"{key}=[{','.join(found)}]", *others[places[0] :]]
+
+
+@contextmanager
+def command_line(words: Sequence[str]) -> Iterator[None]:
+    """Sets the command line that a run folder notes, for the time of the block."""
+    before, sys.argv = sys.argv, list(words)
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def environment(name: str, value: str | None) -> Iterator[None]:
+    """Sets an environment variable, or unsets it (None), for the time of the block."""
+    before = os.environ.get(name)
+    _set_variable(name, value)
+    try:
+        yield
+    finally:
+        _set_variable(name, before)
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def report_mistake(message: str) -> int:
+    """Writes an error as one line and returns the exit status that goes with it."""
+    line = " ".join(message.split())
+    sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {line}\n")
+    return _USER_MISTAKE
+
+
+def suggest_keys(key: str, known: Sequence[str]) -> str:
+    """Names the known keys that are nearest to a key, as a whole or in their last part."""
+
+    def similarity(candidate: str) -> float:
+        whole = difflib.SequenceMatcher(None, key, candidate).ratio()
+        last = difflib.SequenceMatcher(None, key.rpartition(".")[2], candidate.rpartition(".")[2]).ratio()
+        return max(whole, 0.95 * last)
+
+    near = sorted((candidate for candidate in known if similarity(candidate) >= 0.6), key=similarity, reverse=True)[:3]
+    return f": did you mean {' or '.join(near)}?" if near else ": --cfg job lists the keys"
