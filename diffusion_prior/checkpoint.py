@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from diffusion_prior.model.acceleration import accelerate_denoiser
 from diffusion_prior.model.denoiser import Denoiser, EpsilonDenoiser
 from diffusion_prior.model.sashimi import Sashimi
 from diffusion_prior.model.schedule import DiscreteSchedule, EDMSchedule
@@ -25,6 +27,7 @@ from diffusion_prior.published_checkpoint import (
 )
 from einthoven.ecg.leads import INDEPENDENT_LEADS, NINE_LEADS, canonical_leads
 from einthoven.ecg.statements import STATEMENTS
+from einthoven.run.weights_cache import load_cached
 from einthoven.run.weights_file import (
     PICKLES,
     WEIGHTS,
@@ -95,6 +98,46 @@ def save_denoiser(path: Path, denoiser: Denoiser, facts: Mapping[str, Any] | Non
     write_weights(path, denoiser.backbone, denoiser.spec, facts or {}, half)
 
 
+def find_prior(path: str | Path | None) -> Path:
+    """Returns the file of weights that `load_denoiser` reads.
+
+    Raises:
+        ValueError: If there is no such file.
+    """
+    return find_weights(PRETRAINED if path is None else path, (WEIGHTS, *CHECKPOINTS))
+
+
+def shared_denoiser(
+    path: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    *,
+    published_offset: bool = False,
+    conjugate_pairs: bool | None = None,
+    precision: str = "float32",
+    compiled: bool = False,
+) -> Denoiser:
+    """Returns the one denoiser that all users of the same weights share on a device: not to be changed.
+
+    Args:
+        path: As for `load_denoiser`.
+        device: Device of the network.
+        published_offset: As for `load_denoiser`.
+        conjugate_pairs: As for `load_denoiser`.
+        precision: As for `accelerate_denoiser`.
+        compiled: As for `accelerate_denoiser`.
+
+    Raises:
+        ValueError: As `load_denoiser` does, and if the precision is not known.
+    """
+    settings = (published_offset, conjugate_pairs, precision, compiled)
+
+    def load() -> Denoiser:
+        denoiser = load_denoiser(path, published_offset=published_offset, conjugate_pairs=conjugate_pairs)
+        return accelerate_denoiser(denoiser, precision, compiled)
+
+    return load_cached("prior", load, find_prior(path), device, *settings)
+
+
 def load_denoiser(
     path: str | Path | None = None, *, published_offset: bool = False, conjugate_pairs: bool | None = None
 ) -> Denoiser:
@@ -112,7 +155,7 @@ def load_denoiser(
     Raises:
         ValueError: If there is no such file, it holds no denoiser that is known here, or the settings are not for it.
     """
-    file = find_weights(PRETRAINED if path is None else path, (WEIGHTS, *CHECKPOINTS))
+    file = find_prior(path)
     if file.suffix in PICKLES:
         denoiser = _load_published(file, read_pickled_weights(file, STATE_KEY), conjugate_pairs)
     else:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from diffusion_prior.checkpoint import load_denoiser
-from diffusion_prior.model.denoiser import Denoiser
+from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.filters import resample
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
 from einthoven.statistics import predictive_band
@@ -23,7 +21,7 @@ from reconstruction.measurement.saturation import Saturation, check_saturation
 from reconstruction.samplers.amortised import AmortisedSampler
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
-from reconstruction.samplers.spectral_em import SpectralEM
+from reconstruction.samplers.spec import SamplerSpec
 
 PRIOR_RATE_HZ = 100.0
 """Sampling rate of the bundled prior."""
@@ -132,7 +130,7 @@ def reconstruct(
     if noise is not None:
         check_choice("noise", noise, NOISES)
     if method is None:
-        tells = sampler is not None or _denoiser(_name(weights)).takes_measurements
+        tells = sampler is not None or shared_denoiser(weights, device).takes_measurements
         method = choose_method(x, sampling_rate, names, noise, takes_measurements=tells)
     check_method(method, noise)
     if sampler is None:
@@ -222,15 +220,10 @@ def build_sampler(
     Raises:
         ValueError: If the method or the weights are not known, or do not go together.
     """
-    check_choice("method", method, [*METHODS, *BLIND_METHODS, *RIVALS])
+    spec = SamplerSpec(method, weights=None if weights is None else str(weights))
     if method in RIVALS:
         raise ValueError(f"{method} needs weights of its own: give sampler=, as configs/algo/{method}.yaml builds it")
-    denoiser = _denoiser(_name(weights)).to(device)
-    if method in BLIND_METHODS:
-        return BLIND_METHODS[method](denoiser)
-    if blind and METHODS[method] is not AmortisedSampler:
-        return SpectralEM(denoiser, final=METHODS[method])
-    return METHODS[method](denoiser)
+    return (spec.blind() if blind else spec).build(device)
 
 
 def choose_method(
@@ -298,12 +291,3 @@ def check_n_samples(n_samples: int) -> None:
     """
     if n_samples < 2:
         raise ValueError(f"n_samples is {n_samples}, but a band needs at least 2 samples; 10 are usual")
-
-
-def _name(weights: str | Path | None) -> str | None:
-    return None if weights is None else str(weights)
-
-
-@lru_cache(maxsize=2)
-def _denoiser(weights: str | None) -> Denoiser:
-    return load_denoiser(weights)

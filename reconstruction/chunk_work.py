@@ -1,17 +1,12 @@
 """The reconstruction of some records of a store, wherever it is done, into the part of the results that they are."""
 
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffusion_prior.checkpoint import load_denoiser
-from diffusion_prior.model.acceleration import accelerate_denoiser
-from diffusion_prior.model.denoiser import Denoiser
 from einthoven.ecg.leads import LEADS
 from einthoven.run.chunks import Chunk, Engine, Problems, describe_failure
 from einthoven.run.files import atomic_write
@@ -22,6 +17,7 @@ from reconstruction.measurement.measurement import sample_twelve_leads
 from reconstruction.measurement.missingness import cut_segments
 from reconstruction.measurement.task import Task
 from reconstruction.samplers.base import PosteriorSampler
+from reconstruction.samplers.spec import SamplerSpec
 
 COLUMNS: tuple[str, ...] = ("ecg_id", "seconds", "network_calls", "gradient_calls", "memory_mb")
 FAILED: tuple[str, str] = ("failed_ecg_id", "failed_problem")
@@ -31,61 +27,11 @@ MakeSampler = Callable[[], PosteriorSampler]
 Arrays = dict[str, NDArray[np.generic]]
 
 
-def load_sampler(
-    build_sampler: Callable[[Denoiser], PosteriorSampler],
-    checkpoint: str | None,
-    device: str,
-    *,
-    published_offset: bool = False,
-    conjugate_pairs: bool | None = None,
-    precision: str = "float32",
-    compiled: bool = False,
-) -> PosteriorSampler:
-    """Makes a sampler with the weights of a prior.
-
-    Args:
-        build_sampler: Makes it from the prior's denoiser.
-        checkpoint: As for `load_denoiser`.
-        device: Device of the network.
-        published_offset: As for `load_denoiser`.
-        conjugate_pairs: As for `load_denoiser`.
-        precision: As for `accelerate_denoiser`.
-        compiled: As for `accelerate_denoiser`.
-
-    Raises:
-        ValueError: If there are no such weights, or the sampler or a setting is not for them.
-    """
-    denoiser = load_denoiser(checkpoint, published_offset=published_offset, conjugate_pairs=conjugate_pairs)
-    return build_sampler(accelerate_denoiser(denoiser.to(device), precision, compiled))
-
-
-def sampler_maker(
-    config: Mapping[str, Any], build_sampler: Callable[[Denoiser], PosteriorSampler]
-) -> Callable[[str], PosteriorSampler]:
-    """Returns what makes the sampler of a script's configuration on a device, in this process or another one.
-
-    Args:
-        config: The configuration, with the keys of the prior.
-        build_sampler: Makes the sampler from the prior's denoiser.
-    """
-    return partial(
-        load_sampler,
-        build_sampler,
-        config["checkpoint"],
-        published_offset=config["published_offset"],
-        conjugate_pairs=config["conjugate_pairs"],
-        precision=config["precision"],
-        compiled=config["compile"],
-    )
-
-
-def own_sampler(
-    make_sampler: Callable[[str], PosteriorSampler], device: str, engine: Engine, data_kind: str
-) -> PosteriorSampler:
+def own_sampler(spec: SamplerSpec, device: str, engine: Engine, data_kind: str) -> PosteriorSampler:
     """Makes the sampler of the process that starts the work: on the CPU where others do it.
 
     Args:
-        make_sampler: Makes it, on a device.
+        spec: How to make it.
         device: Device of the network.
         engine: Where the work is done.
         data_kind: What is restored: "store", or one recording.
@@ -95,7 +41,7 @@ def own_sampler(
     """
     if engine.is_remote and data_kind != "store":
         raise ValueError("one recording is restored in this process: leave engine=local, or take data=store")
-    return make_sampler("cpu" if engine.is_remote else device)
+    return spec.build("cpu" if engine.is_remote else device)
 
 
 class ReconstructionWork:

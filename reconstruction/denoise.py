@@ -17,9 +17,10 @@ from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.nstdb import load_noise
 from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
-from reconstruction.chunk_work import own_sampler, sampler_maker
+from reconstruction.chunk_work import own_sampler
 from reconstruction.measurement.added_noise import AddNoise
 from reconstruction.recording_report import load_recording, reconstruct_recording
+from reconstruction.samplers.spec import SamplerSpec
 
 
 @script("denoise")
@@ -29,8 +30,8 @@ def main(config: dict[str, Any]) -> str:
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     folder = Path(config["denoise"]["results_path"] or run_path())
-    engine, make_sampler = build(config["engine"]), sampler_maker(config, build(algo["sampler"]))
-    sampler = own_sampler(make_sampler, device, engine, data["kind"])
+    engine, spec = build(config["engine"]), SamplerSpec.from_config(config)
+    sampler = own_sampler(spec, device, engine, data["kind"])
     settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
     new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
     noise = dict(config["denoising"])
@@ -46,7 +47,7 @@ def main(config: dict[str, Any]) -> str:
         noise["prefilter"] = algo["name"] != "fourier_em"  # as published
     task = AddNoise(recordings, prior_leads=sampler.leads, sampling_rate=rate, seed=seed, **noise)
     new_run(data_manifest_hash=store.manifest_hash)
-    settings |= {"batch_size": algo["batch_size"], "engine": engine, "make_sampler": partial(make_sampler, device)}
+    settings |= {"batch_size": algo["batch_size"], "engine": engine, "make_sampler": partial(spec.build, device)}
     with tqdm(total=len(rows), unit="ECG") as bar:
         summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
     return f"{algo['name']}: {summary.describe()}\nwritten to {folder}"

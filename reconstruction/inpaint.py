@@ -16,11 +16,12 @@ from einthoven.run.launch import Outcome, build, run_path, script
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
-from reconstruction.chunk_work import own_sampler, sampler_maker
+from reconstruction.chunk_work import own_sampler
 from reconstruction.measurement.missingness import Missingness, stretch_length
 from reconstruction.measurement.task import HideSamples
 from reconstruction.objective import mean_crps
 from reconstruction.recording_report import leads_to_keep, load_recording, reconstruct_recording
+from reconstruction.samplers.spec import SamplerSpec
 
 
 @script("inpaint")
@@ -30,8 +31,8 @@ def main(config: dict[str, Any]) -> str | Outcome:
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     folder = Path(config["inpaint"]["results_path"] or run_path())
-    engine, make_sampler = build(config["engine"]), sampler_maker(config, build(algo["sampler"]))
-    sampler = own_sampler(make_sampler, device, engine, data["kind"])
+    engine, spec = build(config["engine"]), SamplerSpec.from_config(config)
+    sampler = own_sampler(spec, device, engine, data["kind"])
     missingness = Missingness(algo["missingness_type"], algo["missingness"], algo["mask_path"])
     settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
     new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
@@ -43,7 +44,7 @@ def main(config: dict[str, Any]) -> str | Outcome:
         new_run(data_manifest_hash=store.manifest_hash)
         task = HideSamples(missingness, sampler.leads, seed)
         settings |= {"batch_size": algo["batch_size"], "segment_length": length, "engine": engine}
-        settings["make_sampler"] = partial(make_sampler, device)
+        settings["make_sampler"] = partial(spec.build, device)
         with tqdm(total=len(rows), unit="ECG") as bar:
             summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
         return Outcome(f"{algo['name']}: {summary.describe()}\nwritten to {folder}", objective=mean_crps(folder))

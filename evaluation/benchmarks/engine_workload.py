@@ -23,10 +23,9 @@ from noise_quant.scoring.score_table import score_source
 from preprocessing.cohorts.simulator import simulate_ecg, simulate_store
 from preprocessing.store.preparation import RecordFile
 from reconstruction.batch import reconstruct_batch
-from reconstruction.chunk_work import load_sampler
 from reconstruction.measurement.missingness import Missingness
 from reconstruction.measurement.task import HideSamples
-from reconstruction.samplers.amortised import AmortisedSampler
+from reconstruction.samplers.spec import SamplerSpec
 
 ENGINE = "engine"
 RATE = 500
@@ -173,7 +172,7 @@ def inpaint_cohort(
         engine: Where chunks are worked on.
         progress: Called with the number of records of each chunk that is done.
     """
-    make_sampler = partial(load_sampler, AmortisedSampler, weights, "cpu")
+    make_sampler = SamplerSpec("amortised", weights=weights).build
     with TemporaryDirectory() as folder:
         reconstruct_batch(
             simulate_store(f"{folder}/store", n_records),

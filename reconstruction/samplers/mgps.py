@@ -6,8 +6,10 @@ References:
     Bedin et al., Phil. Trans. R. Soc. A 383:20240330, 2025, for its settings on ECGs (midpoint t / 2).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,7 +72,7 @@ class MGPS(TrainingFreeSampler):
         denoiser: The prior: a denoiser, or one whose conditions are fixed.
         n_steps: Number of sampling steps. Few of them make the samples too narrow: the bridge does not know the
             variance of the clean ECG given `x_t`.
-        gradients: Gradient steps of each.
+        gradients: Gradient steps of each, or the arguments of `GradientSchedule`.
         midpoint: Place of the midpoint, `l = min(midpoint t, s)`.
 
     Raises:
@@ -81,13 +83,14 @@ class MGPS(TrainingFreeSampler):
         self,
         denoiser: Denoiser | PriorDenoiser,
         n_steps: int = 64,
-        gradients: GradientSchedule | None = None,
+        gradients: GradientSchedule | Mapping[str, Any] | None = None,
         midpoint: float = 0.5,
     ) -> None:
         if n_steps < 1 or not 0 <= midpoint < 1:
             raise ValueError(f"need n_steps >= 1 and 0 <= midpoint < 1, got {n_steps} and {midpoint}")
         super().__init__(denoiser)
-        self.n_steps, self.midpoint, self.gradients = n_steps, midpoint, gradients or GradientSchedule()
+        self.n_steps, self.midpoint = n_steps, midpoint
+        self.gradients = gradients if isinstance(gradients, GradientSchedule) else GradientSchedule(**gradients or {})
 
     @torch.no_grad()
     def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:

@@ -1,7 +1,5 @@
 """Reconstructions of a cohort by Ray's workers: those of one process to the bit, broken records included."""
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,10 +7,9 @@ import pytest
 from einthoven.run.ray_engine import RayEngine
 from preprocessing.cohorts.simulator import simulate_store
 from reconstruction.batch import ARRAYS, reconstruct_batch
-from reconstruction.chunk_work import load_sampler
 from reconstruction.measurement.missingness import Missingness
 from reconstruction.measurement.task import HideSamples
-from reconstruction.samplers.amortised import AmortisedSampler
+from reconstruction.samplers.spec import SamplerSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")]
 
@@ -30,7 +27,7 @@ def test_workers_make_what_one_process_makes(ray_cluster, tiny_weights, tmp_path
             return self.hide(keys, truth)
 
     store = simulate_store(tmp_path / "store", 7, 100, 2.5)
-    make_sampler = partial(load_sampler, partial(AmortisedSampler, n_steps=3), str(tiny_weights), "cpu")
+    make_sampler = SamplerSpec("amortised", {"n_steps": 3}, str(tiny_weights)).build
     task = Broken(HideSamples(Missingness("rm", "50%")))
     summaries = [
         reconstruct_batch(

@@ -28,6 +28,7 @@ from reconstruction.rivals.training import OBJECTIVES, build_rival, train_rival
 from reconstruction.rivals.unet_denoiser import UNetDenoiser
 from reconstruction.rivals.unet_regression import UNetRegression, correlation
 from reconstruction.samplers.registry import RIVALS
+from reconstruction.samplers.spec import SamplerSpec
 
 BACKBONE = {
     "channels": [32, 32], "kernel_sizes": [3, 3], "attention": [False, False], "patch": 4, "n_blocks": 1, "dropout": 0.0
@@ -215,7 +216,7 @@ def test_mistakes_are_told(trained, tiny_denoiser, folders, tmp_path):
     with pytest.raises(ValueError, match="needs weights of its own"):
         reconstruct(np.random.default_rng(0).standard_normal((1, 500)), 100, ["I"], method="unet_regression")
     with pytest.raises(ValueError, match=r"rival=descod, and give algo\.weights="):
-        build(composed("denoise", "algo=descod")["algo"]["sampler"])(tiny_denoiser)
+        SamplerSpec.from_config(composed("denoise", "algo=descod")).on(tiny_denoiser)
 
 
 def test_a_recording_can_be_given_to_a_rival(trained, tiny_denoiser):
@@ -245,7 +246,7 @@ def run_in_batch(folders, trained, root, kind, make_task, denoiser, *overrides):
     algo = [f"algo={kind}", f"algo.weights={trained / kind}"]
     config = composed(root, *algo, f"dataset.store={folders / 'store'}", *overrides)
     run = RunFolder.create(trained / f"{root}_{kind}", config, seed=0, device="cpu")
-    sampler = build(config["algo"]["sampler"])(denoiser)
+    sampler = SamplerSpec.from_config(config).on(denoiser)
     settings = {key: config["algo"][key] for key in ("n_samples", "sigma_y")}
     reconstruct_batch(store, store.rows("train")[:3], sampler, run.path, make_task(sampler), batch_size=3, **settings)
     return run.path
