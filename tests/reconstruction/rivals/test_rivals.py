@@ -8,7 +8,7 @@ import torch
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 from einthoven.randomness import record_generators
 from einthoven.run.files import write_json
-from einthoven.run.launch import CONFIGS, build, plain
+from einthoven.run.launch import CONFIGS, plain
 from einthoven.run.run_folder import RunFolder
 from evaluation.denoising.report import evaluate_denoising_runs
 from evaluation.inpainting.report import evaluate_runs

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from diffusion_prior.checkpoint import build_denoiser, save_denoiser
+from einthoven.run.launch import plain
 from reconstruction.api import reconstruct
 from reconstruction.samplers.ddnm import DDNM
 from reconstruction.samplers.mgps import MGPS, GradientSchedule
 from reconstruction.samplers.spec import SamplerSpec
 from reconstruction.samplers.spectral_em import SpectralEM
-from tests.configs import composed
+from tests.test_configs import compose
 
 
 def test_it_is_plain_data_that_makes_the_sampler_anywhere(tiny_weights):
@@ -22,8 +23,8 @@ def test_it_is_plain_data_that_makes_the_sampler_anywhere(tiny_weights):
 
 
 def test_from_config(tiny_weights):
-    config = composed("inpaint", "algo=mgps", "algo.sampler.gradients.n_steps=2", f"checkpoint={tiny_weights}")
-    sampler = SamplerSpec.from_config(config).build()
+    config = compose("inpaint", ["algo=mgps", "algo.sampler.gradients.n_steps=2", f"checkpoint={tiny_weights}"])
+    sampler = SamplerSpec.from_config(plain(config)).build()
     assert isinstance(sampler, MGPS)
     assert sampler.gradients == GradientSchedule(n_steps=2)
 
