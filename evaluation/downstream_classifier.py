@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from diffusion_prior.training.trainer import Trainer, TrainerSettings
+from diffusion_prior.training.settings import TrainerSettings
+from diffusion_prior.training.training_run import run_training
 from einthoven.ecg.leads import LEADS
-from einthoven.report.figures import draw_loss_curve
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from evaluation.classification.classifier import check_classifier, load_classifier
@@ -32,20 +32,19 @@ def main(config: dict[str, Any]) -> str:
         return compare_runs(config["compare"], RunFolder.create(folder, config, seed=seed, device="cpu").path, **draws)
     runs = (config["generated"], evaluate["reconstructions"])
     sources = Sources.open(config["dataset"]["database_path"], *runs, evaluate["split"])
-    facts = {"seed": seed, "data_manifest_hash": sources.real.manifest_hash}
+    manifest_hash = sources.real.manifest_hash
     if config["classifier"]:
         classifier = check_classifier(load_classifier(config["classifier"]), classes, leads)
         sources.check(classifier)
-        run = RunFolder.create(folder, config, device="cpu", **facts)
+        run = RunFolder.create(folder, config, seed=seed, device="cpu", data_manifest_hash=manifest_hash)
     else:
         stores = sources.to_train(kind)
         torch.manual_seed(seed)
         spec = {**config["model"], "classes": classes or "statements", "leads": leads or LEADS}
         untrained, data = new_classifier(*stores, {**spec, "trained_on": TRAINED_ON[kind]})
         sources.check(untrained)
-        run = RunFolder.create(folder, config, device="cuda" if torch.cuda.is_available() else "cpu", **facts)
-        Trainer(ClassificationObjective(untrained), data, settings, run).train()
-        draw_loss_curve(run.metrics(), run.path / "loss.png")
+        objective = ClassificationObjective(untrained)
+        run = run_training(objective, data, settings, folder, config, data_manifest_hash=manifest_hash).run
         classifier = load_classifier(run.path)
     return f"{write_report(classifier, sources.predict(classifier), run.path, **draws)}\nwritten to {run.path}"
 

@@ -336,13 +336,25 @@ def nested(**module: nn.Module) -> nn.Sequential:
     return nn.Sequential(OrderedDict(module))
 
 
-def state_space_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """Returns the parameters of A, B and the step sizes of all S4 kernels in a module.
+def state_space_groups(module: nn.Module, learning_rate: float | None) -> list[dict[str, Any]]:
+    """Returns the optimiser's group of A, B and the step sizes of all S4 kernels in a module.
 
     The S4 paper trains these with a learning rate of their own, at most 1e-3, and without weight decay.
+
+    Args:
+        module: The module.
+        learning_rate: That rate; None: no group, they are trained as all others.
+
+    Raises:
+        ValueError: If there is a rate but no state space.
     """
-    kernels = (m for m in module.modules() if isinstance(m, S4Kernel))
-    return [w for k in kernels for w in (k.log_dt, k.B, k.P, k.inv_w_real, k.w_imag)]
+    if learning_rate is None:
+        return []
+    kernels = [m for m in module.modules() if isinstance(m, S4Kernel)]
+    if not kernels:
+        raise ValueError("this network has no state spaces: leave train.state_space_learning_rate null")
+    own = [w for k in kernels for w in (k.log_dt, k.B, k.P, k.inv_w_real, k.w_imag)]
+    return [{"params": own, "lr": learning_rate, "weight_decay": 0.0}]
 
 
 def _at_least_float(x: Tensor) -> Tensor:

@@ -1,12 +1,15 @@
 """Exponential moving average of a model's weights."""
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+Model = TypeVar("Model", bound=nn.Module)
 
-class EMA:
+
+class EMA(Generic[Model]):
     """Keeps a smoothed copy of a model's weights.
 
     The decay warms up as `(1 + step) / (10 + step)`, so that the first weights are soon forgotten.
@@ -19,7 +22,7 @@ class EMA:
         model: The smoothed copy, in evaluation mode, without gradients.
     """
 
-    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
+    def __init__(self, model: Model, decay: float = 0.999) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
 

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from diffusion_prior.checkpoint import save_denoiser
 from diffusion_prior.model.denoiser import EpsilonDenoiser
 from diffusion_prior.training.gain import measure_gain
+from diffusion_prior.training.trainer import Batch, Objective
 
-Batch = dict[str, Tensor]
 
-
-class NoiseObjective(nn.Module):
+class NoiseObjective(Objective):
     r"""Mean squared error of the noise that the network finds, `E[(F(alpha_k x + sigma_k z, k, label) - z)^2]`.
 
     The mean is over leads and samples, and steps k are drawn uniformly. A record of the denoiser's `record_length` or

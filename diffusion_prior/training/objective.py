@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from diffusion_prior.checkpoint import save_denoiser
 from diffusion_prior.model.denoiser import Denoiser, EpsilonDenoiser
 from diffusion_prior.training.measurement_noise import MeasurementNoise
 from diffusion_prior.training.noise_objective import NoiseObjective
 from diffusion_prior.training.observation import ObservationPatterns
-
-Batch = dict[str, Tensor]
+from diffusion_prior.training.trainer import Batch, Objective
 
 N_CALIBRATION = 32
 """Most records that the gain of estimates is measured on."""
@@ -86,7 +85,7 @@ def build_objective(
     )
 
 
-class DenoisingObjective(nn.Module):
+class DenoisingObjective(Objective):
     r"""Weighted denoising error, `E[w (D(alpha (x + sigma z)) - x)^2]` over samples not measured exactly.
 
     The weight `w = 1 / c_out^2` is the precision of `Denoiser`.

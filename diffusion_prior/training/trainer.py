@@ -5,44 +5,49 @@ out. So a resumed run equals an uninterrupted one, and a step does not depend on
 dropout, which each process draws for its own records.
 """
 
-import math
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
-from diffusion_prior.model.state_space import state_space_parameters
 from diffusion_prior.training.ema import EMA
-from diffusion_prior.training.shared_run import join_processes
+from diffusion_prior.training.processes import join_processes
+from diffusion_prior.training.settings import TrainerSettings
 from einthoven.randomness import seeded_generator
 from einthoven.run.files import atomic_write
 from einthoven.run.run_folder import RunFolder
 
 Batch = dict[str, Tensor]
 
+LOG_EVERY = 50
+"""Steps between logged losses, each the mean since the last one."""
+STATE = "state.pt"
+WEIGHTS = "weights.safetensors"
 
-class Objective(Protocol):
+
+class Objective(nn.Module, ABC):
     """What is trained: a module that holds the model and gives a loss for each record."""
 
     def draw(self, batch: Batch, generator: Generator) -> Batch:
-        """Adds to a batch all that is random in a step."""
-        ...
+        """Adds to a batch all that is random in a step; by default nothing."""
+        return batch
 
-    def __call__(self, batch: Batch) -> Tensor:
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor:
         """Returns the loss of each record of a drawn batch, shape (B,)."""
-        ...
 
+    @abstractmethod
     def validation_batches(self, batch: Batch, generator: Generator) -> dict[str, Batch]:
         """Returns the drawn batches of a validation, by name."""
-        ...
 
+    @abstractmethod
     def save(self, path: Path, step: int) -> None:
         """Writes weights to use, as they are after `step` steps."""
-        ...
 
 
 class Data(Protocol):
@@ -57,64 +62,15 @@ class Data(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class TrainerSettings:
-    """Settings of a training run.
-
-    Attributes:
-        n_steps: Optimiser steps in all.
-        batch_size: Records of a step, over all processes.
-        learning_rate: Peak learning rate of AdamW.
-        warmup_steps: Steps of linear warm-up.
-        decay_share: Last share of the steps, in which the rate falls linearly to zero.
-        weight_decay: Weight decay of AdamW.
-        max_grad_norm: Gradients are clipped to this norm.
-        ema_decay: Decay of the weights' moving average.
-        validate_every: Steps between validations.
-        save_every: Steps between states to resume from.
-        snapshot_every: Steps between weights that are kept; 0 for none.
-        mixed_precision: "no" or "bf16".
-        state_space_learning_rate: Peak learning rate of state spaces' A, B and step sizes, which then have no weight
-            decay (Gu et al. 2022, S4, arXiv 2111.00396: at most 1e-3); None: as all others.
-        seed: Seed of everything random.
-    """
-
-    n_steps: int = 20_000
-    batch_size: int = 64
-    learning_rate: float = 8e-4
-    warmup_steps: int = 500
-    decay_share: float = 0.3
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    ema_decay: float = 0.999
-    validate_every: int = 1000
-    save_every: int = 500
-    snapshot_every: int = 0
-    mixed_precision: str = "no"
-    state_space_learning_rate: float | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.n_steps, self.batch_size, self.validate_every, self.save_every) < 1:
-            raise ValueError("n_steps, batch_size, validate_every and save_every must be at least 1")
-        if self.mixed_precision not in ("no", "bf16"):
-            raise ValueError(f"mixed_precision is no or bf16, not {self.mixed_precision!r}")
-
-    def rate(self, step: int, peak: float | None = None) -> float:
-        """Returns the learning rate of optimiser step `step`, counted from 0; `peak` in place of `learning_rate`."""
-        warmup = min(1.0, (step + 1) / max(self.warmup_steps, 1))
-        left = (self.n_steps - step) / max(self.decay_share * self.n_steps, 1)
-        return (self.learning_rate if peak is None else peak) * warmup * min(1.0, left)
-
-
 class Trainer:
     """Trains an objective.
 
     Args:
-        objective: Module to train; its parameters without gradients stay as they are.
+        objective: What to train; its parameters without gradients stay as they are.
         data: Where batches come from.
         settings: Settings.
         run: Run folder for metrics, states and weights.
+        groups: AdamW's groups of parameters with settings of their own: `params`, `lr` (their peak) and others.
 
     Attributes:
         step: Optimiser steps done.
@@ -122,26 +78,32 @@ class Trainer:
 
     def __init__(
         self,
-        objective: nn.Module,
+        objective: Objective,
         data: Data,
         settings: TrainerSettings,
         run: RunFolder,
+        groups: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         join_processes()
         self.accelerator = Accelerator(mixed_precision=settings.mixed_precision)
         if settings.batch_size % self.accelerator.num_processes:
             raise ValueError(f"batch_size must be a multiple of the {self.accelerator.num_processes} processes")
-        self.settings, self.data, self.run = settings, data, run
+        self.objective, self.data, self.settings, self.run = objective, data, settings, run
         self.step = 0
+        self._losses: list[Tensor] = []  # since the last one that was logged
         torch.manual_seed(settings.seed)
         self.ema = EMA(objective.to(self.accelerator.device), settings.ema_decay)
-        groups, self._peaks = _parameter_groups(objective, settings)
+        apart = {id(parameter) for group in groups for parameter in group["params"]}
+        others = [w for w in objective.parameters() if w.requires_grad and id(w) not in apart]
         optimizer = torch.optim.AdamW(
-            groups, settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
+            [{"params": others}, *map(dict, groups)],
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            betas=(0.9, 0.99),
         )
-        self.objective = objective
+        self._peaks = [float(group["lr"]) for group in optimizer.param_groups]
         self.model, self.optimizer = self.accelerator.prepare(objective, optimizer)
-        if (run.path / "state.pt").is_file():
+        if (run.path / STATE).is_file():
             self._load()
 
     def train(self) -> dict[str, float]:
@@ -149,29 +111,29 @@ class Trainer:
 
         Returns:
             The last validation losses, by name, of a run that was finished before too.
+
+        Raises:
+            ValueError: If a loss or a weight is not finite; what was saved before stays.
         """
-        settings, losses, validation = self.settings, [], {}
+        settings, validation = self.settings, {}
         main = self.accelerator.is_main_process
         if main:
             self.run.truncate_metrics(self.step)
         with tqdm(total=settings.n_steps, initial=self.step, unit="step", disable=not main) as bar:
             while self.step < settings.n_steps:
-                losses.append(self._update())
+                self._losses.append(self._update())
                 self.step += 1
                 bar.update()
                 last = self.step == settings.n_steps
-                if self.step % 50 == 0 or last:
-                    loss = float(torch.stack(losses).mean())
-                    losses.clear()
-                    if not math.isfinite(loss):
-                        raise RuntimeError(f"the loss is {loss} at step {self.step}: lower train.learning_rate")
-                    self._log(loss=loss, learning_rate=settings.rate(self.step - 1))
-                    bar.set_postfix(
-                        loss=f"{loss:.4f}", records_per_s=f"{settings.batch_size * (bar.format_dict['rate'] or 0):.0f}"
-                    )
+                if self.step % LOG_EVERY == 0 or last:
+                    loss = float(torch.stack(self._losses).mean())
+                    self._losses.clear()
+                    self._log({"loss": loss}, learning_rate=settings.rate(self.step - 1))
+                    speed = settings.batch_size * (bar.format_dict["rate"] or 0)
+                    bar.set_postfix(loss=f"{loss:.4f}", records_per_s=f"{speed:.0f}")
                 if self.step % settings.validate_every == 0 or last:
                     validation = self.validate()
-                    self._log(**{f"validation/{name}": value for name, value in validation.items()})
+                    self._log({f"validation/{name}": value for name, value in validation.items()})
                 if self.step % settings.save_every == 0 or last:
                     self._save()
         return validation or self.validate()
@@ -196,65 +158,72 @@ class Trainer:
     def _draw(self, step: int) -> Batch:
         """Draws this process's share of a step's batch."""
         generator = seeded_generator("step", self.settings.seed, step)
-        batch = cast(Objective, self.objective).draw(self.data.batch(self.settings.batch_size, generator), generator)
+        batch = self.objective.draw(self.data.batch(self.settings.batch_size, generator), generator)
         index, n = self.accelerator.process_index, self.accelerator.num_processes
         return {name: value[index::n].to(self.accelerator.device) for name, value in batch.items()}
 
     @torch.no_grad()
     def validate(self, chunk: int = 64) -> dict[str, float]:
-        """Returns the mean loss of the smoothed weights on each validation batch, always with the same noise."""
-        smoothed = cast(Objective, self.ema.model)
-        batches = smoothed.validation_batches(self.data.validation(), seeded_generator("validation"))
+        """Returns the mean loss of the smoothed weights on each validation batch, always with the same noise.
+
+        There is none where there are no validation records.
+        """
+        batches = self.ema.model.validation_batches(self.data.validation(), seeded_generator("validation"))
         means = {}
         for name, batch in batches.items():
             total, n = 0.0, len(next(iter(batch.values())))
             for start in range(0, n, chunk):
                 part = {k: v[start : start + chunk].to(self.accelerator.device) for k, v in batch.items()}
                 with self.accelerator.autocast():
-                    total += float(smoothed(part).double().sum())
-            means[name] = total / n if n else math.nan
+                    total += float(self.ema.model(part).double().sum())
+            if n:
+                means[name] = total / n
         return means
 
-    def _log(self, **metrics: float) -> None:
-        if self.accelerator.is_main_process:
-            self.run.log(step=self.step, **metrics)
+    def _log(self, losses: Mapping[str, float], **others: float) -> None:
+        self._check_finite({name: torch.tensor(loss) for name, loss in losses.items()})
+        if self.accelerator.is_main_process and losses:
+            self.run.log(step=self.step, **losses, **others)
 
     def _save(self) -> None:
         """Writes the state to resume from, and the smoothed weights to use."""
-        if not self.accelerator.is_main_process:
-            return
         state = {
             "step": self.step,
             "model": self.accelerator.unwrap_model(self.model).state_dict(),
             "ema": self.ema.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "losses": self._losses,
         }
-        smoothed = cast(Objective, self.ema.model)
-        smoothed.save(self.run.path / "weights.safetensors", self.step)
+        self._check_finite(state)
+        if not self.accelerator.is_main_process:
+            return
+        self.ema.model.save(self.run.path / WEIGHTS, self.step)
         if self.settings.snapshot_every and self.step % self.settings.snapshot_every == 0:
-            smoothed.save(self.run.path / "snapshots" / f"{self.step:07d}.safetensors", self.step)
-        with atomic_write(self.run.path / "state.pt") as partial:
+            self.ema.model.save(self.run.path / "snapshots" / f"{self.step:07d}.safetensors", self.step)
+        with atomic_write(self.run.path / STATE) as partial:
             torch.save(state, partial)
 
     def _load(self) -> None:
-        state = torch.load(self.run.path / "state.pt", map_location=self.accelerator.device, weights_only=True)
+        state = torch.load(self.run.path / STATE, map_location=self.accelerator.device, weights_only=True)
         self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        self.step, self._losses = state["step"], list(state.get("losses", []))  # older states have no losses
+
+    def _check_finite(self, values: Mapping[str, object]) -> None:
+        """Raises ValueError, in all processes, where a tensor holds a value that is no finite number."""
+        for name, value in values.items():
+            if not all(bool(tensor.isfinite().all()) for tensor in _tensors(value)):
+                raise ValueError(
+                    f"{name} is not finite at step {self.step}: lower train.learning_rate and train in a new folder; "
+                    f"what was last saved in {self.run.path} stays as it was"
+                )
 
 
-def _parameter_groups(objective: nn.Module, settings: TrainerSettings) -> tuple[list[dict[str, Any]], list[float]]:
-    """Returns the optimiser's groups of what is trained, and the peaks of their learning rates."""
-    trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-    rate = settings.state_space_learning_rate
-    if rate is None:
-        return [{"params": trained}], [settings.learning_rate]
-    own = {id(parameter) for parameter in state_space_parameters(objective)}
-    if not own:
-        raise ValueError("this network has no state spaces: leave train.state_space_learning_rate null")
-    groups: list[dict[str, Any]] = [
-        {"params": [parameter for parameter in trained if id(parameter) not in own]},
-        {"params": [parameter for parameter in trained if id(parameter) in own], "weight_decay": 0.0},
-    ]
-    return groups, [settings.learning_rate, rate]
+def _tensors(value: object) -> Iterable[Tensor]:
+    """Yields the tensors of nested dictionaries and lists."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(part)

@@ -16,10 +16,11 @@ import pandas as pd
 import torch
 
 from diffusion_prior.checkpoint import build_denoiser
-from diffusion_prior.training.data import Source, TrainingData
+from diffusion_prior.training.data import TrainingData, WeightedStore
 from diffusion_prior.training.objective import DenoisingObjective, NoiseLevels
 from diffusion_prior.training.observation import ObservationPatterns
-from diffusion_prior.training.trainer import Trainer, TrainerSettings
+from diffusion_prior.training.settings import TrainerSettings
+from diffusion_prior.training.trainer import Trainer
 from einthoven.ecg.leads import LEADS
 from einthoven.run.memory import Jobs, StepTimer, Work, peak_memory_mb
 from einthoven.run.run_folder import RunFolder
@@ -183,7 +184,7 @@ def train_steps(model: dict[str, Any], n_steps: int, precision: str, records: in
         Median seconds of a step.
     """
     with TemporaryDirectory() as folder:
-        data = StepTimer(TrainingData([Source(simulate_store(f"{folder}/store", 40))], lengths=(length,)))
+        data = StepTimer(TrainingData([WeightedStore(simulate_store(f"{folder}/store", 40))], lengths=(length,)))
         objective = DenoisingObjective(build_denoiser(model), NoiseLevels(), ObservationPatterns())
         settings = TrainerSettings(n_steps, records, mixed_precision=precision)
         Trainer(objective, data, settings, RunFolder.create(f"{folder}/run", {}, seed=0, device="")).train()

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from diffusion_prior.training.trainer import Batch, Objective
 from evaluation.classification.classifier import Classifier, save_classifier
 from evaluation.classification.labels import class_labels
 from preprocessing.store.store import Store
 
-Batch = dict[str, Tensor]
 CHUNK = 256
 
 
@@ -97,7 +97,7 @@ class ClassificationData:
         return {"x": torch.from_numpy(self.held_out.read()), "label": torch.from_numpy(self.held_out.labels)}
 
 
-class ClassificationObjective(nn.Module):
+class ClassificationObjective(Objective):
     """Cross entropy of crops: of each class by itself, averaged over classes, or of exclusive classes together.
 
     Args:

@@ -5,18 +5,17 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
+from diffusion_prior.training.trainer import Batch, Objective
 from noise_quant.model.checkpoint import save_model
 from noise_quant.model.models import LatentDiffusion, ScalogramAutoencoder, ScalogramDiffusion
 from noise_quant.model.reverse_process import add_noise
 
-Batch = dict[str, Tensor]
-
 VALIDATION_TIMESTEPS = (10, 30, 100, 300, 700)
 
 
-class AutoencoderObjective(nn.Module):
+class AutoencoderObjective(Objective):
     """Mean squared error of the restored image, from the image itself or from a noisy one of the same lead.
 
     Args:
@@ -26,10 +25,6 @@ class AutoencoderObjective(nn.Module):
     def __init__(self, model: ScalogramAutoencoder) -> None:
         super().__init__()
         self.model = model
-
-    def draw(self, batch: Batch, generator: Generator) -> Batch:
-        """Returns the batch as it is: nothing here is random."""
-        return batch
 
     def forward(self, batch: Batch) -> Tensor:
         """Returns the loss of each image of a batch with `x` (B, 1, 32, 256) and perhaps `noisy`, shape (B,)."""
@@ -45,7 +40,7 @@ class AutoencoderObjective(nn.Module):
         save_model(path, self.model, {**self.model.facts, "steps": step})
 
 
-class DiffusionObjective(nn.Module):
+class DiffusionObjective(Objective):
     """Mean squared error of the predicted noise, `E (epsilon(x_t, t) - noise)^2` (Ho et al. 2020, Eq. (14)).
 
     The timesteps of a batch cover those of the training evenly. The autoencoder of a latent model is frozen.

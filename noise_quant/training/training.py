@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from diffusion_prior.training.shared_run import create_shared_run, join_processes
-from diffusion_prior.training.trainer import Trainer, TrainerSettings
+from diffusion_prior.training.processes import join_processes
+from diffusion_prior.training.settings import TrainerSettings
+from diffusion_prior.training.training_run import describe_model, run_training
 from einthoven.randomness import seeded_generator
-from einthoven.report.figures import draw_loss_curve
 from noise_quant.data.artefacts import Artefacts
 from noise_quant.data.lead_data import LeadData
 from noise_quant.data.scalogram_data import ScalogramData, read_selection
@@ -52,9 +51,7 @@ def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: 
             "which brings its own autoencoder, and not both"
         )
     if config.pop("dry_run"):
-        model = starting_model(kind, config)
-        n_weights = sum(weight.numel() for weight in model.parameters())
-        return f"{yaml.safe_dump(config, sort_keys=False)}\n{model}\n{n_weights:,} parameters"
+        return describe_model(config, starting_model(kind, config))
     path = config["train"].pop("results_path") or str(default_path)
     data = image_data(config)
     trainer_config = trainer_settings(config, len(data))
@@ -65,12 +62,7 @@ def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: 
         measure_scaling_factor(model, data)
     hashes = [store.manifest_hash for store in data.stores]
     model.facts = {"n_training_leads": len(data), "data_manifest_hashes": hashes}
-    run = create_shared_run(path, config, seed=trainer_config.seed, data_manifest_hash=hashes[0])
-    trainer = Trainer(_objective(model), data, trainer_config, run)
-    losses = trainer.train()
-    if trainer.accelerator.is_main_process:
-        draw_loss_curve(run.metrics(), run.path / "loss.png")
-    return "\n".join([*(f"{name}: {loss:.5f}" for name, loss in losses.items()), f"weights in {run.path}"])
+    return str(run_training(_objective(model), data, trainer_config, path, config, data_manifest_hash=hashes[0]))
 
 
 def image_data(config: Mapping[str, Any]) -> ImageData:

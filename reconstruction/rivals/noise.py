@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from diffusion_prior.training.measurement_noise import MeasurementNoise
+from diffusion_prior.training.trainer import Batch, Objective
 from preprocessing.cohorts.nstdb import load_noise
 from reconstruction.rivals.network import RivalNetwork
 
-Batch = dict[str, Tensor]
 NetworkT = TypeVar("NetworkT", bound=RivalNetwork)
 
 VALIDATION_SNR_DB = 0.0
@@ -61,7 +61,7 @@ def validation_noise(x: Tensor, noise: MeasurementNoise, generator: Generator) -
     return {kind: add_noise(x, replace(noise, snr_db={kind: level}), generator) for kind in noise.snr_db}
 
 
-class NoisyObjective(nn.Module, Generic[NetworkT]):
+class NoisyObjective(Objective, Generic[NetworkT]):
     """What objectives of networks that remove noise share; subclasses give the loss.
 
     Args:

@@ -12,10 +12,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from diffusion_prior.training.trainer import Batch
 from einthoven.randomness import Noise
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.rivals.network import RivalNetwork
-from reconstruction.rivals.noise import Batch, NoisyObjective
+from reconstruction.rivals.noise import NoisyObjective
 from reconstruction.rivals.sampler import RivalSampler, noisy_leads
 
 

@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from diffusion_prior.training.observation import ObservationPatterns
+from diffusion_prior.training.trainer import Batch, Objective
 from einthoven.randomness import Noise
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.rivals.network import RivalNetwork
 from reconstruction.rivals.sampler import RivalSampler
 from reconstruction.samplers.amortised import measured_samples
-
-Batch = dict[str, Tensor]
 
 
 class RegressionNetwork(RivalNetwork):
@@ -49,7 +48,7 @@ class RegressionNetwork(RivalNetwork):
         return torch.where(observed, y, self.sigma_data * estimate)
 
 
-class RegressionObjective(nn.Module):
+class RegressionObjective(Objective):
     r"""Error of an estimate on the hidden samples.
 
     For each record `mean((x - x_hat)^2) / sigma_data^2 + w mean(1 - r)`, the first mean over hidden samples, the second

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from diffusion_prior.training.trainer import Trainer, TrainerSettings
+from diffusion_prior.training.settings import TrainerSettings
+from diffusion_prior.training.trainer import Trainer
 from einthoven.ecg.leads import LEADS
 from einthoven.randomness import seeded_generator
 from einthoven.run.run_folder import RunFolder

@@ -10,7 +10,7 @@ from diffusion_prior.model.state_space import (
     S4Layer,
     hippo_legs,
     long_convolution,
-    state_space_parameters,
+    state_space_groups,
 )
 from tests.paths import GOLDEN
 
@@ -322,12 +322,21 @@ def test_autocast_leaves_the_kernel_in_single_precision():
         assert torch.allclose(layer(u).float(), layer(u.bfloat16()).float(), atol=0.1)
 
 
-def test_state_space_parameters():
+def test_state_spaces_are_trained_with_a_rate_of_their_own():
     layers = torch.nn.ModuleList([S4Layer(2, 8), S4Layer(3, 8)])
-    found = {id(weight) for weight in state_space_parameters(layers)}
+    (group,) = state_space_groups(layers, 1e-3)
+    assert (group["lr"], group["weight_decay"]) == (1e-3, 0.0)
+    found = {id(weight) for weight in group["params"]}
     names = {name.split(".", 1)[1] for name, weight in layers.named_parameters() if id(weight) in found}
     assert len(found) == 10
     assert names == {f"kernel.kernel.{name}" for name in ("log_dt", "B", "P", "inv_w_real", "w_imag")}
+
+
+def test_a_rate_of_state_spaces_needs_state_spaces():
+    linear = torch.nn.Linear(2, 2)
+    assert state_space_groups(linear, None) == []
+    with pytest.raises(ValueError, match="no state spaces: leave train.state_space_learning_rate null"):
+        state_space_groups(linear, 1e-3)
 
 
 def test_weights_without_a_length():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from diffusion_prior.checkpoint import load_denoiser
-from diffusion_prior.training.shared_run import join_processes
+from diffusion_prior.training.processes import join_processes
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.simulator import simulate_store
 

@@ -1,6 +1,7 @@
 """The training loop: what it learns, and that a stopped run goes on as if nothing had happened."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -8,16 +9,19 @@ import sys
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from diffusion_prior.checkpoint import build_denoiser, load_denoiser
-from diffusion_prior.model.state_space import state_space_parameters
-from diffusion_prior.training.data import Source, TrainingData
+from diffusion_prior.model.state_space import state_space_groups
+from diffusion_prior.training import trainer as trainer_module
+from diffusion_prior.training.data import TrainingData, WeightedStore, gather
 from diffusion_prior.training.ema import EMA
 from diffusion_prior.training.objective import DenoisingObjective, NoiseLevels, build_objective
 from diffusion_prior.training.observation import ObservationPatterns
-from diffusion_prior.training.trainer import Trainer, TrainerSettings
+from diffusion_prior.training.settings import TrainerSettings
+from diffusion_prior.training.trainer import Trainer
 from einthoven.ecg.leads import INDEPENDENT_LEADS, NINE_LEADS, lead_matrix
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.simulator import simulate_store
@@ -25,7 +29,6 @@ from tests.diffusion_prior.training.test_objective import TINY, TINY_SASHIMI
 from tests.scripts import run_script
 
 SETTINGS = TrainerSettings(n_steps=8, batch_size=4, warmup_steps=2, validate_every=4, save_every=4, learning_rate=2e-3)
-SASHIMI_SETTINGS = replace(SETTINGS, state_space_learning_rate=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +41,16 @@ def make(store, path, settings=SETTINGS):
     spec = {**TINY, "backbone": {**TINY["backbone"], "dropout": 0.1}}
     objective = DenoisingObjective(build_denoiser(spec), NoiseLevels(), ObservationPatterns())
     run = RunFolder.create(path, {"tiny": True}, seed=0, device="cpu")
-    return Trainer(objective, TrainingData([Source(store)], lengths=(64, 128)), settings, run)
+    return Trainer(objective, TrainingData([WeightedStore(store)], lengths=(64, 128)), settings, run)
 
 
-def make_sashimi(store, path, settings=SASHIMI_SETTINGS):
+def make_sashimi(store, path, settings=SETTINGS, state_space_rate=1e-3):
     torch.manual_seed(5)
     denoiser = build_denoiser(TINY_SASHIMI)
     run = RunFolder.create(path, {"sashimi": True}, seed=0, device="cpu")
-    data = TrainingData([Source(store)], denoiser.leads, lengths=(56,))
+    data = TrainingData([WeightedStore(store)], denoiser.leads, lengths=(56,))
     objective = build_objective(denoiser, {"label_dropout": 0.1}, validation=data.validation)
-    return Trainer(objective, data, settings, run)
+    return Trainer(objective, data, settings, run, state_space_groups(denoiser, state_space_rate))
 
 
 @pytest.mark.parametrize(("make", "loss"), [(make, "none/1"), (make_sashimi, "labels/100")], ids=["unet", "sashimi"])
@@ -73,10 +76,43 @@ def test_resumed_run_equals_uninterrupted_one_bit_for_bit(store, tmp_path, make,
         assert torch.equal(a, b)
     for a, b in zip(whole.objective.parameters(), resumed.objective.parameters(), strict=True):
         assert torch.equal(a, b)
-    last = [run.metrics()[-1] for run in (whole.run, resumed.run)]
-    assert last[0] == last[1] and last[0]["step"] == 8
+    assert resumed.run.metrics() == whole.run.metrics()  # the loss at step 8 is the mean of all eight
+    assert [m["step"] for m in whole.run.metrics() if "loss" in m] == [8]
     steps = [m["step"] for m in resumed.run.metrics() if f"validation/{loss}" in m]
     assert steps == [4, 8]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "metrics.jsonl"}
+
+
+@pytest.mark.parametrize(("log_every", "what"), [(2, "loss"), (50, "model")])
+def test_what_is_not_finite_is_neither_saved_nor_logged(store, tmp_path, monkeypatch, log_every, what):
+    monkeypatch.setattr(trainer_module, "LOG_EVERY", log_every)
+    trainer = make(store, tmp_path, replace(SETTINGS, save_every=2, validate_every=8))
+    update, kept = trainer._update, {}
+
+    def break_a_weight():
+        if trainer.step == 4:
+            kept.update(contents(tmp_path))
+            with torch.no_grad():
+                next(trainer.objective.parameters())[:] = torch.nan
+        return update()
+
+    trainer._update = break_a_weight
+    with pytest.raises(ValueError, match=f"{what} is not finite at step 6: lower train.learning_rate"):
+        trainer.train()
+    assert kept.keys() >= {"state.pt", "weights.safetensors"} and contents(tmp_path) == kept
+    assert all(math.isfinite(value) for line in trainer.run.metrics() for value in line.values())
+    assert make(store, tmp_path).step == 4
+
+
+def test_without_validation_records_nothing_is_logged_of_them(store, tmp_path):
+    table = store.table.assign(split="train")
+    only_training = type(store)(store.path, store.signals, table, store.manifest)
+    trainer = make(only_training, tmp_path, replace(SETTINGS, n_steps=1, warmup_steps=1))
+    assert trainer.train() == {}
+    assert [line.keys() for line in trainer.run.metrics()] == [{"step", "loss", "learning_rate"}]
 
 
 def test_training_lowers_the_validation_loss(store, tmp_path):
@@ -90,11 +126,11 @@ def test_training_lowers_the_validation_loss(store, tmp_path):
 
 
 def test_state_spaces_have_their_own_rate_of_the_same_shape_and_no_decay(store, tmp_path):
-    settings = replace(SETTINGS, state_space_learning_rate=5e-4, weight_decay=0.1)
-    trainer = make_sashimi(store, tmp_path, settings)
+    settings = replace(SETTINGS, weight_decay=0.1)
+    trainer = make_sashimi(store, tmp_path, settings, state_space_rate=5e-4)
     others, own = trainer.optimizer.param_groups
-    expected = state_space_parameters(trainer.objective)
-    assert {id(w) for w in own["params"]} == {id(w) for w in expected} and len(own["params"]) == 7 * 5
+    (expected,) = state_space_groups(trainer.objective, 5e-4)
+    assert {id(w) for w in own["params"]} == {id(w) for w in expected["params"]} and len(own["params"]) == 7 * 5
     assert len(others["params"]) + len(own["params"]) == len(list(trainer.objective.parameters()))
     assert (others["weight_decay"], own["weight_decay"]) == (0.1, 0.0)
     trainer.train()
@@ -103,12 +139,9 @@ def test_state_spaces_have_their_own_rate_of_the_same_shape_and_no_decay(store, 
 
 
 def test_without_that_setting_there_is_one_group_as_in_older_states(store, tmp_path):
-    for path, build in ((tmp_path / "unet", make), (tmp_path / "sashimi", make_sashimi)):
-        trainer = build(store, path, SETTINGS)
+    for trainer in (make(store, tmp_path / "unet"), make_sashimi(store, tmp_path / "sashimi", state_space_rate=None)):
         (group,) = trainer.optimizer.state_dict()["param_groups"]
         assert group.keys() == torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))]).param_groups[0].keys()
-    with pytest.raises(ValueError, match="no state spaces: leave train.state_space_learning_rate null"):
-        make(store, tmp_path / "none", replace(SETTINGS, state_space_learning_rate=1e-3))
 
 
 def test_a_sashimi_learns_and_is_read_again(store, tmp_path):
@@ -128,7 +161,7 @@ def test_a_sashimi_learns_and_is_read_again(store, tmp_path):
 
 def test_other_leads_are_derived_from_augmented_ones(store):
     def batch(leads, **settings):
-        return TrainingData([Source(store)], leads, lengths=(64,), **settings).batch(
+        return TrainingData([WeightedStore(store)], leads, lengths=(64,), **settings).batch(
             6, torch.Generator().manual_seed(1)
         )["x"]
 
@@ -170,7 +203,7 @@ def test_sources_are_drawn_by_weight_and_flat_records_never(store):
     flat = store.rows("train")[:3]
     table.loc[flat, "flat_leads"] = "V1,V2"
     marked = type(store)(store.path, store.signals, table, store.manifest)
-    data = TrainingData([Source(store, weight=3.0), Source(marked, split="train")], augmentation=None)
+    data = TrainingData([WeightedStore(store, weight=3.0), WeightedStore(marked)], augmentation=None)
     n = len(store.rows("train"))
     assert len(data) == 2 * n - 3
     picks = torch.multinomial(data._weights, 20_000, replacement=True, generator=torch.Generator().manual_seed(0))
@@ -179,12 +212,27 @@ def test_sources_are_drawn_by_weight_and_flat_records_never(store):
 
 
 def test_a_batch_depends_on_the_generator_alone(store):
-    data = TrainingData([Source(store)], lengths=(128,))
+    data = TrainingData([WeightedStore(store)], lengths=(128,))
     first, again = (data.batch(4, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first["x"], again["x"]) and first["x"].shape == (4, 8, 128)
     assert first["label"].shape == (4, 71)
     with pytest.raises(ValueError, match="do not fit"):
-        TrainingData([Source(store)], lengths=(5000,))
+        TrainingData([WeightedStore(store)], lengths=(5000,))
+
+
+def test_stores_of_a_config(store):
+    dataset = {"database_path": store.path, "segment_length": 64, "extra_stores": [{"path": store.path, "weight": 2.0}]}
+    config = {"dataset": dataset, "augmentation": {"rotation": 0.0}}
+    data = TrainingData.open(config, INDEPENDENT_LEADS, 100.0)
+    assert [weighted.weight for weighted in data.stores] == [1.0, 2.0] and list(data.lengths) == [64]
+    assert data.augmentation.rotation == 0.0 and data.manifest_hash == store.manifest_hash
+    with pytest.raises(ValueError, match="100 Hz, the network to train 500 Hz"):
+        TrainingData.open(config, INDEPENDENT_LEADS, 500.0)
+
+
+def test_rows_of_several_stores_are_read_in_their_order():
+    stores, origins, rows = (np.arange(4), 10 * np.arange(4)), np.array([1, 0, 0, 1]), np.array([3, 2, 0, 1])
+    np.testing.assert_array_equal(gather(origins, lambda i, here: stores[i][rows[here]]), [30, 2, 0, 10])
 
 
 def command(store, results, n_steps):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from diffusion_prior.training.trainer import Trainer, TrainerSettings
+from diffusion_prior.training.settings import TrainerSettings
+from diffusion_prior.training.trainer import Trainer
 from einthoven.randomness import seeded_generator
 from einthoven.run.run_folder import RunFolder
 from noise_quant.model.checkpoint import build_model, load_autoencoder, load_model

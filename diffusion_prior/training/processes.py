@@ -1,15 +1,10 @@
-"""The processes of a training that may run on several, and their run folder."""
+"""The processes of a training that may run on several."""
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, get_int_from_env, parse_flag_from_env
-
-from einthoven.run.run_folder import RunFolder
+from accelerate.utils import get_int_from_env, parse_flag_from_env
 
 _SIZES = ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
 
@@ -39,28 +34,3 @@ def join_processes() -> PartialState:
             "or by torchrun --nproc_per_node <n> -m <script>"
         )
     return state
-
-
-def create_shared_run(
-    path: Path | str, config: Mapping[str, Any], *, seed: int, data_manifest_hash: str | None = None
-) -> RunFolder:
-    """Makes a run folder, or takes one up again, the same for all processes.
-
-    The processes of one run start at different seconds, and may name their folder by the time: the first one's is
-    everybody's.
-
-    Args:
-        path: The folder.
-        config: The resolved config, as plain dictionaries, lists and values.
-        seed: The seed of the run.
-        data_manifest_hash: The hash of the manifest of the data that the run reads.
-
-    Raises:
-        ValueError: If the folder is the run folder of another config, or processes were not joined.
-    """
-    state = join_processes()
-    path = broadcast_object_list([str(path)])[0]
-    with state.main_process_first():
-        return RunFolder.create(
-            path, config, seed=seed, device=str(state.device), data_manifest_hash=data_manifest_hash
-        )

@@ -1,0 +1,101 @@
+"""One training run, whatever is trained: run folder, loop, loss curve, and what to say at the end."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from accelerate.utils import broadcast_object_list
+from torch import nn
+
+from diffusion_prior.training.processes import join_processes
+from diffusion_prior.training.settings import TrainerSettings
+from diffusion_prior.training.trainer import Data, Objective, Trainer
+from einthoven.report.figures import draw_loss_curve
+from einthoven.run.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What a training run leaves.
+
+    Attributes:
+        run: Its folder, with `weights.safetensors` (smoothed), `state.pt`, `metrics.jsonl` and `loss.png`.
+        losses: The last validation losses, by name.
+        is_main: Whether this process is the one that speaks for all.
+    """
+
+    run: RunFolder
+    losses: dict[str, float]
+    is_main: bool
+
+    def __str__(self) -> str:
+        """Returns the last losses and the folder, a line each; nothing but in the main process."""
+        lines = [*(f"{name}: {loss:.5f}" for name, loss in self.losses.items()), f"weights in {self.run.path}"]
+        return "\n".join(lines) if self.is_main else ""
+
+
+def run_training(
+    objective: Objective,
+    data: Data,
+    settings: TrainerSettings,
+    path: Path | str,
+    config: Mapping[str, Any],
+    *,
+    data_manifest_hash: str | None = None,
+    groups: Sequence[Mapping[str, Any]] = (),
+) -> TrainedModel:
+    """Trains in a run folder; a run that was stopped goes on there.
+
+    Args:
+        objective: What to train.
+        data: Where batches come from.
+        settings: Settings of the loop.
+        path: The run folder.
+        config: The resolved config of the run, plain data.
+        data_manifest_hash: The hash of the manifest of the data.
+        groups: Parameters with settings of their own, as for `Trainer`.
+
+    Raises:
+        ValueError: If the folder holds another run, processes were not joined, or the training runs away.
+    """
+    run = create_shared_run(path, config, seed=settings.seed, data_manifest_hash=data_manifest_hash)
+    trainer = Trainer(objective, data, settings, run, groups)
+    losses, is_main = trainer.train(), trainer.accelerator.is_main_process
+    if is_main:
+        draw_loss_curve(run.metrics(), run.path / "loss.png")
+    return TrainedModel(run, losses, is_main)
+
+
+def create_shared_run(
+    path: Path | str, config: Mapping[str, Any], *, seed: int, data_manifest_hash: str | None = None
+) -> RunFolder:
+    """Makes a run folder, or takes one up again, the same for all processes; the main one makes it.
+
+    The processes of one run start at different seconds, and may name their folder by the time: the first one's is
+    everybody's.
+
+    Args:
+        path: The folder.
+        config: The resolved config, as plain dictionaries, lists and values.
+        seed: The seed of the run.
+        data_manifest_hash: The hash of the manifest of the data that the run reads.
+
+    Raises:
+        ValueError: If the folder is the run folder of another config, or processes were not joined.
+    """
+    state = join_processes()
+    path = broadcast_object_list([str(path)])[0]
+    with state.main_process_first():
+        if not state.is_main_process:
+            return RunFolder.open(path)
+        return RunFolder.create(
+            path, config, seed=seed, device=str(state.device), data_manifest_hash=data_manifest_hash
+        )
+
+
+def describe_model(config: Mapping[str, Any], model: nn.Module) -> str:
+    """Describes what a dry run would train: the config, the network and the number of its parameters."""
+    n_weights = sum(weight.numel() for weight in model.parameters())
+    return f"{yaml.safe_dump(dict(config), sort_keys=False)}\n{model}\n{n_weights:,} parameters"
