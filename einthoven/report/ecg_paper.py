@@ -12,6 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 SPEED = 25.0
 """Paper speed in mm/s."""
@@ -24,6 +27,10 @@ PAPER = "#fffaf8"
 LIGHT_GRID = "#f7d9d5"
 STRONG_GRID = "#eba9a2"
 INK = "#1a1a1a"
+BLUE = "#0072b2"
+ORANGE = "#d55e00"
+GREY = "#8c8c8c"
+_ORDER = {GREY: 3, INK: 4, BLUE: 5, ORANGE: 5}
 MARGIN = 10.0
 HEADER = 15.0
 FOOTER = 10.0
@@ -65,6 +72,51 @@ class Page:
     width: float
     height: float
     row_tops: list[float] = field(default_factory=list)
+
+    def trace(
+        self, strip: Strip, values: np.ndarray, sampling_rate: float, colour: str = INK, thickness: float = 0.9
+    ) -> None:
+        """Draws all samples of a lead in mV, shape (L,), in its strip; NaN leaves gaps."""
+        x, y = trace_points(strip, values, self.baselines[strip.row], sampling_rate)
+        self.axes.plot(x, y, color=colour, linewidth=thickness, solid_joinstyle="round", zorder=_ORDER[colour])
+
+    def band(self, strip: Strip, lower: np.ndarray, upper: np.ndarray, sampling_rate: float) -> None:
+        """Fills the band between two edges in mV, each of shape (L,), in translucent blue."""
+        x, low = trace_points(strip, lower, self.baselines[strip.row], sampling_rate)
+        _, high = trace_points(strip, upper, self.baselines[strip.row], sampling_rate)
+        self.axes.fill_between(x, low, high, color=BLUE, alpha=0.25, linewidth=0.0, zorder=2)
+
+    def label(self, strip: Strip, name: str, note: str = "", size: float = 9) -> None:
+        """Writes the name of a strip above its start, and a note below."""
+        halo = [withStroke(linewidth=2.5, foreground=PAPER)]
+        x, y = strip.left + 1.0, self.baselines[strip.row] + 6.5
+        self.axes.text(x, y, name, fontsize=size, fontweight="bold", color=INK, zorder=6, path_effects=halo)
+        if note:
+            self.axes.text(x, y - 13.0, note, fontsize=7, color=INK, zorder=6, path_effects=halo)
+
+    def write_title(self, title: str) -> None:
+        """Writes a title above the paper, and speed and gain below."""
+        self.axes.text(MARGIN - 5.0, self.height - HEADER + 8.5, title, fontsize=10, color=INK, va="center")
+        footer = f"{SPEED:g} mm/s   {GAIN:g} mm/mV"
+        self.axes.text(MARGIN - 5.0, FOOTER - 7.8, footer, fontsize=8, color=INK, va="center")
+
+    def write_legend(self, lines: Sequence[tuple[str, str]], has_band: bool) -> None:
+        """Says below the paper which colour is what, in pairs of colour and meaning, and what the band is."""
+        handles: list[Line2D | Patch] = [
+            Line2D([], [], color=colour, linewidth=0.9, label=meaning) for colour, meaning in lines
+        ]
+        if has_band:
+            handles.append(Patch(facecolor=BLUE, alpha=0.25, label="90 % band"))
+        self.axes.legend(
+            handles=handles,
+            loc="center right",
+            bbox_to_anchor=((self.width - 5.0) / self.width, (FOOTER - 7.8) / self.height),
+            ncol=len(handles),
+            fontsize=8,
+            frameon=False,
+            borderpad=0.0,
+            borderaxespad=0.0,
+        )
 
     def save(self, path: Path | str, dpi: int) -> None:
         """Writes the page; the format follows the suffix (png, pdf, svg)."""

@@ -11,31 +11,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
 
 from einthoven.ecg.leads import LEADS
-from einthoven.report.ecg_paper import (
-    FOOTER,
-    GAIN,
-    HEADER,
-    INK,
-    MARGIN,
-    PAPER,
-    SPEED,
-    Page,
-    Strip,
-    new_page,
-    place_strips,
-    trace_points,
-)
+from einthoven.report.ecg_paper import BLUE, GREY, INK, MARGIN, Page, new_page, place_strips
 
-BLUE = "#0072b2"
-ORANGE = "#d55e00"
-GREY = "#8c8c8c"
 SPACING = {"3x4": 25.0, "12x1": 20.0}
-_ORDER = {GREY: 3, INK: 4, BLUE: 5}
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 
 
@@ -66,9 +46,9 @@ def draw_ecg(
     ecg = np.asarray(ecg, dtype=np.float64)
     page = _page([ecg], leads, sampling_rate, layout)
     for strip in page.strips:
-        _trace(page, strip, ecg, sampling_rate, INK, 0.9)
-        _label(page, strip, leads[strip.lead])
-    _texts(page, title)
+        page.trace(strip, ecg[strip.lead], sampling_rate)
+        page.label(strip, leads[strip.lead])
+    page.write_title(title)
     page.save(path, dpi)
 
 
@@ -115,16 +95,22 @@ def draw_reconstruction(
     page = _page([mean, lower, upper, known, before], leads, sampling_rate, layout)
     measured = np.where(observed, mean if truth is None else known, np.nan)
     for strip in page.strips:
-        whole = bool(observed[strip.lead].all())
-        _trace(page, strip, before, sampling_rate, GREY, 0.6)
+        lead = strip.lead
+        whole = bool(observed[lead].all())
+        page.trace(strip, before[lead], sampling_rate, GREY, 0.6)
         if not whole:
-            _band(page, strip, np.where(observed, np.nan, lower), np.where(observed, np.nan, upper), sampling_rate)
-            _trace(page, strip, known, sampling_rate, INK, 0.8)
-            _trace(page, strip, np.where(observed, np.nan, mean), sampling_rate, BLUE, 0.9)
-        _trace(page, strip, measured, sampling_rate, INK, 0.9)
-        _label(page, strip, leads[strip.lead], "observed" if whole else "")
-    _texts(page, title)
-    _legend(page, truth is not None, bool(observed.any()), noisy is not None, bool((lower < upper).any()))
+            low, high = (np.where(observed[lead], np.nan, edge[lead]) for edge in (lower, upper))
+            page.band(strip, low, high, sampling_rate)
+            page.trace(strip, known[lead], sampling_rate, INK, 0.8)
+            page.trace(strip, np.where(observed[lead], np.nan, mean[lead]), sampling_rate, BLUE)
+        page.trace(strip, measured[lead], sampling_rate)
+        page.label(strip, leads[lead], "observed" if whole else "")
+    page.write_title(title)
+    has_band = bool((lower < upper).any())
+    lines = [(GREY, "recording")] if noisy is not None else []
+    if truth is not None or observed.any():
+        lines.append((INK, "observed" if truth is None else "truth"))
+    page.write_legend([*lines, (BLUE, f"reconstruction{' (mean)' if has_band else ''}")], has_band)
     page.save(path, dpi)
 
 
@@ -145,53 +131,6 @@ def _page(curves: Sequence[np.ndarray], leads: Sequence[str], sampling_rate: flo
             for end in (-4.0, 4.0):
                 page.axes.plot([strip.left] * 2, [baseline + end / 2.0, baseline + end], color=INK, linewidth=0.7)
     return page
-
-
-def _trace(page: Page, strip: Strip, ecg: np.ndarray, sampling_rate: float, colour: str, thickness: float) -> None:
-    x, y = trace_points(strip, ecg[strip.lead], page.baselines[strip.row], sampling_rate)
-    page.axes.plot(x, y, color=colour, linewidth=thickness, solid_joinstyle="round", zorder=_ORDER[colour])
-
-
-def _band(page: Page, strip: Strip, lower: np.ndarray, upper: np.ndarray, sampling_rate: float) -> None:
-    x, low = trace_points(strip, lower[strip.lead], page.baselines[strip.row], sampling_rate)
-    _, high = trace_points(strip, upper[strip.lead], page.baselines[strip.row], sampling_rate)
-    page.axes.fill_between(x, low, high, color=BLUE, alpha=0.25, linewidth=0.0, zorder=2)
-
-
-def _label(page: Page, strip: Strip, name: str, note: str = "") -> None:
-    halo = [withStroke(linewidth=2.5, foreground=PAPER)]
-    x, y = strip.left + 1.0, page.baselines[strip.row] + 6.5
-    page.axes.text(x, y, name, fontsize=9, fontweight="bold", color=INK, zorder=6, path_effects=halo)
-    if note:
-        page.axes.text(x, y - 13.0, note, fontsize=7, color=INK, zorder=6, path_effects=halo)
-
-
-def _texts(page: Page, title: str) -> None:
-    page.axes.text(MARGIN - 5.0, page.height - HEADER + 8.5, title, fontsize=10, color=INK, va="center")
-    footer = f"{SPEED:g} mm/s   {GAIN:g} mm/mV"
-    page.axes.text(MARGIN - 5.0, FOOTER - 7.8, footer, fontsize=8, color=INK, va="center")
-
-
-def _legend(page: Page, has_truth: bool, has_observed: bool, has_noisy: bool, has_band: bool) -> None:
-    black = "truth" if has_truth else "observed"
-    handles: list[Line2D | Patch] = []
-    if has_noisy:
-        handles.append(Line2D([], [], color=GREY, linewidth=0.6, label="recording"))
-    if has_truth or has_observed:
-        handles.append(Line2D([], [], color=INK, linewidth=0.9, label=black))
-    handles.append(Line2D([], [], color=BLUE, linewidth=0.9, label=f"reconstruction{' (mean)' if has_band else ''}"))
-    if has_band:
-        handles.append(Patch(facecolor=BLUE, alpha=0.25, label="90 % band"))
-    page.axes.legend(
-        handles=handles,
-        loc="center right",
-        bbox_to_anchor=((page.width - 5.0) / page.width, (FOOTER - 7.8) / page.height),
-        ncol=len(handles),
-        fontsize=8,
-        frameon=False,
-        borderpad=0.0,
-        borderaxespad=0.0,
-    )
 
 
 def new_figure(width: float, height: float) -> Figure:

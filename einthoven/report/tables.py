@@ -1,4 +1,4 @@
-"""Tables of results, as Markdown for people and CSV for programs."""
+"""Tables of results: Markdown and LaTeX for people, CSV and Parquet for programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,12 @@ import pandas as pd
 
 from einthoven.run.files import atomic_write, write_json, write_text
 from einthoven.statistics import Interval
+
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}"}
+)
 
 
 @dataclass(frozen=True)
@@ -24,43 +30,6 @@ class Row:
     metric: str
     label: str
     digits: int
-
-
-def _below(baseline: str) -> tuple[Row, ...]:
-    """Lines that compare with a baseline."""
-    name = baseline.replace(" ", "_")
-    return (
-        Row(f"mae_below_{name}", f"MAE of the mean below {baseline}'s (%)", 1),
-        Row(f"mae_median_below_{name}", f"MAE of the median below {baseline}'s (%)", 1),
-        Row(f"rmse_below_{name}", f"RMSE of the mean below {baseline}'s (%)", 1),
-        Row(f"crps_below_{name}", f"CRPS below {baseline}'s MAE (%)", 1),
-    )
-
-
-ROWS = (
-    Row("mae_mean", "MAE of the mean (mV)", 4),
-    Row("mae_median", "MAE of the samples' median (mV)", 4),
-    Row("mae_sample", "MAE of single samples (mV)", 4),
-    Row("rmse_mean", "RMSE of the mean (mV)", 4),
-    Row("rmse_sample", "RMSE of single samples (mV)", 4),
-    Row("pearson_mean", "Pearson correlation of the mean", 3),
-    Row("pearson_sample", "Pearson correlation of single samples", 3),
-    Row("crps", "CRPS (mV)", 4),
-    *_below("ridge"),
-    *_below("copied beats"),
-    *_below("interpolation"),
-    Row("coverage", "coverage of the 90 % band (%)", 1),
-    Row("amplitude_variance_ratio_sample", "amplitude variance ratio of single samples (ideal 1)", 2),
-    Row("amplitude_variance_ratio_mean", "amplitude variance ratio of the mean", 2),
-    Row("amplitude_error_r2_sample", "R2 of amplitude error against amplitude, single samples", 2),
-    Row("amplitude_error_r2_mean", "R2 of amplitude error against amplitude, mean", 2),
-    Row("amplitude_error_slope_sample", "slope of amplitude error against amplitude, single samples", 2),
-    Row("amplitude_error_slope_mean", "slope of amplitude error against amplitude, mean", 2),
-    Row("seconds", "seconds per ECG", 2),
-    Row("network_calls", "network calls", 0),
-    Row("gradient_calls", "of them with a gradient", 0),
-    Row("memory_mb", "peak memory of the run (MB)", 0),
-)
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -88,6 +57,41 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, label: str) -> str:
+    """Writes a LaTeX `table` with booktabs' rules; the first column is aligned left, the others right.
+
+    It needs the packages `booktabs` and `graphicx`, which shrinks a table that is too wide.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells of each row, as many as columns, plain text.
+        caption: Caption, plain text.
+        label: Label to refer to it by.
+
+    Returns:
+        The source, with a line end.
+    """
+    first, *others = (" & ".join(str(cell).translate(_LATEX) for cell in row) + r" \\" for row in (header, *rows))
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption.translate(_LATEX)}}}",
+            rf"\label{{{label}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            r"\toprule",
+            first,
+            r"\midrule",
+            *others,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
 def format_interval(interval: Interval, digits: int) -> str:
     """Formats an estimate with its interval, as `0.123 (0.120-0.126)`; an undefined one as a dash.
 
@@ -103,14 +107,14 @@ def format_interval(interval: Interval, digits: int) -> str:
     return f"{interval.estimate:.{digits}f} ({interval.lower:.{digits}f}{between}{interval.upper:.{digits}f})"
 
 
-def results_table(table: pd.DataFrame, point_estimates: Sequence[str] = (), rows: Sequence[Row] = ROWS) -> str:
+def results_table(table: pd.DataFrame, rows: Sequence[Row], point_estimates: Sequence[str] = ()) -> str:
     """Writes results as Markdown: one row a metric, one column a method, 95 % intervals in brackets.
 
     Args:
         table: Columns `method`, `metric`, `value`, `lower`, `upper`; metrics without a value for any method are left
             out.
-        point_estimates: Methods without samples: what would repeat their mean's value is shown as a dash.
         rows: The lines to write, in order.
+        point_estimates: Methods without samples: what would repeat their mean's value is shown as a dash.
     """
     methods = list(dict.fromkeys(table["method"]))
     by_key = table.set_index(["metric", "method"])

@@ -6,23 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
 
-from einthoven.report.ecg_paper import (
-    FOOTER,
-    HEADER,
-    INK,
-    MARGIN,
-    PAPER,
-    Page,
-    Strip,
-    new_page,
-    place_strips,
-    trace_points,
-)
-from einthoven.report.figures import BLUE, COLOURS, GREY, ORANGE, new_figure, save_figure
+from einthoven.report.ecg_paper import BLUE, GREY, INK, ORANGE, new_page, place_strips
+from einthoven.report.figures import COLOURS, new_figure, save_figure
 
 SPACING = 22.0
 """Least distance of two rows in mm."""
@@ -85,20 +71,18 @@ def draw_denoising(
     page = new_page(strips, extents, SPACING)
     for place, lead in enumerate(leads):
         noisy, cleaned, ours = strips[3 * place : 3 * place + 3]
-        _trace(page, noisy, lead.noisy, sampling_rate, GREY)
-        _trace(page, cleaned, lead.truth, sampling_rate, INK)
-        _trace(page, cleaned, lead.baseline, sampling_rate, ORANGE)
-        x, low = trace_points(ours, lead.lower, page.baselines[ours.row], sampling_rate)
-        _, high = trace_points(ours, lead.upper, page.baselines[ours.row], sampling_rate)
-        page.axes.fill_between(x, low, high, color=BLUE, alpha=0.25, linewidth=0.0, zorder=2)
-        _trace(page, ours, lead.truth, sampling_rate, INK)
-        _trace(page, ours, lead.mean, sampling_rate, BLUE)
+        page.trace(noisy, lead.noisy, sampling_rate, GREY)
+        page.trace(cleaned, lead.truth, sampling_rate)
+        page.trace(cleaned, lead.baseline, sampling_rate, ORANGE)
+        page.band(ours, lead.lower, lead.upper, sampling_rate)
+        page.trace(ours, lead.truth, sampling_rate)
+        page.trace(ours, lead.mean, sampling_rate, BLUE)
     for strip, name in zip(strips, names, strict=True):
-        halo = [withStroke(linewidth=2.5, foreground=PAPER)]
-        y = page.baselines[strip.row] + 6.5
-        page.axes.text(strip.left + 1.0, y, name, fontsize=8, fontweight="bold", zorder=6, path_effects=halo)
-    page.axes.text(MARGIN - 5.0, page.height - HEADER + 8.5, title, fontsize=10, color=INK, va="center")
-    _legend(page, method, baseline, any(bool((lead.lower < lead.upper).any()) for lead in leads))
+        page.label(strip, name, size=8)
+    page.write_title(title)
+    has_band = any(bool((lead.lower < lead.upper).any()) for lead in leads)
+    mine = f"{method}{' (mean)' if has_band else ''}"
+    page.write_legend([(GREY, "noisy"), (INK, "clean"), (ORANGE, baseline), (BLUE, mine)], has_band)
     page.save(path, dpi)
 
 
@@ -139,30 +123,3 @@ def draw_snr_curves(path: Path | str, table: pd.DataFrame) -> None:
             axes.set_ylabel("output SNR (dB)", fontsize=8)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     save_figure(figure, path)
-
-
-def _trace(page: Page, strip: Strip, values: np.ndarray, sampling_rate: float, colour: str) -> None:
-    x, y = trace_points(strip, values, page.baselines[strip.row], sampling_rate)
-    page.axes.plot(x, y, color=colour, linewidth=0.9, solid_joinstyle="round", zorder=4 if colour == INK else 5)
-
-
-def _legend(page: Page, method: str, baseline: str, has_band: bool) -> None:
-    handles: list[Line2D | Patch] = [
-        Line2D([], [], color=GREY, linewidth=0.9, label="noisy"),
-        Line2D([], [], color=INK, linewidth=0.9, label="clean"),
-        Line2D([], [], color=ORANGE, linewidth=0.9, label=baseline),
-        Line2D([], [], color=BLUE, linewidth=0.9, label=f"{method}{' (mean)' if has_band else ''}"),
-    ]
-    if has_band:
-        handles.append(Patch(facecolor=BLUE, alpha=0.25, label="90 % band"))
-    place = ((page.width - 5.0) / page.width, (FOOTER - 7.8) / page.height)
-    page.axes.legend(
-        handles=handles,
-        loc="center right",
-        bbox_to_anchor=place,
-        ncol=len(handles),
-        fontsize=8,
-        frameon=False,
-        borderpad=0.0,
-        borderaxespad=0.0,
-    )

@@ -1,24 +1,31 @@
 """The report on denoising: scores of each method and of the baselines per noise and level, as tables and pictures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, to_twelve
-from einthoven.report.tables import format_interval, markdown_table, results_table, write_csv, write_parquet
-from einthoven.run.files import write_text
-from einthoven.statistics import Interval, mean_over_records
+from einthoven.report.tables import markdown_table, results_table
 from evaluation.denoising.baselines import Chosen, Cleaner, choose_baselines
 from evaluation.denoising.figures import DenoisedLead, draw_denoising, draw_snr_curves
 from evaluation.denoising.runs import Condition, DenoisingRun, open_denoising_runs
-from evaluation.denoising.scores import ROWS, find_all_beats, score_beats, score_denoising, summarise
+from evaluation.denoising.scores import METRICS, find_all_beats, score_beats
 from evaluation.denoising.wiener import WienerFilter
-from evaluation.inpainting.scores import REPORTED
+from evaluation.report import Report, best_median_worst, bullets, folder_name, result_cell
+from evaluation.scores import (
+    REPORTED,
+    Estimate,
+    best_of,
+    cost_table,
+    means,
+    record_table,
+    record_values,
+    summarise,
+)
 from preprocessing.cohorts.nstdb import load_noise, mix_recorded_noise
-from preprocessing.store.store import Store
 
 NOISY = "noisy"
 WIENER = "Wiener"
@@ -26,26 +33,6 @@ PICTURE_LEADS = ("II", "V2")
 N_VALIDATION = 32
 
 Values = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class DenoisingReport:
-    """What an evaluation found.
-
-    Attributes:
-        table: One row per noise, level, method and metric over the reported leads: `noise_type`, `level`, `method`,
-            `metric`, `value`, `lower`, `upper`, `n_records`.
-        per_lead: The same for each lead, in the column `lead`.
-        per_record: One row per noise, level, method, record and lead (and the reported leads together).
-        baselines: Settings of the baselines, per noise and level, with the output SNR that they were chosen by.
-        markdown: The tables for people, with the notes.
-    """
-
-    table: pd.DataFrame
-    per_lead: pd.DataFrame
-    per_record: pd.DataFrame
-    baselines: pd.DataFrame
-    markdown: str
 
 
 @dataclass(frozen=True)
@@ -83,15 +70,16 @@ def evaluate_denoising_runs(
     beat_leads: Sequence[str] = ("II",),
     n_resamples: int = 1000,
     seed: int = 0,
-) -> DenoisingReport:
+) -> Report:
     """Evaluates run folders of `reconstruction.denoise`, any noises, levels and methods, beside the baselines.
 
     The baselines get the same noisy ECGs, their independent leads, from which the others follow; their settings are
     chosen for each noise and level on validation records with noise of NSTDB's first half. "Best baseline" is the one
     of most output SNR on the records evaluated, the Wiener filter aside, which has a row of its own.
 
-    Writes `table.csv`, `table.md`, `per_lead.csv`, `per_record.parquet`, `baselines.csv`, `snr.png`, and for each
-    noise, level and method `best.png`, `median.png` and `worst.png` by output SNR.
+    Writes `table.csv` (over the reported leads), `table.md`, `per_lead.csv`, `per_record.parquet`, `baselines.csv`
+    (their settings, with the output SNR that these were chosen by), `snr.png`, and for each noise, level and method
+    `best.png`, `median.png` and `worst.png` by output SNR.
 
     Args:
         paths: Run folders.
@@ -110,56 +98,51 @@ def evaluate_denoising_runs(
         ValueError: If a folder is not fit to be evaluated, or runs of one noise and level met different ECGs.
     """
     settings = Settings(store, noise_path, n_validation, canonical_leads(beat_leads), n_resamples, seed)
-    groups = open_denoising_runs(paths)
     folder = Path(folder)
-    found = [_evaluate(condition, runs, folder, settings) for condition, runs in groups.items()]
+    found = [_evaluate(condition, runs, folder, settings) for condition, runs in open_denoising_runs(paths).items()]
     whole = pd.concat([part.summary for part in found], ignore_index=True)
     table = whole[whole["lead"] == REPORTED].drop(columns="lead")
-    report = DenoisingReport(
-        table=table,
-        per_lead=whole[(whole["lead"] != REPORTED) & (whole["n_records"] > 0)],
-        per_record=pd.concat([part.per_record for part in found], ignore_index=True),
-        baselines=pd.concat([part.baselines for part in found], ignore_index=True),
-        markdown=_markdown(found, table),
-    )
-    write_csv(report.table, folder / "table.csv")
-    write_csv(report.per_lead, folder / "per_lead.csv")
-    write_csv(report.baselines, folder / "baselines.csv")
-    write_parquet(report.per_record, folder / "per_record.parquet")
-    write_text(folder / "table.md", report.markdown)
+    tables = {
+        "table.csv": table,
+        "per_lead.csv": whole[(whole["lead"] != REPORTED) & (whole["n_records"] > 0)],
+        "baselines.csv": pd.concat([part.baselines for part in found], ignore_index=True),
+        "per_record.parquet": pd.concat([part.per_record for part in found], ignore_index=True),
+    }
     draw_snr_curves(folder / "snr.png", _curves(table))
-    return report
+    return Report(tables, _markdown(found, table)).write(folder)
 
 
 def _evaluate(condition: Condition, runs: Sequence[DenoisingRun], folder: Path, settings: Settings) -> _Found:
     """Scores the runs and the baselines of one noise and level, and draws."""
-    first = runs[0].result
-    truth, noisy, rate = first.truth.astype(np.float64), runs[0].noisy.astype(np.float64), first.sampling_rate
-    notes = [f"{len(truth)} records ({', '.join(dict.fromkeys(run.source for run in runs))})"]
-    chosen = _choose(condition, runs[0], settings, notes)
+    first = runs[0]
+    notes = [f"{len(first.ecg_ids)} records ({', '.join(dict.fromkeys(run.source for run in runs))})"]
+    chosen = _choose(condition, first, settings, notes)
+    estimates = {run.name: run.estimate() for run in runs}
+    noisy = np.asarray(first.noisy, dtype=np.float64)
     independent = noisy[:, [LEADS.index(lead) for lead in INDEPENDENT_LEADS]]
-    cleaned = {name: to_twelve(baseline.cleaner(independent, rate)) for name, baseline in chosen.items()}
-    true_beats = find_all_beats(truth, rate, settings.beat_leads)
-    values: dict[str, Values] = {}
+    cleaned = {name: to_twelve(one.cleaner(independent, first.sampling_rate)) for name, one in chosen.items()}
+    blank = replace(estimates[first.name], samples=None, band=None)
+    estimates |= {name: replace(blank, mean=ecg) for name, ecg in {NOISY: noisy, **cleaned}.items()}
+    values = _score(estimates, settings.beat_leads)
+    best = best_of({name: values[name] for name in chosen if name != WIENER}, "output_snr", highest=True)
     for run in runs:
-        result = run.result
-        drawn = () if result.is_point_estimate else (result.samples, (result.lower, result.upper))
-        values[run.name] = score_denoising(result.mean, truth, noisy, *drawn)
-    points: dict[str, np.ndarray] = {NOISY: noisy, **cleaned}
-    for name, estimate in points.items():
-        values[name] = score_denoising(estimate, truth, noisy)
-    for name, estimate in ({run.name: run.result.mean for run in runs} | points).items():
-        beats = find_all_beats(estimate, rate, settings.beat_leads)
-        values[name] |= score_beats(beats, true_beats, settings.beat_leads)
-    best = _best({name: values[name] for name in chosen if name != WIENER})
-    for name in (run.name for run in runs):
         for metric, reference in (("snr_above_best", best), ("snr_above_wiener", WIENER)):
             if reference in values:
-                values[name][metric] = values[name]["output_snr"] - values[str(reference)]["output_snr"]
-    for run in runs:
-        estimate = cleaned[best] if best else noisy
-        _draw(run, values[run.name], folder / condition.folder / run.name.replace("/", "_"), estimate, best or NOISY)
+                values[run.name][metric] = values[run.name]["output_snr"] - values[str(reference)]["output_snr"]
+        where = folder / condition.folder / folder_name(run.name)
+        _draw(run, values[run.name], where, cleaned[best] if best else noisy, best or NOISY)
     return _found(condition, runs, values, chosen, best, notes, settings)
+
+
+def _score(estimates: Mapping[str, Estimate], beat_leads: Sequence[str]) -> dict[str, Values]:
+    """Scores whole leads and beats, by method."""
+    beats = {name: find_all_beats(one.mean, one.sampling_rate, beat_leads) for name, one in estimates.items()}
+    first = next(iter(estimates.values()))
+    true_beats = find_all_beats(first.truth, first.sampling_rate, beat_leads)
+    return {
+        name: record_values(estimate, METRICS, INDEPENDENT_LEADS) | score_beats(beats[name], true_beats, beat_leads)
+        for name, estimate in estimates.items()
+    }
 
 
 def _found(
@@ -171,51 +154,41 @@ def _found(
     notes: Sequence[str],
     settings: Settings,
 ) -> _Found:
-    ecg_ids = runs[0].result.ecg_ids
     keys = {"noise_type": condition.noise_type, "level": condition.level}
-    summaries, records = [], []
-    for name, found in values.items():
-        summaries.append(summarise(found, settings.n_resamples, settings.seed).assign(method=name))
-        records.append(_record_table(found, ecg_ids).assign(method=name))
-    for run in runs:
-        costs = run.result.cost.mean()
-        rows = [(str(name), REPORTED, float(cost), np.nan, np.nan, len(ecg_ids)) for name, cost in costs.items()]
-        summaries.append(pd.DataFrame(rows, columns=[*summaries[0].columns[:-1]]).assign(method=run.name))
-    settings_rows = [
-        {**keys, "baseline": name, "output_snr": baseline.output_snr, "settings": _told(baseline)}
+    draws = (settings.n_resamples, settings.seed)
+    summaries = [
+        summarise(means(found), INDEPENDENT_LEADS, *draws).assign(method=name) for name, found in values.items()
+    ]
+    summaries += [cost_table(run.cost).assign(method=run.name) for run in runs]
+    records = [record_table(found, runs[0].ecg_ids, **keys, method=name) for name, found in values.items()]
+    baselines = [
+        {**keys, "baseline": name, "output_snr": baseline.output_snr, "settings": _settings_text(baseline)}
         for name, baseline in chosen.items()
     ]
-    leading = ["noise_type", "level", "method"]
     summary = pd.concat(summaries, ignore_index=True).assign(**keys)
-    per_record = pd.concat(records, ignore_index=True).assign(**keys)
     return _Found(
         condition=condition,
         methods=tuple(run.name for run in runs),
         best=best,
-        summary=summary[[*leading, "metric", "lead", "value", "lower", "upper", "n_records"]],
-        per_record=per_record[[*leading, *(name for name in per_record if name not in leading)]],
-        baselines=pd.DataFrame(settings_rows, columns=["noise_type", "level", "baseline", "output_snr", "settings"]),
+        summary=summary[[*keys, "method", "metric", "lead", "value", "lower", "upper", "n_records"]],
+        per_record=pd.concat(records, ignore_index=True),
+        baselines=pd.DataFrame(baselines, columns=[*keys, "baseline", "output_snr", "settings"]),
         notes=tuple(notes),
     )
 
 
 def _choose(condition: Condition, run: DenoisingRun, settings: Settings, notes: list[str]) -> dict[str, Chosen]:
     """Chooses and fits the baselines for a noise and level; says why where there are none."""
-    path, noise_path = settings.store or run.result.store, settings.noise_path or run.noise_path
-    length, rate = run.noisy.shape[-1], run.result.sampling_rate
-    if path is None or not (Path(path) / "manifest.json").is_file():
-        notes.append(f"no baselines: the store {path} is not there; name it with evaluate.store=...")
+    noise_path, rate = settings.noise_path or run.noise_path, run.sampling_rate
+    store = run.baseline_store(settings.store, notes)
+    if store is None:
         return {}
     if noise_path is None or not Path(noise_path).is_dir():
         notes.append(f"no baselines: NSTDB's folder {noise_path} is not there; name it with evaluate.noise_path=...")
         return {}
-    store = Store.open(path)
-    if store.sampling_rate != rate or store.n_samples < length:
-        notes.append(f"no baselines: the store {path} has another sampling rate or shorter records than the runs")
-        return {}
     rows = store.rows("val")
     rows = store.rows("val", min(settings.n_validation, len(rows)))
-    truth = store.read(rows, INDEPENDENT_LEADS)[..., :length]
+    truth = store.read(rows, INDEPENDENT_LEADS)[..., : run.noisy.shape[-1]]
     keys = [int(key) for key in store.table["ecg_id"].to_numpy()[rows]]
     noisy = mix_recorded_noise(
         truth,
@@ -229,24 +202,13 @@ def _choose(condition: Condition, run: DenoisingRun, settings: Settings, notes: 
     chosen = choose_baselines(noisy, truth, rate)
     wiener: Cleaner = WienerFilter.fit(store, noisy, truth)
     chosen[WIENER] = Chosen.measure(wiener, noisy, truth, rate)
-    notes += [f"{name}: {_told(baseline)}" for name, baseline in chosen.items() if baseline.settings]
+    notes += [f"{name}: {_settings_text(baseline)}" for name, baseline in chosen.items() if baseline.settings]
     notes.append(f"baselines chosen on {len(rows)} records of val with noise of NSTDB's half fit")
     return chosen
 
 
-def _told(baseline: Chosen) -> str:
+def _settings_text(baseline: Chosen) -> str:
     return ", ".join(f"{name} {value}" for name, value in baseline.settings.items())
-
-
-def _best(values: Mapping[str, Values]) -> str | None:
-    means = {name: float(mean_over_records(found["output_snr"])[-1]) for name, found in values.items()}
-    return max(means, key=means.__getitem__) if means else None
-
-
-def _record_table(found: Values, ecg_ids: np.ndarray) -> pd.DataFrame:
-    leads = (*LEADS, REPORTED)
-    keys = {"ecg_id": np.repeat(ecg_ids, len(leads)), "lead": np.tile(leads, len(ecg_ids))}
-    return pd.DataFrame({**keys, **{name: values.ravel() for name, values in found.items()}})
 
 
 def _markdown(found: Sequence[_Found], table: pd.DataFrame) -> str:
@@ -257,27 +219,22 @@ def _markdown(found: Sequence[_Found], table: pd.DataFrame) -> str:
     rows, sections = [], []
     for part in found:
         mine = table[(table["noise_type"] == part.condition.noise_type) & (table["level"] == part.condition.level)]
-        told = [_cell(mine, NOISY, "output_snr", 1), _cell(mine, WIENER, "output_snr", 2)]
-        told += [part.best or "-", _cell(mine, part.best, "output_snr", 2)]
+        snr = mine[mine["metric"] == "output_snr"]
+        cells = [result_cell(snr, 1, method=NOISY), result_cell(snr, 2, method=WIENER)]
+        cells += [part.best or "-", result_cell(snr, 2, method=part.best)]
         for name in methods:
-            told += [_cell(mine, name, "output_snr", 2), _cell(mine, name, "snr_above_best", 2)]
-            told.append(_cell(mine, name, "coverage", 1))
-        rows.append([part.condition.name, *told])
-        notes = "\n".join(f"- {note}" for note in part.notes)
-        sections.append(f"## {part.condition.name}\n\n{results_table(mine, rows=ROWS)}\n{notes}\n")
-    intro = (
-        "- over the eight independent leads, whole records; 95 % bootstrap intervals over records in brackets\n"
-        "- best baseline: of most output SNR on these records, the Wiener filter aside, which knows both mean spectra\n"
+            cells += [result_cell(snr, 2, method=name), result_cell(mine, 2, method=name, metric="snr_above_best")]
+            cells.append(result_cell(mine, 1, method=name, metric="coverage"))
+        rows.append([part.condition.name, *cells])
+        sections.append(f"## {part.condition.name}\n\n{results_table(mine, METRICS)}\n{bullets(part.notes)}")
+    intro = bullets(
+        [
+            "over the eight independent leads, whole records; 95 % bootstrap intervals over records in brackets",
+            "best baseline: of most output SNR on these records, the Wiener filter aside, which knows both mean "
+            "spectra",
+        ]
     )
     return "\n".join([markdown_table(header, rows), intro, *sections])
-
-
-def _cell(table: pd.DataFrame, method: str | None, metric: str, digits: int) -> str:
-    chosen = table[(table["method"] == method) & (table["metric"] == metric)]
-    if chosen.empty:
-        return "-"
-    row = chosen.iloc[0]
-    return format_interval(Interval(float(row["value"]), float(row["lower"]), float(row["upper"])), digits)
 
 
 def _curves(table: pd.DataFrame) -> pd.DataFrame:
@@ -290,23 +247,12 @@ def _curves(table: pd.DataFrame) -> pd.DataFrame:
 
 def _draw(run: DenoisingRun, values: Values, folder: Path, baseline: np.ndarray, baseline_name: str) -> None:
     snr = values["output_snr"][:, -1]
-    order = [int(row) for row in np.argsort(-snr) if np.isfinite(snr[row])]
-    result = run.result
-    for name, place in (("best", 0), ("median", len(order) // 2), ("worst", -1)):
-        if not order:
-            continue
-        row = order[place]
+    curves = (run.truth, run.noisy, baseline, run.mean, run.lower, run.upper)
+    for name, row, count in best_median_worst(snr, highest=True):
         leads = [
-            DenoisedLead(
-                lead,
-                *(
-                    np.asarray(array[row, LEADS.index(lead)], dtype=np.float64)
-                    for array in (result.truth, run.noisy, baseline, result.mean, result.lower, result.upper)
-                ),
-            )
+            DenoisedLead(lead, *(np.asarray(curve[row, LEADS.index(lead)], dtype=np.float64) for curve in curves))
             for lead in PICTURE_LEADS
         ]
-        title = f"{run.condition.name}: {name} of {len(order)} (ecg_id {result.ecg_ids[row]}, {snr[row]:.1f} dB)"
-        draw_denoising(
-            folder / f"{name}.png", leads, result.sampling_rate, method=run.name, baseline=baseline_name, title=title
-        )
+        title = f"{run.condition.name}: {name} of {count} (ecg_id {run.ecg_ids[row]}, {snr[row]:.1f} dB)"
+        path = folder / f"{name}.png"
+        draw_denoising(path, leads, run.sampling_rate, method=run.name, baseline=baseline_name, title=title)

@@ -1,13 +1,15 @@
 """The denoised ECGs in run folders of `reconstruction.denoise`, read by key and grouped by noise and level."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from einthoven.run.run_folder import RunFolder
-from evaluation.inpainting.runs import Reconstructions, common_records
+from evaluation.inpainting.runs import Reconstructions
+from evaluation.report import common_keys, distinct_names
+from evaluation.scores import Estimate
 from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
 
 
@@ -47,22 +49,18 @@ class Condition:
         return place, self.snr_db is None, float(self.power if self.snr_db is None else self.snr_db)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
-class DenoisingRun:
+@dataclass(frozen=True, kw_only=True)
+class DenoisingRun(Reconstructions):
     """Denoised ECGs of N records by one method, one noise and level.
 
     Attributes:
-        name: Name of the method.
         condition: Noise and level.
-        result: Samples, mean, band, truth and cost.
         noisy: Noisy ECG that the method was given, in mV, shape (N, 12, L).
         noise_path: Folder of the noise, where the run's config names one.
         source: Which records and which half of the noise, for people.
     """
 
-    name: str
     condition: Condition
-    result: Reconstructions
     noisy: np.ndarray
     noise_path: Path | None
     source: str
@@ -78,8 +76,8 @@ class DenoisingRun:
             ValueError: If it is no such folder, is not finished, or holds no true ECGs to compare with.
         """
         run = RunFolder.open(path)
-        told = run.config.get("denoising")
-        if not isinstance(told, dict):
+        settings = run.config.get("denoising")
+        if not isinstance(settings, dict):
             raise ValueError(f"{path} is no run of reconstruction.denoise: give runs=[<its run folders>]")
         if not (run.path / "truth.npy").is_file() and (run.path / "mean.npy").is_file():
             raise ValueError(
@@ -88,31 +86,29 @@ class DenoisingRun:
         if not (run.path / "records.parquet").is_file() or not (run.path / "noisy.npy").is_file():
             raise ValueError(f"{path} is no finished run of reconstruction.denoise: start that run again, it goes on")
         result = Reconstructions.open(path)
-        condition = Condition(str(told["noise_type"]), _number(told.get("snr_db")), _number(told.get("power")))
+        condition = Condition(
+            str(settings["noise_type"]), _number(settings.get("snr_db")), _number(settings.get("power"))
+        )
         if (condition.snr_db is None) == (condition.power is None):
             raise ValueError(f"{path} does not say one level of its noise: run reconstruction.denoise again")
         noisy = np.load(run.path / "noisy.npy", mmap_mode="r", allow_pickle=False)
         if noisy.shape != result.mean.shape:
             raise ValueError(f"{path}/noisy.npy has shape {noisy.shape}, its mean {result.mean.shape}: run it again")
-        noise_path = told.get("noise_path")
-        known = told.get("known_type", True)
+        noise_path = settings.get("noise_path")
         split = (run.config.get("dataset") or {}).get("split", "unknown")
-        return cls(
-            name=result.name if known else f"{result.name}, type unknown",
-            condition=condition,
-            result=result,
-            noisy=noisy,
-            noise_path=Path(noise_path) if noise_path else None,
-            source=f"split {split}, NSTDB's half {told.get('half', 'unknown')}",
-        )
+        found = {
+            "name": result.name if settings.get("known_type", True) else f"{result.name}, type unknown",
+            "condition": condition,
+            "noisy": noisy,
+            "noise_path": Path(noise_path) if noise_path else None,
+            "source": f"split {split}, NSTDB's half {settings.get('half', 'unknown')}",
+        }
+        return cls(**{**vars(result), **found})
 
-    def restricted(self, ecg_ids: np.ndarray) -> "DenoisingRun":
-        """Selects records by key, in the order asked for."""
-        rows = self.result.select(ecg_ids)
-        names = ("ecg_ids", "samples", "mean", "lower", "upper", "truth", "observed")
-        parts = {name: np.asarray(getattr(self.result, name)[rows]) for name in names}
-        result = Reconstructions(**{**self.result.__dict__, **parts, "cost": self.result.cost.iloc[rows]})
-        return DenoisingRun(**{**self.__dict__, "result": result, "noisy": np.asarray(self.noisy[rows])})
+    def estimate(self) -> Estimate:
+        """Puts the denoised ECGs beside the clean ones, every sample scored, and the noisy ones."""
+        truth, noisy = (np.asarray(ecg, dtype=np.float64) for ecg in (self.truth, self.noisy))
+        return replace(super().estimate(), truth=truth, scored=np.ones(truth.shape, bool), noisy=noisy)
 
 
 def open_denoising_runs(paths: Sequence[Path | str]) -> dict[Condition, list[DenoisingRun]]:
@@ -131,16 +127,13 @@ def open_denoising_runs(paths: Sequence[Path | str]) -> dict[Condition, list[Den
     """
     if not paths:
         raise ValueError("no run to evaluate: give runs=[<run folders of reconstruction.denoise>]")
-    opened = [(Path(path).resolve().name, DenoisingRun.open(path)) for path in paths]
+    opened = [(path, DenoisingRun.open(path)) for path in paths]
     groups: dict[Condition, list[DenoisingRun]] = {}
     for condition in sorted({run.condition for _, run in opened}, key=Condition.order):
-        group = [(place, run) for place, run in opened if run.condition == condition]
-        names = [run.name for _, run in group]
-        ecg_ids = common_records([run.result for _, run in group])
-        groups[condition] = [
-            DenoisingRun(**{**run.__dict__, "name": run.name if names.count(run.name) == 1 else f"{run.name} {place}"})
-            for place, run in ((place, run.restricted(ecg_ids)) for place, run in group)
-        ]
+        folders, runs = zip(*((path, run) for path, run in opened if run.condition == condition), strict=True)
+        ecg_ids = common_keys([run.ecg_ids for run in runs])
+        names = distinct_names([run.name for run in runs], folders)
+        groups[condition] = [replace(run.restricted(ecg_ids), name=name) for run, name in zip(runs, names, strict=True)]
         _check_same_task(groups[condition])
     return groups
 
@@ -148,8 +141,8 @@ def open_denoising_runs(paths: Sequence[Path | str]) -> dict[Condition, list[Den
 def _check_same_task(runs: Sequence[DenoisingRun]) -> None:
     first = runs[0]
     for other in runs[1:]:
-        same = first.noisy.shape == other.noisy.shape and first.result.sampling_rate == other.result.sampling_rate
-        for mine, theirs in ((first.noisy, other.noisy), (first.result.truth, other.result.truth)):
+        same = first.noisy.shape == other.noisy.shape and first.sampling_rate == other.sampling_rate
+        for mine, theirs in ((first.noisy, other.noisy), (first.truth, other.truth)):
             same = same and np.allclose(mine, theirs, atol=1e-4)
         if not same:
             raise ValueError(

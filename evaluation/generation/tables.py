@@ -95,7 +95,7 @@ def write_markdown(table: pd.DataFrame, distances: Mapping[str, pd.DataFrame], n
     Returns:
         Markdown: the summary, per run its features and its amplitudes per lead, the notes.
     """
-    parts = [results_table(table, rows=ROWS)]
+    parts = [results_table(table, ROWS)]
     for name, found in distances.items():
         parts.append(f"## {name}\n\n{_feature_table(found)}")
         parts.append(f"W1 of amplitudes per lead in mV, floor in brackets:\n\n{_lead_table(found)}")

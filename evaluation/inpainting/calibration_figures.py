@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from einthoven.report.figures import BLUE, COLOURS, ORANGE, new_figure, save_figure
+from einthoven.report.ecg_paper import BLUE, ORANGE
+from einthoven.report.figures import COLOURS, new_figure, save_figure
 
 
 def draw_coverage(

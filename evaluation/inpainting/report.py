@@ -1,7 +1,7 @@
 """The report on reconstructions: scores of each method and of the baselines, as tables and pictures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +9,15 @@ import pandas as pd
 
 from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix, leads_to_report
 from einthoven.report.figures import draw_reconstruction
-from einthoven.report.tables import results_table, write_csv, write_parquet
-from einthoven.run.files import write_text
+from einthoven.report.tables import results_table
 from einthoven.statistics import mean_over_records
 from evaluation.inpainting.baselines import MeanEcg, RidgeLeads
 from evaluation.inpainting.calibration_figures import draw_amplitudes, draw_coverage
 from evaluation.inpainting.gap_baselines import GapRidge, copy_beats, interpolate_gaps
-from evaluation.inpainting.runs import MEMORY, Reconstructions, common_records, open_runs
-from evaluation.inpainting.scores import LEVELS, REPORTED, Scores, record_values, score, summarise
+from evaluation.inpainting.runs import Reconstructions, open_runs
+from evaluation.inpainting.scores import AMPLITUDES, LEVELS, METRICS, coverage_at_levels, statistics
+from evaluation.report import Report, best_median_worst, bullets, common_keys, folder_name
+from evaluation.scores import REPORTED, Estimate, best_of, cost_table, per_lead, record_table, record_values, summarise
 from preprocessing.store.store import Store
 
 RIDGE = "ridge"
@@ -25,24 +26,28 @@ INTERPOLATION = "interpolation"
 COPIED_BEATS = "copied beats"
 
 
+Values = Mapping[str, np.ndarray]
+
+
 @dataclass(frozen=True)
-class Report:
-    """What an evaluation found.
+class _Scored:
+    """Values of one method by metric, shape (N, 13), its amplitudes by `AMPLITUDES`, and its calibration curve."""
 
-    Attributes:
-        table: One row per method and metric over the reported leads: `method`, `metric`, `value`, `lower`, `upper`,
-            `n_records`.
-        per_lead: The same for each lead, in the column `lead`.
-        per_record: One row per method, record and lead (and the reported leads together), with the record's values.
-        markdown: The table for people, with the notes.
-        notes: What was compared and what was left out.
-    """
+    values: Values
+    amplitudes: Values
+    coverage_at: np.ndarray
 
-    table: pd.DataFrame
-    per_lead: pd.DataFrame
-    per_record: pd.DataFrame
-    markdown: str
-    notes: tuple[str, ...]
+    @classmethod
+    def of(cls, estimate: Estimate, reported: Sequence[str]) -> "_Scored":
+        found = per_lead(estimate, {**AMPLITUDES, "coverage_at": coverage_at_levels})
+        return cls(record_values(estimate, METRICS, reported), found, found["coverage_at"])
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Everything of shape (N, 13); the reported leads together have no amplitude."""
+        truth, mean, samples = (self.amplitudes[f"amplitude_{kind}"] for kind in ("truth", "mean", "sample"))
+        found = {"amplitude_truth": truth, "amplitude_mean": mean, "amplitude_first_sample": samples[:, 0]}
+        padded = {name: np.pad(values, ((0, 0), (0, 1)), constant_values=np.nan) for name, values in found.items()}
+        return {**self.values, **padded}
 
 
 def evaluate_runs(
@@ -83,25 +88,35 @@ def evaluate_runs(
     Raises:
         ValueError: If a folder is not fit to be evaluated, or the runs did not reconstruct the same thing.
     """
-    runs = open_runs(paths)
-    ecg_ids = common_records(runs)
-    first = _restrict(runs[0], ecg_ids)
-    notes = [f"{len(ecg_ids)} records" + _left_out(runs, len(ecg_ids))]
+    folder, opened = Path(folder), open_runs(paths)
+    ecg_ids = common_keys([run.ecg_ids for run in opened])
+    runs = [run.restricted(ecg_ids) for run in opened]
+    first = runs[0]
+    notes = [f"{len(ecg_ids)} records" + _left_out(opened, len(ecg_ids))]
     reported = canonical_leads(reported_leads) if reported_leads else default_leads(first)
-    scores = {}
     for run in runs:
-        chosen = _restrict(run, ecg_ids)
-        _check_same_task(first, chosen)
-        drawn = () if run.is_point_estimate else (chosen.samples, (chosen.lower, chosen.upper))
-        scores[run.name] = score(chosen.mean, chosen.truth, chosen.observed, chosen.sampling_rate, *drawn)
-    baselines = _baselines(first, store, ridge, Path(folder), notes)
-    for name, estimate in baselines.items():
-        scores[name] = score(estimate, first.truth, first.observed, first.sampling_rate)
-    report = _summed_up(scores, runs, ecg_ids, reported, list(baselines), notes, n_resamples, seed)
-    _write(report, Path(folder))
+        _check_same_task(first, run)
+    estimates = {run.name: run.estimate() for run in runs}
+    blank = replace(estimates[first.name], samples=None, band=None)
+    baselines = _baselines(first, store, ridge, folder, notes)
+    estimates |= {name: replace(blank, mean=mean) for name, mean in baselines.items()}
+    scores = {name: _Scored.of(estimate, reported) for name, estimate in estimates.items()}
+    best = best_of({name: scores[name].values for name in baselines if name != MEAN_ECG}, "mae_mean", highest=False)
+    summaries = []
+    for name, scored in scores.items():
+        reference = (best, scores[best].values) if best and name != best else None
+        jobs = statistics(scored.values, scored.amplitudes, reported, reference)
+        summaries.append(summarise(jobs, reported, n_resamples, seed).assign(method=name))
+    summaries += [cost_table(run.cost).assign(method=run.name) for run in runs]
+    records = [record_table(scored.columns(), ecg_ids, method=name) for name, scored in scores.items()]
+    point_estimates = [*baselines, *(run.name for run in runs if run.is_point_estimate)]
+    notes.append(f"over leads {', '.join(reported)}; unobserved samples only; 95 % bootstrap intervals over records")
+    report = _report(
+        pd.concat(summaries, ignore_index=True), pd.concat(records, ignore_index=True), point_estimates, notes
+    )
     for run in runs:
-        _draw(_restrict(run, ecg_ids), scores[run.name], reported, Path(folder) / run.name.replace("/", "_"), layout)
-    return report
+        _draw(run, scores[run.name], reported, folder / folder_name(run.name), layout)
+    return report.write(folder)
 
 
 def default_leads(run: Reconstructions) -> tuple[str, ...]:
@@ -123,20 +138,10 @@ def independent_leads(leads: Sequence[str]) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _restrict(run: Reconstructions, ecg_ids: np.ndarray) -> Reconstructions:
-    """Selects records by key; signals stay on disk where all are wanted in their own order."""
-    rows = run.select(ecg_ids)
-    if np.array_equal(rows, np.arange(len(run.ecg_ids))):
-        return run
-    names = ("ecg_ids", "samples", "mean", "lower", "upper", "truth", "observed")
-    parts = {name: getattr(run, name)[rows] for name in names}
-    return Reconstructions(**{**run.__dict__, **parts, "cost": run.cost.iloc[rows]})
-
-
 def _left_out(runs: Sequence[Reconstructions], n_common: int) -> str:
     extra = {run.name: len(run.ecg_ids) - n_common for run in runs}
-    told = ", ".join(f"{count} of {name}" for name, count in extra.items() if count)
-    return f" that all runs have (left out: {told})" if told else ""
+    names = ", ".join(f"{count} of {name}" for name, count in extra.items() if count)
+    return f" that all runs have (left out: {names})" if names else ""
 
 
 def _check_same_task(first: Reconstructions, other: Reconstructions) -> None:
@@ -150,14 +155,8 @@ def _baselines(
     run: Reconstructions, store: Path | str | None, ridge: Path | str | None, folder: Path, notes: list[str]
 ) -> dict[str, np.ndarray]:
     """Predictions of the baselines in mV, shape (N, 12, L), by name; what cannot be had is told in the notes."""
-    path = store or run.store
-    if path is None or not (Path(path) / "manifest.json").is_file():
-        notes.append(f"no baselines: the store {path} is not there; name it with evaluate.store=...")
-        return {}
-    data = Store.open(path)
-    length = run.truth.shape[-1]
-    if data.sampling_rate != run.sampling_rate or data.n_samples < length:
-        notes.append(f"no baselines: the store {path} has another sampling rate or shorter records")
+    data = run.baseline_store(store, notes)
+    if data is None:
         return {}
     whole = independent_leads(run.whole_leads())
     if not _is_of_whole_leads(run):
@@ -176,7 +175,7 @@ def _baselines(
         notes.append(
             f"ridge from {', '.join(whole)}: strength {regression.strength:.0e}, chosen on the validation records"
         )
-    if data.n_samples == length:
+    if data.n_samples == run.truth.shape[-1]:
         predictions[MEAN_ECG] = MeanEcg.fit(data).predict(len(run.ecg_ids))
     return predictions
 
@@ -198,78 +197,21 @@ def _gap_baselines(run: Reconstructions, data: Store, notes: list[str]) -> dict[
     }
 
 
-def _summed_up(
-    scores: Mapping[str, Scores],
-    runs: Sequence[Reconstructions],
-    ecg_ids: np.ndarray,
-    reported: tuple[str, ...],
-    baselines: Sequence[str],
-    notes: list[str],
-    n_resamples: int,
-    seed: int,
-) -> Report:
-    best = _best_baseline({name: scores[name] for name in baselines}, reported)
-    summaries, records = [], []
-    for name, found in scores.items():
-        compared = (best, scores[best]) if best and name != best else None
-        summaries.append(summarise(found, reported, compared, n_resamples, seed).assign(method=name))
-        records.append(_record_table(name, found, ecg_ids, reported))
-    whole = pd.concat(summaries, ignore_index=True)
+def _report(whole: pd.DataFrame, records: pd.DataFrame, point_estimates: Sequence[str], notes: Sequence[str]) -> Report:
     whole = whole[["method", "metric", "lead", "value", "lower", "upper", "n_records"]]
-    costs = [_cost_rows(run, ecg_ids) for run in runs]
-    table = pd.concat([whole[whole["lead"] == REPORTED].drop(columns="lead"), *costs], ignore_index=True)
-    per_lead = whole[(whole["lead"] != REPORTED) & (whole["n_records"] > 0)]
-    notes.append(f"over leads {', '.join(reported)}; unobserved samples only; 95 % bootstrap intervals over records")
-    point_estimates = [*baselines, *(run.name for run in runs if run.is_point_estimate)]
-    markdown = results_table(table, point_estimates) + "\n" + "\n".join(f"- {note}" for note in notes) + "\n"
-    return Report(table, per_lead, pd.concat(records, ignore_index=True), markdown, tuple(notes))
-
-
-def _best_baseline(scores: Mapping[str, Scores], reported: tuple[str, ...]) -> str | None:
-    """Names the baseline of least MAE over the reported leads, the mean ECG aside."""
-    errors = {
-        name: float(mean_over_records(record_values(found, reported)["mae_mean"][:, -1]))
-        for name, found in scores.items()
-        if name != MEAN_ECG
+    is_joint = whole["lead"] == REPORTED
+    table = whole[is_joint].drop(columns="lead").reset_index(drop=True)
+    tables = {
+        "table.csv": table,
+        "per_lead.csv": whole[~is_joint & (whole["n_records"] > 0)],
+        "per_record.parquet": records,
     }
-    return min(errors, key=lambda name: errors[name]) if errors else None
+    return Report(tables, f"{results_table(table, METRICS, point_estimates)}\n{bullets(notes)}", tuple(notes))
 
 
-def _cost_rows(run: Reconstructions, ecg_ids: np.ndarray) -> pd.DataFrame:
-    chosen = run.cost.iloc[run.select(ecg_ids)]
-    costs = chosen.mean()
-    if MEMORY in chosen:
-        costs[MEMORY] = chosen[MEMORY].max()
-    rows = [(run.name, str(name), float(value), np.nan, np.nan, len(ecg_ids)) for name, value in costs.items()]
-    return pd.DataFrame(rows, columns=["method", "metric", "value", "lower", "upper", "n_records"])
-
-
-def _record_table(method: str, found: Scores, ecg_ids: np.ndarray, reported: tuple[str, ...]) -> pd.DataFrame:
-    leads = (*LEADS, REPORTED)
-    columns = {name: values.ravel() for name, values in record_values(found, reported).items()}
-    amplitudes = {
-        "amplitude_truth": found.amplitude_truth,
-        "amplitude_mean": found.amplitude_mean,
-        "amplitude_first_sample": found.amplitude_sample[:, 0],
-    }
-    blank = np.full((len(ecg_ids), 1), np.nan)
-    columns |= {name: np.concatenate([values, blank], axis=1).ravel() for name, values in amplitudes.items()}
-    keys = {"method": method, "ecg_id": np.repeat(ecg_ids, len(leads)), "lead": np.tile(leads, len(ecg_ids))}
-    return pd.DataFrame({**keys, **columns})
-
-
-def _write(report: Report, folder: Path) -> None:
-    write_csv(report.table, folder / "table.csv")
-    write_csv(report.per_lead, folder / "per_lead.csv")
-    write_parquet(report.per_record, folder / "per_record.parquet")
-    write_text(folder / "table.md", report.markdown)
-
-
-def _draw(run: Reconstructions, found: Scores, reported: tuple[str, ...], folder: Path, layout: str) -> None:
-    errors = record_values(found, reported)["mae_mean"][:, -1]
-    order = [row for row in np.argsort(errors) if np.isfinite(errors[row])]
-    for name, place in (("best", 0), ("median", len(order) // 2), ("worst", -1)):
-        row = int(order[place])
+def _draw(run: Reconstructions, scored: _Scored, reported: tuple[str, ...], folder: Path, layout: str) -> None:
+    errors = scored.values["mae_mean"][:, -1]
+    for name, row, count in best_median_worst(errors):
         draw_reconstruction(
             folder / f"{name}.png",
             run.mean[row],
@@ -278,20 +220,13 @@ def _draw(run: Reconstructions, found: Scores, reported: tuple[str, ...], folder
             run.sampling_rate,
             truth=np.asarray(run.truth[row]),
             observed=np.asarray(run.observed[row]),
-            title=f"{run.name}: {name} of {len(order)} records (ecg_id {run.ecg_ids[row]}, MAE {errors[row]:.3f} mV)",
+            title=f"{run.name}: {name} of {count} records (ecg_id {run.ecg_ids[row]}, MAE {errors[row]:.3f} mV)",
             layout=layout,
         )
     leads = [LEADS.index(lead) for lead in reported]
-    curve = mean_over_records(found.coverage_at)[:, leads]
+    curve = mean_over_records(scored.coverage_at)[:, leads]
     if np.isfinite(curve).any():
         draw_coverage(folder / "coverage.png", LEVELS, curve, reported, f"{run.name}: calibration")
-    if not np.isfinite(found.amplitude_truth[:, leads]).any():
-        return  # the gaps are too short to have one
-    draw_amplitudes(
-        folder / "amplitude.png",
-        found.amplitude_truth[:, leads],
-        found.amplitude_sample[:, 0][:, leads],
-        found.amplitude_mean[:, leads],
-        reported,
-        f"{run.name}: amplitudes",
-    )
+    truth, sample, mean = (scored.amplitudes[f"amplitude_{kind}"][..., leads] for kind in ("truth", "sample", "mean"))
+    if np.isfinite(truth).any():  # else the gaps are too short to have one
+        draw_amplitudes(folder / "amplitude.png", truth, sample[:, 0], mean, reported, f"{run.name}: amplitudes")

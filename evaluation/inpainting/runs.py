@@ -1,19 +1,21 @@
 """The reconstructions in the run folder of `reconstruction.inpaint`, read by key."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from einthoven.ecg.leads import LEADS
 from einthoven.run.run_folder import RunFolder
+from evaluation.report import distinct_names
+from evaluation.scores import Estimate
+from preprocessing.store.store import Store
 
 ARRAYS = ("samples", "mean", "lower", "upper", "truth", "observed")
-MEMORY = "memory_mb"
-COSTS = ("seconds", "network_calls", "gradient_calls", MEMORY)
+COSTS = ("seconds", "network_calls", "gradient_calls", "memory_mb")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,42 @@ class Reconstructions:
         """Returns the rows of records by key, in the order asked for, shape (n,)."""
         return pd.Index(self.ecg_ids).get_indexer(pd.Index(ecg_ids))
 
+    def restricted(self, ecg_ids: np.ndarray) -> Self:
+        """Selects records by key, in the order asked for; signals stay on disk where all are wanted in their order."""
+        rows = self.select(ecg_ids)
+        if np.array_equal(rows, np.arange(len(self.ecg_ids))):
+            return self
+        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return replace(self, cost=self.cost.iloc[rows], **arrays)
+
+    def estimate(self) -> Estimate:
+        """Puts the reconstructions beside the truth, to be scored where nothing was observed."""
+        scored = ~np.asarray(self.observed) & np.isfinite(self.truth)
+        estimate = Estimate(self.mean, self.truth, scored, self.sampling_rate)
+        if self.is_point_estimate:
+            return estimate
+        return replace(estimate, samples=self.samples, band=(self.lower, self.upper))
+
+    def baseline_store(self, path: Path | str | None, notes: list[str]) -> Store | None:
+        """Opens the store that baselines are fitted on.
+
+        Args:
+            path: Its folder; None: the store that the records come from.
+            notes: What is wrong with it is added here.
+
+        Returns:
+            The store; None where there is none, or its records do not suit.
+        """
+        path = path or self.store
+        if path is None or not (Path(path) / "manifest.json").is_file():
+            notes.append(f"no baselines: the store {path} is not there; name it with evaluate.store=...")
+            return None
+        store = Store.open(path)
+        if store.sampling_rate != self.sampling_rate or store.n_samples < self.truth.shape[-1]:
+            notes.append(f"no baselines: the store {path} has another sampling rate or shorter records than the runs")
+            return None
+        return store
+
     def whole_leads(self) -> tuple[str, ...]:
         """Names the leads observed throughout; none where they are not the same in all records."""
         whole = np.asarray(np.all(self.observed, axis=-1))
@@ -120,26 +158,5 @@ def open_runs(paths: Sequence[Path | str]) -> list[Reconstructions]:
     shapes = {(run.mean.shape[-1], run.sampling_rate) for run in runs}
     if len(shapes) > 1:
         raise ValueError(f"the runs differ in length or sampling rate {sorted(shapes)}: evaluate them one by one")
-    names = [run.name for run in runs]
-    return [
-        run if names.count(run.name) == 1 else _renamed(run, f"{run.name} {Path(path).resolve().name}")
-        for run, path in zip(runs, paths, strict=True)
-    ]
-
-
-def _renamed(run: Reconstructions, name: str) -> Reconstructions:
-    return Reconstructions(**{**run.__dict__, "name": name})
-
-
-def common_records(runs: Sequence[Reconstructions]) -> np.ndarray:
-    """Keys of the records that all runs have, in the order of the first.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    ids = pd.Index(runs[0].ecg_ids)
-    for run in runs[1:]:
-        ids = ids[ids.isin(run.ecg_ids)]
-    if len(ids) == 0:
-        raise ValueError("the runs have no record in common: reconstruct the same records with each method")
-    return ids.to_numpy()
+    names = distinct_names([run.name for run in runs], paths)
+    return [replace(run, name=name) for run, name in zip(runs, names, strict=True)]

@@ -1,219 +1,106 @@
-"""Scores of one method: per record and lead, and summed up over records with bootstrap intervals."""
+"""What is scored of reconstructions: the unobserved samples, and amplitudes over records."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
 from einthoven.ecg.leads import LEADS
-from einthoven.statistics import bootstrap_intervals, crps, mean_over_records, percent_below, predictive_band
+from einthoven.statistics import crps, mean_over_records, percent_below, predictive_band
 from evaluation.inpainting import metrics
+from evaluation.scores import Estimate, Metric, PerLead, Statistic, means, pooled
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Nominal levels of the calibration curve."""
 
-REPORTED = "reported"
-"""Stands in the column `lead` for all reported leads together."""
 
-CHUNK = 8
-"""Records per chunk."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of one method for N records, S samples, and the twelve leads C, over the unobserved samples.
-
-    Attributes:
-        n_unobserved: Number of samples scored, shape (N, C).
-        mae_mean: MAE of the mean in mV, shape (N, C).
-        mae_median: MAE of the samples' median in mV, shape (N, C); of the estimate where there are no samples.
-        mse_mean: Mean squared error of the mean in mV^2, shape (N, C).
-        pearson_mean: Correlation of the mean, shape (N, C).
-        mae_sample: MAE of each sample in mV, shape (N, S, C).
-        mse_sample: Mean squared error of each sample in mV^2, shape (N, S, C).
-        pearson_sample: Correlation of each sample, shape (N, S, C).
-        crps: Fair CRPS in mV, shape (N, C); the MAE of a method without samples.
-        coverage: Share of samples where the truth lies in the method's 90 % band, shape (N, C); NaN without a band.
-        coverage_at: The same for bands of the levels `LEVELS` made from the samples, shape (N, levels, C).
-        amplitude_truth: True amplitude in mV, shape (N, C).
-        amplitude_mean: Amplitude of the mean in mV, shape (N, C).
-        amplitude_sample: Amplitude of each sample in mV, shape (N, S, C).
-    """
-
-    n_unobserved: np.ndarray
-    mae_mean: np.ndarray
-    mae_median: np.ndarray
-    mse_mean: np.ndarray
-    pearson_mean: np.ndarray
-    mae_sample: np.ndarray
-    mse_sample: np.ndarray
-    pearson_sample: np.ndarray
-    crps: np.ndarray
-    coverage: np.ndarray
-    coverage_at: np.ndarray
-    amplitude_truth: np.ndarray
-    amplitude_mean: np.ndarray
-    amplitude_sample: np.ndarray
+def mean_error(estimate: Estimate) -> np.ndarray:
+    """MAE of the point estimate in mV, shape (N, C)."""
+    return metrics.absolute_error(estimate.mean, estimate.truth, estimate.scored)
 
 
-def score(
-    mean: np.ndarray,
-    truth: np.ndarray,
-    observed: np.ndarray,
-    sampling_rate: float,
-    samples: np.ndarray | None = None,
-    band: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Scores:
-    """Scores reconstructions, in chunks of records.
+def mean_squared_error(estimate: Estimate) -> np.ndarray:
+    """Mean squared error of the point estimate in mV^2, shape (N, C)."""
+    return metrics.squared_error(estimate.mean, estimate.truth, estimate.scored)
 
-    Args:
-        mean: Point estimate in mV, shape (N, C, L).
-        truth: True ECG in mV, shape (N, C, L); samples that are not finite are not scored.
-        observed: True where a sample was given and is not scored, shape (N, C, L).
-        sampling_rate: Sampling rate in Hz.
-        samples: Samples in mV, shape (N, S, C, L); None for a method that has none: its estimate is then its only
-            sample.
-        band: Edges of its 90 % band in mV, each of shape (N, C, L), or None.
 
-    Returns:
-        The scores.
-    """
-    parts = []
-    for start in range(0, len(mean), CHUNK):
-        rows = slice(start, start + CHUNK)
-        part_samples = None if samples is None else np.asarray(samples[rows])
-        part_band = None if band is None else (np.asarray(band[0][rows]), np.asarray(band[1][rows]))
-        parts.append(
-            _score_chunk(mean[rows], np.asarray(truth[rows]), observed[rows], sampling_rate, part_samples, part_band)
-        )
-    return Scores(
-        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Scores)}
+def crps_or_error(estimate: Estimate) -> np.ndarray:
+    """Fair CRPS in mV, shape (N, C); of a method without samples its MAE."""
+    if estimate.drawn.shape[1] == 1:
+        return mean_error(estimate)
+    return crps(estimate.drawn, estimate.truth, estimate.scored)
+
+
+def coverage(estimate: Estimate) -> np.ndarray:
+    """Share of samples where the truth lies in the 90 % band, shape (N, C); NaN without a band."""
+    if estimate.band is None:
+        return np.full(estimate.n_scored.shape, np.nan)
+    return metrics.coverage(*estimate.band, estimate.truth, estimate.scored)
+
+
+def coverage_at_levels(estimate: Estimate) -> np.ndarray:
+    """The same for bands of the levels `LEVELS` made from the samples, shape (N, levels, C)."""
+    if estimate.drawn.shape[1] == 1:
+        return np.full((len(estimate.mean), len(LEVELS), estimate.mean.shape[1]), np.nan)
+    bands = [predictive_band(np.moveaxis(estimate.drawn, 1, 0), level) for level in LEVELS]
+    return np.stack([metrics.coverage(*edges, estimate.truth, estimate.scored) for edges in bands], axis=1)
+
+
+def _of_samples(metric: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> PerLead:
+    """Scores each sample by itself, shape (N, S, C)."""
+    return lambda estimate: metric(estimate.drawn, estimate.truth[:, None], estimate.scored[:, None])
+
+
+def _below(baseline: str) -> tuple[Metric, ...]:
+    """Lines that compare with a baseline."""
+    name = baseline.replace(" ", "_")
+    return (
+        Metric(f"mae_below_{name}", f"MAE of the mean below {baseline}'s (%)", 1),
+        Metric(f"mae_median_below_{name}", f"MAE of the median below {baseline}'s (%)", 1),
+        Metric(f"rmse_below_{name}", f"RMSE of the mean below {baseline}'s (%)", 1),
+        Metric(f"crps_below_{name}", f"CRPS below {baseline}'s MAE (%)", 1),
     )
 
 
-def _score_chunk(
-    mean: np.ndarray,
-    truth: np.ndarray,
-    observed: np.ndarray,
-    sampling_rate: float,
-    samples: np.ndarray | None,
-    band: tuple[np.ndarray, np.ndarray] | None,
-) -> Scores:
-    scored = ~np.asarray(observed) & np.isfinite(truth)
-    truth = np.where(scored, truth, 0.0)
-    drawn = mean[:, None] if samples is None else samples
-    many = drawn.shape[1] > 1
-    truths, scoreds = truth[:, None], scored[:, None]
-    mae = metrics.absolute_error(mean, truth, scored)
-    empty = np.full(mae.shape, np.nan)
-    levels = [predictive_band(np.moveaxis(drawn, 1, 0), level) for level in LEVELS] if many else []
-    curve = [metrics.coverage(*edges, truth, scored) for edges in levels] or [empty] * len(LEVELS)
-    return Scores(
-        n_unobserved=scored.sum(axis=-1),
-        mae_mean=mae,
-        mae_median=metrics.absolute_error(np.median(drawn, axis=1), truth, scored),
-        mse_mean=metrics.squared_error(mean, truth, scored),
-        pearson_mean=metrics.pearson(mean, truth, scored),
-        mae_sample=metrics.absolute_error(drawn, truths, scoreds),
-        mse_sample=metrics.squared_error(drawn, truths, scoreds),
-        pearson_sample=metrics.pearson(drawn, truths, scoreds),
-        crps=crps(drawn, truth, scored) if many else metrics.absolute_error(drawn, truths, scoreds)[:, 0],
-        coverage=empty if band is None else metrics.coverage(*band, truth, scored),
-        coverage_at=np.stack(curve, axis=1),
-        amplitude_truth=metrics.amplitude(truth, scored, sampling_rate),
-        amplitude_mean=metrics.amplitude(mean, scored, sampling_rate),
-        amplitude_sample=metrics.amplitude(drawn, scoreds, sampling_rate),
-    )
+METRICS = (
+    Metric("mae_mean", "MAE of the mean (mV)", 4, mean_error, pooled),
+    Metric(
+        "mae_median",
+        "MAE of the samples' median (mV)",
+        4,
+        lambda e: metrics.absolute_error(np.median(e.drawn, axis=1), e.truth, e.scored),
+        pooled,
+    ),
+    Metric("mae_sample", "MAE of single samples (mV)", 4, _of_samples(metrics.absolute_error), pooled),
+    Metric("rmse_mean", "RMSE of the mean (mV)", 4, mean_squared_error, pooled, np.sqrt),
+    Metric("rmse_sample", "RMSE of single samples (mV)", 4, _of_samples(metrics.squared_error), pooled, np.sqrt),
+    Metric("pearson_mean", "Pearson correlation of the mean", 3, lambda e: metrics.pearson(e.mean, e.truth, e.scored)),
+    Metric("pearson_sample", "Pearson correlation of single samples", 3, _of_samples(metrics.pearson)),
+    Metric("crps", "CRPS (mV)", 4, crps_or_error, pooled),
+    *_below("ridge"),
+    *_below("copied beats"),
+    *_below("interpolation"),
+    Metric("coverage", "coverage of the 90 % band (%)", 1, coverage, pooled, lambda share: 100.0 * share),
+    Metric("amplitude_variance_ratio_sample", "amplitude variance ratio of single samples (ideal 1)", 2),
+    Metric("amplitude_variance_ratio_mean", "amplitude variance ratio of the mean", 2),
+    Metric("amplitude_error_r2_sample", "R2 of amplitude error against amplitude, single samples", 2),
+    Metric("amplitude_error_r2_mean", "R2 of amplitude error against amplitude, mean", 2),
+    Metric("amplitude_error_slope_sample", "slope of amplitude error against amplitude, single samples", 2),
+    Metric("amplitude_error_slope_mean", "slope of amplitude error against amplitude, mean", 2),
+    Metric("seconds", "seconds per ECG", 2),
+    Metric("network_calls", "network calls", 0),
+    Metric("gradient_calls", "of them with a gradient", 0),
+    Metric("memory_mb", "peak memory of the run (MB)", 0),
+)
+"""The lines of the report. MAE, RMSE, CRPS and coverage pool the unobserved samples of the reported leads; RMSE is the
+root of the mean squared error over all of these (RhythmDiff's: per ECG over unobserved samples, then averaged over
+ECGs); of single samples it is the RMSE of each. Correlations are averaged over leads."""
 
-
-def record_values(scores: Scores, reported: Sequence[str]) -> dict[str, np.ndarray]:
-    """Values of each record, lead by lead and for the reported leads together, which are averaged over records.
-
-    MAE, CRPS and coverage pool the unobserved samples of the reported leads; RMSE is the root of the mean squared
-    error over all of these (RhythmDiff's: per ECG over unobserved samples, then averaged over ECGs); of single
-    samples it is the RMSE of each, averaged over the samples. Correlations are averaged over leads.
-
-    Args:
-        scores: The scores of N records.
-        reported: Names of the reported leads.
-
-    Returns:
-        By metric, values of shape (N, 13): the leads in the order of `LEADS`, then the reported leads together.
-    """
-    leads = [LEADS.index(lead) for lead in reported]
-    weight = scores.n_unobserved[:, leads].astype(np.float64)
-
-    def pooled(values: np.ndarray) -> np.ndarray:
-        weights = weight if values.ndim == 2 else weight[:, None]
-        chosen = values[..., leads]
-        total = np.where(weights > 0, np.nan_to_num(chosen) * weights, 0.0).sum(axis=-1)
-        count = np.where(np.isfinite(chosen), weights, 0.0).sum(axis=-1)
-        joint = np.where(count > 0, total / np.maximum(count, 1.0), np.nan)
-        return np.concatenate([values, joint[..., None]], axis=-1)
-
-    def averaged(values: np.ndarray) -> np.ndarray:
-        joint = mean_over_records(np.moveaxis(values[..., leads], -1, 0))
-        return np.concatenate([values, joint[..., None]], axis=-1)
-
-    return {
-        "mae_mean": pooled(scores.mae_mean),
-        "mae_median": pooled(scores.mae_median),
-        "mae_sample": pooled(scores.mae_sample).mean(axis=1),
-        "rmse_mean": np.sqrt(pooled(scores.mse_mean)),
-        "rmse_sample": np.sqrt(pooled(scores.mse_sample)).mean(axis=1),
-        "pearson_mean": averaged(scores.pearson_mean),
-        "pearson_sample": averaged(scores.pearson_sample).mean(axis=1),
-        "crps": pooled(scores.crps),
-        "coverage": 100.0 * pooled(scores.coverage),
-    }
-
-
-def summarise(
-    scores: Scores, reported: Sequence[str], reference: tuple[str, Scores] | None, n_resamples: int, seed: int
-) -> pd.DataFrame:
-    """Sums the scores of one method up over records, with bootstrap 95 % intervals.
-
-    Amplitude statistics are taken over records lead by lead, then averaged over the reported leads. What lies "below"
-    the reference is in per cent of it, paired by record: MAE and RMSE of the means, MAE of the median
-    and CRPS below the reference's MAE.
-
-    Args:
-        scores: The scores of N records.
-        reported: Names of the reported leads.
-        reference: Name of the baseline to compare with (spaces become `_` in the metrics `..._below_<name>`) and its
-            scores for the same records in the same order, or None.
-        n_resamples: Number of bootstrap draws.
-        seed: Seed of the draws.
-
-    Returns:
-        One row per metric and lead (`REPORTED` for the reported leads together): columns `metric`, `lead`, `value`,
-        `lower`, `upper`, `n_records`.
-    """
-    values = record_values(scores, reported)
-    jobs: dict[str, tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]] = {
-        name: (column, mean_over_records) for name, column in values.items()
-    }
-    leads = [LEADS.index(lead) for lead in reported]
-    for kind, estimate in (("sample", scores.amplitude_sample), ("mean", scores.amplitude_mean[:, None])):
-        stacked = np.concatenate([scores.amplitude_truth[:, None], estimate], axis=1)
-        for name, of_leads in AMPLITUDE_STATISTICS.items():
-            jobs[f"{name}_{kind}"] = (stacked, _over_leads(of_leads, leads))
-    if reference is not None:
-        baseline = reference[0].replace(" ", "_")
-        below = record_values(reference[1], reported)
-        for name in ("mae_mean", "mae_median", "rmse_mean", "crps"):
-            paired = np.stack([values[name], below["rmse_mean" if name == "rmse_mean" else "mae_mean"]], axis=1)
-            jobs[f"{name.removesuffix('_mean')}_below_{baseline}"] = (paired, percent_below)
-    rows = []
-    for name, (column, statistic) in jobs.items():
-        finite = np.isfinite(column if column.ndim == 2 else column.sum(axis=1))
-        counts = [*finite[:, : len(LEADS)].sum(axis=0), finite[:, leads].any(axis=1).sum()]
-        intervals = bootstrap_intervals(column, statistic, n_resamples, seed)
-        for lead, count, interval in zip((*LEADS, REPORTED), counts, intervals, strict=True):
-            rows.append((name, lead, interval.estimate, interval.lower, interval.upper, int(count)))
-    return pd.DataFrame(rows, columns=["metric", "lead", "value", "lower", "upper", "n_records"])
-
+AMPLITUDES: dict[str, PerLead] = {
+    "amplitude_truth": lambda e: metrics.amplitude(e.truth, e.scored, e.sampling_rate),
+    "amplitude_mean": lambda e: metrics.amplitude(e.mean, e.scored, e.sampling_rate),
+    "amplitude_sample": lambda e: metrics.amplitude(e.drawn, e.scored[:, None], e.sampling_rate),
+}
+"""Amplitudes of each record and lead in mV, which become statistics over records."""
 
 AMPLITUDE_STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "amplitude_variance_ratio": metrics.amplitude_variance_ratio,
@@ -222,9 +109,45 @@ AMPLITUDE_STATISTICS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] 
 }
 
 
-def _over_leads(
-    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray], leads: Sequence[int]
-) -> Callable[[np.ndarray], np.ndarray]:
+def statistics(
+    values: Mapping[str, np.ndarray],
+    amplitudes: Mapping[str, np.ndarray],
+    reported: Sequence[str],
+    reference: tuple[str, Mapping[str, np.ndarray]] | None,
+) -> dict[str, tuple[np.ndarray, Statistic]]:
+    """Says what is made of a method's values over records.
+
+    Amplitude statistics are taken over records lead by lead, then averaged over the reported leads. What lies "below"
+    the reference is in per cent of it, paired by record: MAE and RMSE of the means, MAE of the median
+    and CRPS below the reference's MAE.
+
+    Args:
+        values: By metric, values of N records, shape (N, 13).
+        amplitudes: Amplitudes of the records by `AMPLITUDES`.
+        reported: Names of the reported leads.
+        reference: Name of the baseline to compare with (spaces become `_` in the metrics `..._below_<name>`) and its
+            values of the same records in the same order, or None.
+
+    Returns:
+        By metric, values and a statistic of them, as `evaluation.scores.summarise` takes them.
+    """
+    found = means(values)
+    leads = [LEADS.index(lead) for lead in reported]
+    for kind in ("sample", "mean"):
+        estimate = amplitudes[f"amplitude_{kind}"]
+        estimate = estimate if estimate.ndim == 3 else estimate[:, None]
+        stacked = np.concatenate([amplitudes["amplitude_truth"][:, None], estimate], axis=1)
+        for name, of_leads in AMPLITUDE_STATISTICS.items():
+            found[f"{name}_{kind}"] = (stacked, _over_leads(of_leads, leads))
+    if reference is not None:
+        baseline, below = reference[0].replace(" ", "_"), reference[1]
+        for name in ("mae_mean", "mae_median", "rmse_mean", "crps"):
+            paired = np.stack([values[name], below["rmse_mean" if name == "rmse_mean" else "mae_mean"]], axis=1)
+            found[f"{name.removesuffix('_mean')}_below_{baseline}"] = (paired, percent_below)
+    return found
+
+
+def _over_leads(statistic: Callable[[np.ndarray, np.ndarray], np.ndarray], leads: Sequence[int]) -> Statistic:
     """Makes a statistic of `(n, 1 + S, C)` amplitudes, truth first, that appends the mean of the reported leads."""
 
     def apply(stacked: np.ndarray) -> np.ndarray:

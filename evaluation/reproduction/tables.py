@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from einthoven.report.latex_tables import latex_table
-from einthoven.report.tables import ROWS as RECONSTRUCTION_ROWS
-from einthoven.report.tables import Row, format_interval, markdown_table, write_csv
+from einthoven.report.tables import Row, format_interval, latex_table, markdown_table, write_csv
 from einthoven.run.files import write_text
 from einthoven.statistics import Interval
-from evaluation.denoising.scores import ROWS as DENOISING_ROWS
+from evaluation.denoising.scores import METRICS as DENOISING_METRICS
 from evaluation.generation.tables import ROWS as GENERATION_ROWS
+from evaluation.inpainting.scores import METRICS as INPAINTING_METRICS
 from evaluation.noise.comparisons import PTBXL_SETS
 from evaluation.reproduction.plan import TABLES, Plan, Section
 
@@ -101,7 +100,7 @@ KINDS: dict[str, Kind] = {
     "reconstruction": Kind(
         read_methods,
         _chosen(
-            RECONSTRUCTION_ROWS,
+            INPAINTING_METRICS,
             *("mae_mean", "rmse_mean", "mae_sample", "rmse_sample", "pearson_mean", "crps", "crps_below_ridge"),
             *("coverage", "amplitude_variance_ratio_sample", "network_calls", "seconds"),
         ),
@@ -110,7 +109,7 @@ KINDS: dict[str, Kind] = {
     "denoising": Kind(
         read_denoising,
         _chosen(
-            DENOISING_ROWS,
+            DENOISING_METRICS,
             *("output_snr", "snr_above_best", "ssd", "mad", "prd", "cosine", "rmse", "crps", "coverage"),
             *("network_calls", "seconds"),
         ),

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from einthoven.report.figures import BLUE, COLOURS, GREY, ORANGE, new_figure, save_figure
+from einthoven.report.ecg_paper import BLUE, GREY, ORANGE
+from einthoven.report.figures import COLOURS, new_figure, save_figure
 
 PER_ROW = 3
 FEW = 7

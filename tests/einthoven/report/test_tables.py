@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from einthoven.report.tables import format_interval, markdown_table, results_table, write_csv
+from einthoven.report.tables import Row, format_interval, latex_table, markdown_table, results_table, write_csv
 from einthoven.statistics import Interval
 
 
@@ -33,10 +33,17 @@ def test_results_table_has_a_column_per_method_and_no_empty_row():
         ("ridge", "coverage", np.nan),
     ]
     table = pd.DataFrame(rows, columns=["method", "metric", "value"]).assign(lower=np.nan, upper=np.nan)
-    lines = results_table(table).splitlines()
+    shown = [Row(name, label, 4) for name, label in (("mae_mean", "MAE"), ("crps", "CRPS (mV)"), ("coverage", "%"))]
+    lines = results_table(table, shown).splitlines()
     assert [cell.strip() for cell in lines[0].split("|")[2:-1]] == ["mgps", "ridge"]
     assert len(lines) == 4
     assert [cell.strip() for cell in lines[3].split("|")[1:-1]] == ["CRPS (mV)", "0.0400", "-"]
+
+
+def test_latex_has_no_character_that_it_would_read_as_a_command():
+    text = latex_table(["", "<x>"], [[r"5 % of a_b & {c} \d", "1"]], "50 %", "tab:x")
+    assert r"5 \% of a\_b \& \{c\} \textbackslash{}d & 1 \\" in text
+    assert r" & \textless{}x\textgreater{} \\" in text and r"\caption{50 \%}" in text and "{lr}" in text
 
 
 def test_csv_keeps_six_digits(tmp_path: Path):

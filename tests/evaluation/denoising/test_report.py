@@ -121,7 +121,7 @@ def test_runs_are_grouped_by_noise_and_level(fake):
     groups = open_denoising_runs(runs)
     assert [condition.name for condition in groups] == ["bw, power 2", "ma, 0 dB", "ma, 6 dB"]
     assert [run.name for run in groups[Condition("ma", 0.0, None)]] == ["a", "b", "b, type unknown"]
-    ids = {tuple(run.result.ecg_ids) for run in groups[Condition("ma", 0.0, None)]}
+    ids = {tuple(run.ecg_ids) for run in groups[Condition("ma", 0.0, None)]}
     assert len(ids) == 1 and len(ids.pop()) == 2
     twice = open_denoising_runs([runs[0], fake.write("a", "ma", snr_db=6.0, folder="later")])
     assert [run.name for run in twice[Condition("ma", 6.0, None)]] == ["a a_ma_6.0", "a later"]

@@ -8,7 +8,8 @@ import pytest
 from einthoven.ecg.leads import LEADS, NINE_REPORTED
 from evaluation.inpainting.report import evaluate_runs
 from evaluation.inpainting.runs import Reconstructions
-from evaluation.inpainting.scores import LEVELS, score
+from evaluation.inpainting.scores import AMPLITUDES, LEVELS, coverage_at_levels
+from evaluation.scores import Estimate, per_lead
 from tests.evaluation.conftest import FakeRun
 
 
@@ -94,7 +95,7 @@ def test_missing_block_is_scored_where_it_was_missing(fake_run: FakeRun, tmp_pat
     path = cut(fake_run.write("mgps", observed=observed), 60, 180)
     report = evaluate_runs([path], tmp_path / "report", n_resamples=10)
     assert value(report.table, "mgps", "rmse_sample") == pytest.approx(0.1 * np.sqrt(2), rel=0.02)
-    assert set(report.per_lead["lead"]) == set(LEADS)
+    assert set(report.tables["per_lead.csv"]["lead"]) == set(LEADS)
 
 
 def test_gaps_have_baselines_of_their_own(fake_run: FakeRun, tmp_path: Path):
@@ -104,7 +105,7 @@ def test_gaps_have_baselines_of_their_own(fake_run: FakeRun, tmp_path: Path):
     report = evaluate_runs([path], tmp_path / "report", n_resamples=10)
     baselines = {"interpolation", "copied beats", "ridge"}
     assert set(report.table["method"]) == {"mgps", *baselines}
-    assert set(report.per_record["method"]) == {"mgps", *baselines}
+    assert set(report.tables["per_record.parquet"]["method"]) == {"mgps", *baselines}
     errors = {name: value(report.table, name, "mae_mean") for name in baselines}
     best = min(errors, key=lambda name: errors[name])
     below = value(report.table, "mgps", f"mae_below_{best.replace(' ', '_')}")
@@ -177,10 +178,11 @@ def test_mistakes_are_told(fake_run: FakeRun, tmp_path: Path):
 def test_calibration_curve_of_a_calibrated_ensemble_is_the_diagonal():
     rng = np.random.default_rng(0)
     draws = rng.standard_normal((16, 11, 12, 400))
-    observed = np.zeros((16, 12, 400), bool)
-    found = score(draws[:, 1:].mean(axis=1), draws[:, 0], observed, 100.0, draws[:, 1:])
-    np.testing.assert_allclose(found.coverage_at.mean(axis=(0, 2)), LEVELS, atol=0.01)
-    assert found.amplitude_sample.shape == (16, 10, 12)
+    scored = np.ones((16, 12, 400), bool)
+    estimate = Estimate(draws[:, 1:].mean(axis=1), draws[:, 0], scored, 100.0, draws[:, 1:])
+    found = per_lead(estimate, {**AMPLITUDES, "coverage_at": coverage_at_levels})
+    np.testing.assert_allclose(found["coverage_at"].mean(axis=(0, 2)), LEVELS, atol=0.01)
+    assert found["amplitude_sample"].shape == (16, 10, 12)
 
 
 def test_rmse_of_a_record_is_that_of_all_reported_samples(fake_run: FakeRun, tmp_path: Path):

@@ -4,7 +4,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from einthoven.report.latex_tables import escape_latex, latex_table
 from einthoven.report.page import HtmlPage
 from einthoven.run.run_folder import RunFolder
 from evaluation.reproduction.plan import TABLES, Plan
@@ -75,12 +74,6 @@ def test_published_results_belong_to_tables_and_name_their_source():
     assert set(published["table"]) == set(TABLES)
     assert published.notna().all().all()
     assert all(published_grid(table) is not None for table in TABLES)
-
-
-def test_latex_has_no_character_that_it_would_read_as_a_command():
-    assert escape_latex(r"5 % of a_b & {c} \d") == r"5 \% of a\_b \& \{c\} \textbackslash{}d"
-    with pytest.raises(ValueError, match="2 cells"):
-        latex_table(["a", "b"], [["1"]], "", "")
 
 
 def test_headings_are_linked_from_the_top(tmp_path):
