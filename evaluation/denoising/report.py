@@ -122,7 +122,8 @@ def _evaluate(condition: Condition, runs: Sequence[DenoisingRun], folder: Path, 
     independent = noisy[:, [LEADS.index(lead) for lead in INDEPENDENT_LEADS]]
     cleaned = {name: to_twelve(one.cleaner(independent, first.sampling_rate)) for name, one in chosen.items()}
     blank = replace(estimates[first.name], samples=None, band=None)
-    estimates |= {name: replace(blank, mean=ecg) for name, ecg in {NOISY: noisy, **cleaned}.items()}
+    points: dict[str, np.ndarray] = {NOISY: noisy, **cleaned}
+    estimates |= {name: replace(blank, mean=ecg) for name, ecg in points.items()}
     values = _score(estimates, settings.beat_leads)
     best = best_of({name: values[name] for name in chosen if name != WIENER}, "output_snr", highest=True)
     for run in runs:
