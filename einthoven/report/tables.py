@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from einthoven.run.files import atomic_write, write_json, write_text
+from einthoven.run.files import atomic_write
 from einthoven.statistics import Interval
 
 _LATEX = str.maketrans(
@@ -143,34 +143,3 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
     """Writes a table as Parquet, atomically."""
     with atomic_write(path) as temporary:
         table.to_parquet(temporary, index=False)
-
-
-def write_measurements(table: pd.DataFrame, folder: Path, note: str) -> str:
-    """Writes measurements as `benchmark.csv`, `benchmark.json` and `benchmark.md`.
-
-    Args:
-        table: One row per measurement; what a measurement lacks is NaN.
-        folder: Where to write.
-        note: What they were measured on.
-
-    Returns:
-        The Markdown table, with the note.
-    """
-    write_csv(table, folder / "benchmark.csv")
-    rows = [{str(key): value for key, value in row.items() if not _is_nan(value)} for row in table.to_dict("records")]
-    write_json(folder / "benchmark.json", {"note": note, "measurements": rows})
-    cells = [["-" if _is_nan(value) else _number(value) for value in row] for row in table.itertuples(index=False)]
-    header = [str(column).replace("_", " ") for column in table.columns]
-    markdown = f"{markdown_table(header, cells)}\n- {note}\n"
-    write_text(folder / "benchmark.md", markdown)
-    return markdown
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and bool(np.isnan(value))
-
-
-def _number(value: object) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.0f}" if abs(value) >= 100.0 or value.is_integer() else f"{value:.3g}"

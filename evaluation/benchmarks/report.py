@@ -1,0 +1,120 @@
+"""The benchmark's table, how time and memory grow with the size of the work, and a picture of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import LogLocator, StrMethodFormatter
+
+from einthoven.report.figures import COLOURS, new_figure, save_figure
+from einthoven.report.tables import markdown_table, write_csv
+from einthoven.run.files import write_text
+
+
+def write_report(table: pd.DataFrame, folder: Path, note: str) -> str:
+    """Writes `benchmark.csv`, `benchmark.md` and, where something grew, `growth.csv` and `growth.png`.
+
+    Args:
+        table: As `measure` returns it.
+        folder: Where to write.
+        note: What was measured on.
+
+    Returns:
+        The Markdown: a table for each part, one of growth, and the note.
+    """
+    write_csv(table, folder / "benchmark.csv")
+    parts = [_markdown(rows.drop(columns="part")) for _, rows in table.groupby("part", sort=False)]
+    slopes = fit_slopes(table)
+    if not slopes.empty:
+        write_csv(slopes, folder / "growth.csv")
+        draw_growth(table, slopes, folder / "growth.png")
+        parts.append(_markdown(slopes))
+    text = "\n".join([*parts, f"- {note}\n"])
+    write_text(folder / "benchmark.md", text)
+    return text
+
+
+def fit_slopes(table: pd.DataFrame) -> pd.DataFrame:
+    """Fits how time grows with each size: time ~ size^slope, by least squares of the logarithms.
+
+    Args:
+        table: As `measure` returns it.
+
+    Returns:
+        One row for all that was measured at two sizes at least: columns `case`, `axis`, `smallest`, `largest` (sizes),
+        `slope` (1: proportional, 0: the size costs nothing, -1 for workers: ideal), and of the largest
+        `seconds_per_record`, `memory_mb` and `memory_mb_per_unit`, by how much the peak rose for each unit of size.
+    """
+    rows = []
+    measured = table.reindex(columns=[*table.columns.union(["n_records", "seconds", "peak_memory_mb"])])
+    for (_, case, axis), group in measured.dropna(subset=["size", "seconds"]).groupby(
+        ["part", "case", "axis"], sort=False
+    ):
+        group = group.sort_values("size")
+        first, last = group.iloc[0], group.iloc[-1]
+        if len(group) > 1:
+            rows.append(
+                {
+                    "case": case,
+                    "axis": axis,
+                    "smallest": first["size"],
+                    "largest": last["size"],
+                    "slope": float(np.polyfit(np.log(group["size"]), np.log(group["seconds"]), 1)[0]),
+                    "seconds_per_record": last["seconds"] / last["n_records"],
+                    "memory_mb": last["peak_memory_mb"],
+                    "memory_mb_per_unit": (last["peak_memory_mb"] - first["peak_memory_mb"])
+                    / (last["size"] - first["size"]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def draw_growth(table: pd.DataFrame, slopes: pd.DataFrame, path: Path | str) -> None:
+    """Draws time against each size on logarithmic axes, one panel a size, with the slopes in the legends.
+
+    Args:
+        table: As `measure` returns it.
+        slopes: As `fit_slopes` returns them.
+        path: File to write.
+    """
+    axes = list(dict.fromkeys(slopes["axis"]))
+    columns = min(3, len(axes))
+    rows = -(-len(axes) // columns)
+    figure = new_figure(4.6 * columns, 3.9 * rows)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for panel, axis in zip(panels, axes, strict=False):
+        here = table[(table["axis"] == axis) & table["seconds"].notna()]
+        for number, (case, group) in enumerate(here.groupby("case", sort=False)):
+            slope = slopes[(slopes["case"] == case) & (slopes["axis"] == axis)]["slope"]
+            label = f"{case} ({slope.iloc[0]:.2f})" if len(slope) else str(case)
+            group = group.sort_values("size")
+            panel.plot(group["size"], group["seconds"], "o-", color=COLOURS[number % len(COLOURS)], label=label)
+        sizes = sorted(set(here["size"]))
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        panel.minorticks_off()
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        panel.set_xticks(sizes, [f"{size:g}" for size in sizes], fontsize=8, rotation=30)
+        panel.set_xlabel(axis.replace("_", " "))
+        panel.set_ylabel("seconds")
+        panel.grid(alpha=0.3, which="both")
+        panel.legend(fontsize=7, frameon=False, title="case (slope)", title_fontsize=7)
+    for panel in panels[len(axes) :]:
+        panel.set_axis_off()
+    save_figure(figure, path)
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    table = table.mask(table == "").dropna(axis="columns", how="all")
+    cells: Sequence[Sequence[str]] = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    return markdown_table([str(column).replace("_", " ") for column in table.columns], cells)
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if np.isnan(value):
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100.0 or value.is_integer() else f"{value:.3g}"
