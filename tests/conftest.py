@@ -10,6 +10,11 @@ from tests.wfdb_files import write_wfdb
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items):
+    """Runs the tests on Ray one after the other, so that of processes that share the tests one alone starts Ray."""
+    items.sort(key=lambda item: "ray_cluster" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Keeps torch from taking every core, as the tests themselves run side by side."""

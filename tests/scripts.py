@@ -9,11 +9,59 @@ import runpy
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from evaluation.reproduction.runner import PRELOAD
 from tests.paths import ROOT
+
+PRELOAD = (
+    "torch.distributed.fsdp",
+    "torch._dynamo",
+    "accelerate",
+    "hydra",
+    "hydra._internal.hydra",
+    "matplotlib.pyplot",
+    "neurokit2",
+    "noise_quant.scoring.score_table",
+    "noise_quant.scoring.methods",
+    "noise_quant.training.training",
+    "evaluation.denoising.report",
+    "evaluation.noise.report",
+    "evaluation.inpainting.report",
+    "einthoven.run.launch",
+    "preprocessing.cohorts.ptbxl_store",
+    "reconstruction.recording_report",
+    "diffusion_prior.train",
+)
+"""What the process that others are forked from imports once; modules that are not there are passed over."""
+
+
+def fork_context() -> "multiprocessing.context.ForkServerContext":
+    """Returns what starts processes, from one that has imported `PRELOAD`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOAD))
+    return context
+
+
+def start_script(
+    module: str, *overrides: str, output: Path, environment: Mapping[str, str] | None = None, folder: Path = ROOT
+) -> BaseProcess:
+    """Starts what `python -m module overrides` does, without waiting for its end.
+
+    Args:
+        module: The script.
+        *overrides: Its arguments.
+        output: Folder that gets the files stdout and stderr.
+        environment: Variables that differ from this process's.
+        folder: Working folder, where modules are found first.
+    """
+    variables = {**os.environ, **(environment or {})}
+    files = [str(output / name) for name in ("stdout", "stderr")]
+    process = fork_context().Process(target=_run, args=(module, list(overrides), variables, files, str(folder)))
+    process.start()
+    return process
 
 
 def run_script(
@@ -22,8 +70,9 @@ def run_script(
     environment: Mapping[str, str] | None = None,
     check: bool = False,
     timeout: float = 300.0,
+    folder: Path = ROOT,
 ) -> "subprocess.CompletedProcess[str]":
-    """Does what `python -m module overrides` does in the repository's root.
+    """Does what `python -m module overrides` does in a folder, by default the repository's root.
 
     Args:
         module: The script.
@@ -31,28 +80,33 @@ def run_script(
         environment: Variables that differ from this process's.
         check: Whether to raise CalledProcessError for another exit status than 0.
         timeout: Seconds after which it is killed.
+        folder: Working folder, where modules are found first.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOAD))
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = [Path(folder) / name for name in ("stdout", "stderr")]
-        variables = {**os.environ, **(environment or {})}
-        process = context.Process(target=_run, args=(module, list(overrides), variables, [str(o) for o in outputs]))
-        process.start()
+    with tempfile.TemporaryDirectory() as output:
+        process = start_script(module, *overrides, output=Path(output), environment=environment, folder=folder)
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
             process.join()
             raise subprocess.TimeoutExpired([module, *overrides], timeout)
-        told = [path.read_text(encoding="utf-8", errors="replace") for path in outputs]
-    done = subprocess.CompletedProcess([module, *overrides], process.exitcode, *told)
+        written = [(Path(output) / name).read_text("utf-8", errors="replace") for name in ("stdout", "stderr")]
+    done = subprocess.CompletedProcess([module, *overrides], process.exitcode, *written)
     if check:
         done.check_returncode()
     return done
 
 
-def _run(module: str, arguments: list[str], variables: dict[str, str], outputs: list[str]) -> None:
-    os.chdir(ROOT)
+def wait_for(condition: Callable[[], object], seconds: float = 300.0) -> None:
+    """Waits until a condition holds; the seconds are many, as other work may share the machine."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def _run(module: str, arguments: list[str], variables: dict[str, str], outputs: list[str], folder: str) -> None:
+    os.chdir(folder)
+    sys.path.insert(0, folder)
     os.environ.clear()
     os.environ.update(variables)
     for stream, path in enumerate(outputs, start=1):

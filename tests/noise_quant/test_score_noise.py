@@ -1,18 +1,11 @@
 """Scores into a run folder: keyed, joined with the labels, the same when the run was killed and taken up again."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from einthoven.ecg.leads import LEADS
-from einthoven.run.launch import CONFIGS
 from einthoven.run.run_folder import RunFolder
 from noise_quant.data.mixtures import mixture_source
 from noise_quant.data.sources import SourceRecord, cinc2011_source, ptbxl_source
@@ -20,7 +13,7 @@ from noise_quant.scoring.methods import DiffusionScoring, PlainScoring, scoring_
 from noise_quant.scoring.score_table import score_source
 from noise_quant.scoring.scorer import Scorer
 from noise_quant.scoring.verdict import Thresholds
-from tests.scripts import run_script
+from tests.scripts import run_script, start_script, wait_for
 
 
 class Interrupted(BaseException):
@@ -184,10 +177,6 @@ def test_mistakes_are_told_before_any_work(settings, message, tiny_model_file):
         scoring_method(**{"checkpoint": tiny_model_file, **settings})
 
 
-def command(tmp_path, *overrides):
-    return [sys.executable, "-m", "noise_quant.score_noise", "n_threads=1", f"paths.runs={tmp_path}", *overrides]
-
-
 def run(tmp_path, *overrides):
     return run_script("noise_quant.score_noise", "n_threads=1", f"paths.runs={tmp_path}", *overrides)
 
@@ -204,17 +193,12 @@ def test_killed_script_goes_on_to_the_same_scores(noisy_ptbxl, nstdb_folder, tin
         "score.chunk_records=1",
     ]
     folder = tmp_path / "killed"
-    process = subprocess.Popen(
-        command(tmp_path, *overrides, f"score.results_path={folder}"),
-        cwd=CONFIGS.parent,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    process = start_script(
+        "noise_quant.score_noise", "n_threads=1", *overrides, f"score.results_path={folder}", output=tmp_path
     )
-    deadline = time.monotonic() + 120
-    while not list(folder.glob("parts/[0-9]*.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    wait_for(lambda: list(folder.glob("parts/[0-9]*.parquet")))
+    process.kill()
+    process.join()
     assert not (folder / "scores.parquet").exists()
     n_done = len(list(folder.glob("parts/[0-9]*.parquet")))
     assert 1 <= n_done < 36

@@ -1,7 +1,6 @@
 """Training on several processes: the same steps as one process takes, for the same batch over all of them."""
 
 import json
-import multiprocessing
 import os
 import socket
 import sys
@@ -13,6 +12,7 @@ from diffusion_prior.checkpoint import load_denoiser
 from diffusion_prior.training.processes import join_processes
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.simulator import simulate_store
+from tests.scripts import fork_context
 
 N_STEPS, STOP = 6, 4
 
@@ -60,8 +60,7 @@ def launch(n_processes, store, results, seen_path, stop=None):
 
     A record is told by its first sample, which is the same to the bit in each process of one machine.
     """
-    context = multiprocessing.get_context("forkserver")  # torch is imported once
-    context.set_forkserver_preload(["diffusion_prior.train"])
+    context = fork_context()  # torch is imported once
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -2,11 +2,6 @@
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +21,7 @@ from einthoven.ecg.leads import INDEPENDENT_LEADS, NINE_LEADS, lead_matrix
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.simulator import simulate_store
 from tests.diffusion_prior.training.test_objective import TINY, TINY_SASHIMI
-from tests.scripts import run_script
+from tests.scripts import run_script, start_script, wait_for
 
 SETTINGS = TrainerSettings(n_steps=8, batch_size=4, warmup_steps=2, validate_every=4, save_every=4, learning_rate=2e-3)
 
@@ -245,17 +240,11 @@ def command(store, results, n_steps):
 
 @pytest.mark.slow
 def test_script_survives_a_kill(store, tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command(store, run, 20)],
-        env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not (run / "state.pt").is_file() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process = start_script(*command(store, run, 20), output=tmp_path)
+    wait_for(lambda: (run / "state.pt").is_file() or not process.is_alive())
+    process.kill()
+    process.join()
     for results in (run, tmp_path / "whole"):
         run_script(*command(store, results, 20), check=True)
     killed, whole = (load_denoiser(path) for path in (run, tmp_path / "whole"))

@@ -2,20 +2,17 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from einthoven.run.launch import CONFIGS
 from einthoven.run.memory import descendants
 from einthoven.run.ray_engine import RayEngine
 from noise_quant.data.mixtures import mixture_source
 from noise_quant.scoring.methods import scoring_method
 from noise_quant.scoring.score_table import score_source
+from tests.scripts import start_script, wait_for
 
 pytestmark = [
     pytest.mark.slow,
@@ -58,22 +55,15 @@ def test_killed_worker_and_killed_driver_lose_nothing(
     overrides.append(f"engine.address={ray_cluster.get_runtime_context().gcs_address}")
     overrides += [f"dataset.raw_path={noisy_ptbxl}", f"sources.mixtures.nstdb_path={nstdb_folder}"]
     overrides += [f"checkpoint={tiny_model_file}", f"score.results_path={tmp_path / 'ray'}"]
-    with open(tmp_path / "log", "w") as log:
-        driver = subprocess.Popen(
-            [sys.executable, "-m", "noise_quant.score_noise", *overrides], cwd=CONFIGS.parent, stdout=log, stderr=log
-        )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("ray/parts/[0-9]*.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    driver = start_script("noise_quant.score_noise", *overrides, output=tmp_path)
+    wait_for(lambda: list(tmp_path.glob("ray/parts/[0-9]*.parquet")))
     [started] = workers()
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    driver.kill()
+    driver.join()
     n_done = len(list(tmp_path.glob("ray/parts/[0-9]*.parquet")))
-    assert n_done >= 1, (tmp_path / "log").read_text()
+    assert n_done >= 1, (tmp_path / "stderr").read_text()
     assert not (tmp_path / "ray" / "scores.parquet").exists()
-    while is_alive(started) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not is_alive(started)  # the cluster stays, the driver's workers go with it
+    wait_for(lambda: not is_alive(started))  # the cluster stays, the driver's workers go with it
 
     killed = []
 
