@@ -185,6 +185,8 @@ def run(tmp_path, *overrides):
 @pytest.mark.filterwarnings("ignore:no thresholds are known")
 def test_killed_script_goes_on_to_the_same_scores(noisy_ptbxl, nstdb_folder, tiny_model_file, tmp_path):
     overrides = [
+        "n_threads=1",
+        f"paths.runs={tmp_path}",
         "source=mixtures",
         f"dataset.raw_path={noisy_ptbxl}",
         f"sources.mixtures.nstdb_path={nstdb_folder}",
@@ -193,16 +195,15 @@ def test_killed_script_goes_on_to_the_same_scores(noisy_ptbxl, nstdb_folder, tin
         "score.chunk_records=1",
     ]
     folder = tmp_path / "killed"
-    process = start_script(
-        "noise_quant.score_noise", "n_threads=1", *overrides, f"score.results_path={folder}", output=tmp_path
-    )
+    overrides.append(f"score.results_path={folder}")
+    process = start_script("noise_quant.score_noise", *overrides, output=tmp_path)
     wait_for(lambda: list(folder.glob("parts/[0-9]*.parquet")))
     process.kill()
     process.join()
     assert not (folder / "scores.parquet").exists()
     n_done = len(list(folder.glob("parts/[0-9]*.parquet")))
     assert 1 <= n_done < 36
-    resumed = run(tmp_path, *overrides, f"score.results_path={folder}")
+    resumed = run_script("noise_quant.score_noise", *overrides)
     assert resumed.returncode == 0, resumed.stderr
     assert f"36 records ({36 - n_done} of them now)" in resumed.stdout
     assert len(RunFolder.open(folder).provenance()["resumed_at"]) == 1
