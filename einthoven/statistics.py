@@ -107,11 +107,11 @@ def predictive_band(samples: Values, level: float = 0.90) -> tuple[Values, Value
     return centre + stretch * (low - centre), centre + stretch * (high - centre)
 
 
-def mean_over_records(values: np.ndarray) -> np.ndarray:
-    """Mean over records of values `(n, ...)`, shape `(...)`; NaN marks a record without a value, and a mean of none."""
+def finite_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Mean of the finite values along an axis, by default over records; NaN where there is none."""
     finite = np.isfinite(values)
-    count = finite.sum(axis=0)
-    return np.where(count > 0, np.where(finite, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
+    count = finite.sum(axis=axis)
+    return np.where(count > 0, np.where(finite, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan)
 
 
 def mean_where(values: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -173,7 +173,7 @@ def percent_below(pairs: np.ndarray) -> np.ndarray:
 
 def bootstrap_intervals(
     values: np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray] = mean_over_records,
+    statistic: Callable[[np.ndarray], np.ndarray] = finite_mean,
     n_resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -214,7 +214,7 @@ def bootstrap_intervals(
 
 def bootstrap_interval(
     values: np.ndarray,
-    statistic: Callable[[np.ndarray], float | np.ndarray] = mean_over_records,
+    statistic: Callable[[np.ndarray], float | np.ndarray] = finite_mean,
     n_resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from einthoven.report.tables import format_interval, write_csv, write_parquet
+from einthoven.report.tables import format_row, write_csv, write_parquet
 from einthoven.run.files import write_text
 from einthoven.statistics import Interval
 
@@ -55,7 +55,7 @@ def result_cell(table: pd.DataFrame, digits: int, **keys: str | None) -> str:
     chosen = table[np.all([table[name] == key for name, key in keys.items()], axis=0)] if keys else table
     if chosen.empty:
         return "-"
-    return format_interval(Interval(*map(float, chosen[["value", "lower", "upper"]].iloc[0])), digits)
+    return format_row(chosen.iloc[0], digits)
 
 
 def interval_columns(name: str, interval: Interval) -> dict[str, float]:
@@ -72,15 +72,19 @@ def distinct_names(names: Sequence[str], places: Sequence[Path | str], form: str
     ]
 
 
-def common_keys(keys: Sequence[np.ndarray]) -> np.ndarray:
+def common_keys(keys: Sequence[np.ndarray], which: str = "in common: give runs on the same records") -> np.ndarray:
     """Keys of the records that all runs have, in the order of the first.
+
+    Args:
+        keys: Keys of each run's records, each of shape (n,).
+        which: What to say of records where there are none.
 
     Raises:
         ValueError: If there is none.
     """
     common = keys[0][np.all([np.isin(keys[0], other) for other in keys], axis=0)]
     if len(common) == 0:
-        raise ValueError("the runs have no record in common: give runs on the same records")
+        raise ValueError(f"the runs have no record {which}")
     return common
 
 

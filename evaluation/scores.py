@@ -13,7 +13,7 @@ import pandas as pd
 
 from einthoven.ecg.leads import LEADS
 from einthoven.report.tables import Row
-from einthoven.statistics import bootstrap_intervals, mean_over_records
+from einthoven.statistics import bootstrap_intervals, finite_mean
 
 REPORTED = "reported"
 """Stands in the column `lead` for all reported leads together."""
@@ -88,7 +88,7 @@ def pooled(values: np.ndarray, estimate: Estimate, leads: Sequence[int]) -> np.n
 
 def averaged(values: np.ndarray, estimate: Estimate, leads: Sequence[int]) -> np.ndarray:
     """Averages over some leads, each counting alike: (..., C) -> (...); NaN without any."""
-    return mean_over_records(np.moveaxis(values[..., leads], -1, 0))
+    return finite_mean(np.moveaxis(values[..., leads], -1, 0))
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def summarise(
 
 def means(values: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, Statistic]]:
     """Takes the mean over records as the statistic of each metric."""
-    return {name: (column, mean_over_records) for name, column in values.items()}
+    return {name: (column, finite_mean) for name, column in values.items()}
 
 
 def record_table(values: Mapping[str, np.ndarray], ecg_ids: np.ndarray, **keys: str) -> pd.DataFrame:
@@ -204,7 +204,7 @@ def best_of(values: Mapping[str, Mapping[str, np.ndarray]], metric: str, highest
         metric: What to compare.
         highest: Whether high values are good.
     """
-    found = {name: float(mean_over_records(of_method[metric])[-1]) for name, of_method in values.items()}
+    found = {name: float(finite_mean(of_method[metric])[-1]) for name, of_method in values.items()}
     if not found:
         return None
     return (max if highest else min)(found, key=found.__getitem__)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from einthoven.ecg.leads import LEADS, leads_to_report
-from einthoven.statistics import crps, mean_over_records
+from einthoven.statistics import crps, finite_mean
 
 CHUNK = 8
 """Records per chunk."""
@@ -38,4 +38,4 @@ def mean_crps(folder: Path) -> float:
         count = hidden.sum(axis=-1)
         total = np.where(count > 0, np.nan_to_num(scores) * count, 0.0).sum(axis=-1)
         values.append(np.where(count.any(axis=-1), total / np.maximum(count.sum(axis=-1), 1), np.nan))
-    return float(mean_over_records(np.concatenate(values)))
+    return float(finite_mean(np.concatenate(values)))

@@ -12,7 +12,7 @@ from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, lead_
 from einthoven.ecg.recording import Recording, read_wfdb
 from einthoven.report.figures import draw_reconstruction
 from einthoven.run.files import atomic_write
-from einthoven.statistics import mean_over_records
+from einthoven.statistics import finite_mean
 from reconstruction.api import SIGMA_Y_MV, Reconstruction, reconstruct
 from reconstruction.measurement.saturation import Saturation
 from reconstruction.samplers.base import PosteriorSampler
@@ -172,7 +172,7 @@ def _table(result: Reconstruction, truth: NDArray[np.float64]) -> list[str]:
         rows.append(scores)
         lines.append(f"{lead:>5} {share:>9} {_format(scores)}")
     if rows:
-        lines.append(f"{'mean':>5} {'':>9} {_format(mean_over_records(np.array(rows)).tolist())}")
+        lines.append(f"{'mean':>5} {'':>9} {_format(finite_mean(np.array(rows)).tolist())}")
     return lines
 
 

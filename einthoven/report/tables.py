@@ -1,8 +1,9 @@
 """Tables of results: Markdown and LaTeX for people, CSV and Parquet for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -107,6 +108,13 @@ def format_interval(interval: Interval, digits: int) -> str:
     return f"{interval.estimate:.{digits}f} ({interval.lower:.{digits}f}{between}{interval.upper:.{digits}f})"
 
 
+def format_row(
+    row: "Mapping[Hashable, Any] | pd.Series[Any]", digits: int, columns: Sequence[str] = ("value", "lower", "upper")
+) -> str:
+    """Formats the value of a table's row with its interval, from three of its columns."""
+    return format_interval(Interval(*(float(row[column]) for column in columns)), digits)
+
+
 def results_table(table: pd.DataFrame, rows: Sequence[Row], point_estimates: Sequence[str] = ()) -> str:
     """Writes results as Markdown: one row a metric, one column a method, 95 % intervals in brackets.
 
@@ -125,9 +133,7 @@ def results_table(table: pd.DataFrame, rows: Sequence[Row], point_estimates: Seq
             if (row.metric, method) not in by_key.index or (method in point_estimates and "sample" in row.metric):
                 cells.append("-")
                 continue
-            found = by_key.loc[(row.metric, method)]
-            interval = Interval(float(found["value"]), float(found["lower"]), float(found["upper"]))
-            cells.append(format_interval(interval, row.digits))
+            cells.append(format_row(by_key.loc[(row.metric, method)], row.digits))
         if set(cells) != {"-"}:
             lines.append([row.label, *cells])
     return markdown_table(["", *methods], lines)

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from einthoven.statistics import bootstrap_intervals
+from einthoven.statistics import bootstrap_intervals, finite_mean
 from evaluation.noise.discrimination import Comparison
 
 AUROC = "auroc"
@@ -64,7 +64,7 @@ class _Scorer:
 
     def macro(self, counts: NDArray[np.integer]) -> NDArray[np.float64]:
         """Returns the macro average of each metric, shape (metrics,)."""
-        return _mean_where_known(self.values(counts))
+        return finite_mean(self.values(counts), axis=-1)
 
     def _auroc(self, counts: NDArray[np.integer]) -> list[float]:
         return [comparison.auroc(counts) for comparison in self.sorted]
@@ -97,7 +97,7 @@ def score_predictions(
 
     def statistic(drawn: NDArray[np.integer]) -> NDArray[np.float64]:
         values = scorer.values(np.bincount(drawn, minlength=n_records))
-        return np.concatenate([values, _mean_where_known(values)[:, None]], axis=1).ravel()
+        return np.concatenate([values, finite_mean(values, axis=-1)[:, None]], axis=1).ravel()
 
     intervals = bootstrap_intervals(np.arange(n_records), statistic, n_resamples, seed)
     positives = [int(labels.sum()) for _, labels in scorer.pairs]
@@ -162,10 +162,3 @@ def compare_predictions(
     rows = [(*key, found.estimate, found.lower, found.upper) for key, found in zip(keys, intervals, strict=True)]
     table = pd.DataFrame(rows, columns=["metric", "statistic", "value", "lower", "upper"])
     return table.assign(metric=f"{MACRO}_" + table["metric"], n_records=len(common), n_classes=len(scorers[0].classes))
-
-
-def _mean_where_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Averages over the last axis without NaN; NaN where nothing is known."""
-    known = np.isfinite(values)
-    count = known.sum(axis=-1)
-    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=-1) / np.maximum(count, 1), np.nan)

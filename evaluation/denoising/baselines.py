@@ -16,7 +16,7 @@ import numpy as np
 import pywt
 from scipy import signal
 
-from einthoven.statistics import mean_over_records
+from einthoven.statistics import finite_mean
 from evaluation.denoising.metrics import output_snr
 
 HIGH_PASS_HZ = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
@@ -170,7 +170,7 @@ class Chosen:
         settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> "Chosen":
         """Measures a baseline's mean output SNR; arguments as in `choose_baselines`."""
-        snr = float(mean_over_records(output_snr(cleaner(noisy, sampling_rate), truth)))
+        snr = float(finite_mean(output_snr(cleaner(noisy, sampling_rate), truth)))
         return cls(cleaner, snr, settings)
 
 

@@ -9,7 +9,7 @@ from dataclasses import fields
 import numpy as np
 
 from einthoven.ecg.leads import LEADS
-from einthoven.statistics import mean_over_records
+from einthoven.statistics import finite_mean
 from evaluation.denoising import metrics
 from evaluation.denoising.metrics import BeatErrors, Beats
 from evaluation.inpainting.scores import coverage, crps_or_error, mean_error, mean_squared_error
@@ -98,6 +98,6 @@ def score_beats(
             errors = metrics.beat_errors(mine, wanted)
             values[:, record, place] = [getattr(errors, name) for name in names]
     return {
-        name: np.column_stack([of_leads, mean_over_records(of_leads[:, places].T)])
+        name: np.column_stack([of_leads, finite_mean(of_leads[:, places].T)])
         for name, of_leads in zip(names, values, strict=True)
     }

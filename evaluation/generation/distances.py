@@ -27,7 +27,7 @@ def feature_values(table: pd.DataFrame, statements: Sequence[frozenset[str]]) ->
         Features in their units, shape (N, number of features), NaN where there is none.
     """
     values = table[[feature.name for feature in FEATURES]].to_numpy(dtype=np.float64, copy=True)
-    without = np.array([bool(codes & NO_P_WAVE) for codes in statements])
+    without = np.array([bool(codes & NO_P_WAVE) for codes in statements], dtype=bool)
     needing = np.array([feature.needs_p_wave for feature in FEATURES])
     values[np.outer(without, needing)] = np.nan
     return values

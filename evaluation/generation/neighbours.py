@@ -13,8 +13,9 @@ from scipy import fft
 
 from einthoven.ecg.filters import resample
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
-from einthoven.statistics import bootstrap_interval, bootstrap_intervals
+from einthoven.statistics import bootstrap_interval, bootstrap_intervals, finite_mean
 from evaluation.generation.average_beat import AverageBeat
+from evaluation.report import interval_columns
 
 RECORDING = "whole recording"
 BEAT = "median beat"
@@ -173,12 +174,13 @@ def nearness_table(
         if not usable.any():
             continue
         found, others = distances[usable], held_out[name][usable]
-        median = bootstrap_interval(found, lambda drawn: float(np.median(drawn)), n_resamples, seed)
-        near = bootstrap_interval(100.0 * (found < threshold), n_resamples=n_resamples, seed=seed)
-        training = bootstrap_interval(100.0 * (found < others), n_resamples=n_resamples, seed=seed)
         row: dict[str, object] = {"set": name}
-        for column, interval in (("median", median), ("near", near), ("training", training)):
-            row |= {column: interval.estimate, f"{column}_lower": interval.lower, f"{column}_upper": interval.upper}
+        for column, values, statistic in (
+            ("median", found, lambda drawn: float(np.median(drawn))),
+            ("near", 100.0 * (found < threshold), finite_mean),
+            ("training", 100.0 * (found < others), finite_mean),
+        ):
+            row |= interval_columns(column, bootstrap_interval(values, statistic, n_resamples, seed))
         rows.append({**row, "nearest": found.min(), "threshold": threshold, "n": len(found)})
     return pd.DataFrame(rows)
 
@@ -222,7 +224,7 @@ def diversity(
     if inside.any():
         intervals = bootstrap_intervals(np.arange(len(counted)), means, n_resamples, seed)
         for name, interval in zip(names, intervals, strict=True):
-            found |= {name: interval.estimate, f"{name}_lower": interval.lower, f"{name}_upper": interval.upper}
+            found |= interval_columns(name, interval)
     else:
         found = {f"{name}{edge}": np.nan for name in names for edge in ("", "_lower", "_upper")}
     n_groups = len(np.unique(groups[inside]))

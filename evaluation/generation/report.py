@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from einthoven.report.tables import write_csv, write_parquet
-from einthoven.run.files import write_text
-from evaluation.generation.average_beat import AverageBeat, average_beats
+from evaluation.generation.average_beat import average_beats
 from evaluation.generation.distances import compare_features, feature_values
 from evaluation.generation.ecg_features import FEATURES, INTERVALS, WAVES, measure_features
 from evaluation.generation.figures import draw_distances, draw_histograms, draw_nearness, draw_neighbours, draw_twins
@@ -27,6 +25,7 @@ from evaluation.generation.neighbours import (
 )
 from evaluation.generation.runs import EcgSet, Twins, open_twins
 from evaluation.generation.tables import overview_table, write_markdown
+from evaluation.report import Report, folder_name
 
 COPIES = "copies (control)"
 COPY_SHIFT_S = 0.7
@@ -36,40 +35,45 @@ PER_SPLIT_RECORD = 3
 
 
 @dataclass(frozen=True)
-class GenerationReport:
-    """What an evaluation found.
-
-    Attributes:
-        table: The summary, one row per method and metric: `method`, `metric`, `value`, `lower`, `upper`, `n_records`.
-        distances: Per run, what `compare_features` found.
-        neighbours: Per kind of distance, what `nearness_table` found.
-        diversity: Per run and kind of distance, what `diversity` found.
-        nearest: Per set, kind and ECG, the nearest training ECG.
-        features: Features of each ECG, by set, with `problem` where no beats were found.
-        markdown: The tables for people, with the notes.
-    """
-
-    table: pd.DataFrame
-    distances: pd.DataFrame
-    neighbours: pd.DataFrame
-    diversity: pd.DataFrame
-    nearest: pd.DataFrame
-    features: pd.DataFrame
-    markdown: str
-
-
-@dataclass(frozen=True)
 class _Measured:
-    """A set of ECGs with what was measured on it."""
+    """A set of ECGs with what was measured on it: features of some of them, with `set` and `problem`, beats of all."""
 
     ecgs: EcgSet
-    beats: list[AverageBeat | None]
     features: pd.DataFrame
     vectors: NDArray[np.float64]
+    values: NDArray[np.float64]
 
     @property
-    def values(self) -> NDArray[np.float64]:
-        return feature_values(self.features, self.ecgs.statements)
+    def name(self) -> str:
+        return self.ecgs.name
+
+    @classmethod
+    def of(cls, ecgs: EcgSet, rows: NDArray[np.int64] | None = None) -> "_Measured":
+        rows = np.arange(len(ecgs)) if rows is None else rows
+        beats, problems = average_beats(ecgs.ecgs, ecgs.sampling_rate, f"beats of {ecgs.name}")
+        features = measure_features([beats[row] for row in rows], ecgs.ecg_ids[rows], f"features of {ecgs.name}")
+        values = feature_values(features, [ecgs.statements[row] for row in rows])
+        features = features.assign(set=ecgs.name, problem=[problems[row] for row in rows])
+        return cls(ecgs, features, beat_vectors(beats), values)
+
+
+Distances = tuple[NDArray[np.floating], NDArray[np.floating] | None]
+"""Distances, and the shifts in s at which they are found."""
+
+
+def _recording_distances(first: _Measured, second: _Measured) -> Distances:
+    return recording_distances(first.ecgs.ecgs, second.ecgs.ecgs, first.ecgs.sampling_rate)
+
+
+def _beat_distances(first: _Measured, second: _Measured) -> Distances:
+    return beat_distances(first.vectors, second.vectors), None
+
+
+DISTANCES = {RECORDING: _recording_distances, BEAT: _beat_distances}
+"""Kinds of distances between ECGs."""
+
+Near = Mapping[str, Mapping[str, Nearest]]
+"""The nearest ECG to each, by kind of distance and set."""
 
 
 def evaluate_generation_runs(
@@ -82,7 +86,7 @@ def evaluate_generation_runs(
     n_examples: int = 3,
     n_resamples: int = 1000,
     seed: int = 0,
-) -> GenerationReport:
+) -> Report:
     """Evaluates run folders of `diffusion_prior.generate` beside the real ECGs of the same labels.
 
     Writes `table.csv`, `table.md`, `distances.csv`, `neighbours.csv`, `diversity.csv`, `nearest.parquet`,
@@ -110,111 +114,76 @@ def evaluate_generation_runs(
     n_train = min(PER_SPLIT_RECORD * len(twins.real), len(twins.training)) if n_train is None else n_train
     if not len(twins.real) <= n_train <= len(twins.training):
         raise ValueError(f"evaluate.n_train is {n_train}: choose {len(twins.real)} to {len(twins.training)}")
-    folder = Path(folder)
-    real, problems = _measure(twins.real)
-    runs, found = [], [problems]
-    for generated in twins.generated:
-        run, problems = _measure(generated)
-        runs.append(run)
-        found.append(problems)
-    training_beats, _ = average_beats(twins.training.ecgs, twins.real.sampling_rate, "beats of real train")
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(twins.training))[:n_train])
-    features = measure_features(
-        [training_beats[row] for row in chosen], twins.training.ecg_ids[chosen], "features of real train"
-    )
-    pool = feature_values(features, [twins.training.statements[row] for row in chosen])
-    distances = {run.ecgs.name: compare_features(real.values, run.values, pool, n_resamples, seed) for run in runs}
-    other_beats, _ = average_beats(twins.held_out.ecgs, twins.real.sampling_rate, f"beats of {twins.held_out.name}")
-    sets = [(part.ecgs, part.vectors) for part in (real, *runs)] + [_copies(twins, seed)]
-    near = _nearest(sets, twins.training, training_beats)
-    other = _by_kind(_nearest(sets, twins.held_out, other_beats))
-    kinds = _by_kind(near)
-    tables = [nearness_table(kinds[k], other[k], real.ecgs.name, n_resamples, seed).assign(kind=k) for k in kinds]
-    neighbours = pd.concat(tables, ignore_index=True)
-    spread = _diversity(real, runs, n_resamples, seed)
-    all_distances = pd.concat([table.assign(run=name) for name, table in distances.items()], ignore_index=True)
-    all_features = pd.concat([*found, features.assign(set="real train", problem="")], ignore_index=True)
-    n_problems = {str(name): int((part["problem"] != "").sum()) for name, part in all_features.groupby("set")}
-    table = overview_table(real.ecgs.name, len(twins.real), all_distances, neighbours, spread, n_problems)
-    notes = _notes(twins, n_train, n_resamples)
-    report = GenerationReport(
-        table=table,
-        distances=all_distances,
-        neighbours=neighbours,
-        diversity=spread,
-        nearest=_nearest_rows(near, real, runs, twins),
-        features=all_features,
-        markdown=write_markdown(table, distances, notes),
-    )
-    _write(report, folder)
-    _draw(folder, distances, real, runs, near, twins.training, n_examples)
-    return report
+    none = np.arange(0)
+    some = np.sort(np.random.default_rng(seed).permutation(len(twins.training))[:n_train])
+    real, training = _Measured.of(twins.real), _Measured.of(twins.training, some)
+    runs = [_Measured.of(generated) for generated in twins.generated]
+    sets = [real, *runs, _Measured.of(_copies(twins, seed), none)]
+    near, other = _nearest(sets, training), _nearest(sets, _Measured.of(twins.held_out, none))
+    draws = (n_resamples, seed)
+    distances = {run.name: compare_features(real.values, run.values, training.values, *draws) for run in runs}
+    tables = {
+        "distances.csv": pd.concat([table.assign(run=name) for name, table in distances.items()], ignore_index=True),
+        "neighbours.csv": _neighbours(near, other, real.name, draws),
+        "diversity.csv": _diversity(real, runs, draws),
+        "nearest.parquet": _nearest_rows(near, [real, *runs], twins.training),
+        "features.parquet": pd.concat([part.features for part in (real, *runs, training)], ignore_index=True),
+    }
+    table = overview_table(real.name, len(twins.real), tables)
+    markdown = write_markdown(table, distances, _notes(twins, n_train, n_resamples))
+    _draw(Path(folder), distances, real, runs, near, twins.training, n_examples)
+    return Report({"table.csv": table, **tables}, markdown).write(Path(folder))
 
 
-def _measure(ecgs: EcgSet) -> tuple[_Measured, pd.DataFrame]:
-    """Measures a set; gives its features once more with the set's name and the problems."""
-    beats, problems = average_beats(ecgs.ecgs, ecgs.sampling_rate, f"beats of {ecgs.name}")
-    features = measure_features(beats, ecgs.ecg_ids, f"features of {ecgs.name}")
-    return _Measured(ecgs, beats, features, beat_vectors(beats)), features.assign(set=ecgs.name, problem=problems)
-
-
-def _copies(twins: Twins, seed: int) -> tuple[EcgSet, NDArray[np.float64]]:
+def _copies(twins: Twins, seed: int) -> EcgSet:
     """Copies training ECGs, as many as the split has, shifted and with noise: what the search must find."""
     training, rng = twins.training, np.random.default_rng(seed)
     rows = rng.permutation(len(training))[: len(twins.real)]
     shifted = np.roll(training.ecgs[rows], round(COPY_SHIFT_S * training.sampling_rate), axis=-1)
     noisy = shifted + (COPY_NOISE_MV * rng.standard_normal(shifted.shape)).astype(np.float32)
     statements = tuple(training.statements[row] for row in rows)
-    beats, _ = average_beats(noisy, training.sampling_rate, "beats of copies")
-    return EcgSet(COPIES, training.ecg_ids[rows], noisy, statements, training.sampling_rate), beat_vectors(beats)
+    return EcgSet(COPIES, training.ecg_ids[rows], noisy, statements, training.sampling_rate)
 
 
-def _nearest(
-    sets: Sequence[tuple[EcgSet, NDArray[np.float64]]], among: EcgSet, beats: Sequence[AverageBeat | None]
-) -> dict[tuple[str, str], Nearest]:
-    """Finds the nearest of some ECGs to every ECG, by set and kind of distance."""
-    vectors = beat_vectors(beats)
-    found = {}
-    for ecgs, mine in sets:
-        found[ecgs.name, RECORDING] = nearest(*recording_distances(ecgs.ecgs, among.ecgs, among.sampling_rate))
-        found[ecgs.name, BEAT] = nearest(beat_distances(mine, vectors))
-    return found
+def _nearest(sets: Sequence[_Measured], among: _Measured) -> Near:
+    """Finds the nearest of some ECGs to every ECG of the sets."""
+    return {kind: {part.name: nearest(*of(part, among)) for part in sets} for kind, of in DISTANCES.items()}
 
 
-def _by_kind(near: Mapping[tuple[str, str], Nearest]) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Distances to the nearest, by kind and set."""
-    return {kind: {name: hit.distance for (name, of), hit in near.items() if of == kind} for kind in (RECORDING, BEAT)}
+def _distance(near: Mapping[str, Nearest]) -> dict[str, NDArray[np.float64]]:
+    return {name: hit.distance for name, hit in near.items()}
 
 
-def _diversity(real: _Measured, runs: Sequence[_Measured], n_resamples: int, seed: int) -> pd.DataFrame:
-    def within(part: _Measured, kind: str) -> NDArray[np.floating]:
-        if kind == BEAT:
-            return beat_distances(part.vectors, part.vectors)
-        return recording_distances(part.ecgs.ecgs, part.ecgs.ecgs, part.ecgs.sampling_rate)[0]
+def _neighbours(near: Near, other: Near, real: str, draws: tuple[int, int]) -> pd.DataFrame:
+    tables = [
+        nearness_table(_distance(near[kind]), _distance(other[kind]), real, *draws).assign(kind=kind) for kind in near
+    ]
+    return pd.concat(tables, ignore_index=True)
 
-    rows = []
-    for kind in (RECORDING, BEAT):
-        truth = within(real, kind)
+
+def _diversity(real: _Measured, runs: Sequence[_Measured], draws: tuple[int, int]) -> pd.DataFrame:
+    rows: list[dict[str, object]] = []
+    for kind, distances in DISTANCES.items():
+        truth = distances(real, real)[0]
         for run in runs:
-            found = diversity(truth, within(run, kind), real.ecgs.statements, n_resamples, seed)
-            rows.append({"run": run.ecgs.name, "kind": kind, **found})
+            found = diversity(truth, distances(run, run)[0], real.ecgs.statements, *draws)
+            rows.append({"run": run.name, "kind": kind, **found})
     return pd.DataFrame(rows)
 
 
-def _nearest_rows(
-    near: Mapping[tuple[str, str], Nearest], real: _Measured, runs: Sequence[_Measured], twins: Twins
-) -> pd.DataFrame:
+def _nearest_rows(near: Near, sets: Sequence[_Measured], training: EcgSet) -> pd.DataFrame:
     parts = []
-    for part in (real, *runs):
-        for kind in (RECORDING, BEAT):
-            hit = near[part.ecgs.name, kind]
-            keys = np.where(hit.index >= 0, twins.training.ecg_ids[hit.index], -1)
+    for part in sets:
+        for kind, of_sets in near.items():
+            hit = of_sets[part.name]
+            keys = np.where(hit.index >= 0, training.ecg_ids[hit.index], -1)
             columns = {"ecg_id": part.ecgs.ecg_ids, "train_ecg_id": keys, "distance": hit.distance, "lag_s": hit.lag_s}
-            parts.append(pd.DataFrame({"set": part.ecgs.name, "kind": kind, **columns}))
+            parts.append(pd.DataFrame({"set": part.name, "kind": kind, **columns}))
     return pd.concat(parts, ignore_index=True)
 
 
 def _notes(twins: Twins, n_train: int, n_resamples: int) -> list[str]:
+    share = 100.0 * len(twins.training) / (len(twins.training) + len(twins.held_out))
     return [
         f"{len(twins.real)} ECGs of {twins.real.name} and as many twins of the same statements; {n_train} of "
         f"{len(twins.training)} training ECGs set the floor, all are searched for neighbours",
@@ -227,25 +196,11 @@ def _notes(twins: Twins, n_train: int, n_resamples: int) -> list[str]:
         "neighbours: 1 - highest correlation over shifts in time (whole recordings), root-mean-square difference in mV "
         "(median beats); near: nearer than the 1st percentile of the real ECGs, which cannot have been copied",
         f"nearest is a training one: of {len(twins.training)} training ECGs and {len(twins.held_out)} of "
-        f"{twins.held_out.name}, {_share(twins):.1f} % expected of ECGs that copy nothing; near may mean common",
+        f"{twins.held_out.name}, {share:.1f} % expected of ECGs that copy nothing; near may mean common",
         f"copies (control): training ECGs shifted by {COPY_SHIFT_S:g} s with noise of {1000 * COPY_NOISE_MV:g} uV",
         "diversity: mean distance between ECGs whose statements are the same",
         f"95 % bootstrap intervals over records in brackets, {n_resamples} draws",
     ]
-
-
-def _share(twins: Twins) -> float:
-    return 100.0 * len(twins.training) / (len(twins.training) + len(twins.held_out))
-
-
-def _write(report: GenerationReport, folder: Path) -> None:
-    write_csv(report.table, folder / "table.csv")
-    write_csv(report.distances, folder / "distances.csv")
-    write_csv(report.neighbours, folder / "neighbours.csv")
-    write_csv(report.diversity, folder / "diversity.csv")
-    write_parquet(report.nearest, folder / "nearest.parquet")
-    write_parquet(report.features, folder / "features.parquet")
-    write_text(folder / "table.md", report.markdown)
 
 
 def _draw(
@@ -253,14 +208,14 @@ def _draw(
     distances: Mapping[str, pd.DataFrame],
     real: _Measured,
     runs: Sequence[_Measured],
-    near: Mapping[tuple[str, str], Nearest],
+    near: Near,
     training: EcgSet,
     n_examples: int,
 ) -> None:
     draw_distances(folder / "distances.png", distances)
-    draw_histograms(folder / "histograms.png", real.values, {run.ecgs.name: run.values for run in runs})
-    draw_nearness(folder / "nearest.png", _by_kind(near), real.ecgs.name)
+    draw_histograms(folder / "histograms.png", real.values, {run.name: run.values for run in runs})
+    draw_nearness(folder / "nearest.png", {kind: _distance(of_sets) for kind, of_sets in near.items()}, real.name)
     for run in runs:
-        place = folder / run.ecgs.name.replace("/", "_").replace(" ", "_").replace(",", "")
+        place = folder / folder_name(run.name).replace(" ", "_").replace(",", "")
         draw_twins(place, real.ecgs, run.ecgs, n_examples)
-        draw_neighbours(place, run.ecgs, near[run.ecgs.name, RECORDING], training, n_examples)
+        draw_neighbours(place, run.ecgs, near[RECORDING][run.name], training, n_examples)

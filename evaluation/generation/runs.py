@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.leads import LEADS
 from einthoven.run.run_folder import RunFolder
+from evaluation.report import common_keys, distinct_names
 from preprocessing.store.store import Store
 
 TWINS = "python -m diffusion_prior.generate dataset.training_class={split}"
@@ -79,26 +80,21 @@ def open_twins(paths: Sequence[Path | str], split: str, store: Path | str | None
         raise ValueError(f"evaluate.split is test or val, not {split}: records of train are what might be copied")
     runs = [(Path(path).resolve().name, RunFolder.open(path)) for path in paths]
     for place, run in runs:
-        told = run.config.get("generate")
-        if not isinstance(told, dict) or told.get("labels") is not None:
+        settings = run.config.get("generate")
+        if not isinstance(settings, dict) or settings.get("labels") is not None:
             raise ValueError(f"{place} holds no twins of real ECGs: make them with {command}")
-    names = [_name(run.config["generate"]) for _, run in runs]
+    names = distinct_names([_name(run.config["generate"]) for _, run in runs], paths, "{name} ({folder})")
     stores = [Store.open(run.path / "store") for _, run in runs]
     kept = [found.rows(split) for found in stores]
     keys = [found.table["ecg_id"].to_numpy()[rows] for found, rows in zip(stores, kept, strict=True)]
-    common = [key for key in keys[0] if all(key in other for other in keys[1:])]
-    if not common:
-        raise ValueError(f"the runs share no record of split {split}: make twins of it with {command}")
+    common = list(common_keys(keys, f"of split {split}: make twins of it with {command}"))
     if len({(found.sampling_rate, found.n_samples) for found in stores}) > 1:
         raise ValueError("the runs have different sampling rates or lengths: evaluate them one by one")
     real = Store.open(store or runs[0][1].config["dataset"]["database_path"])
     length = stores[0].n_samples
     if real.sampling_rate != stores[0].sampling_rate or real.n_samples < length:
         raise ValueError(f"{real.path} has another sampling rate or shorter records than the runs: see evaluate.store")
-    generated = [
-        _read(found, found.rows_of(common), name if names.count(name) == 1 else f"{name} ({place})", length)
-        for found, name, (place, _) in zip(stores, names, runs, strict=True)
-    ]
+    generated = [_read(found, found.rows_of(common), name, length) for found, name in zip(stores, names, strict=True)]
     return Twins(
         _read(real, real.rows_of(common), f"real {split}", length),
         tuple(generated),

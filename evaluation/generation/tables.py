@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from einthoven.ecg.leads import LEADS
-from einthoven.report.tables import Row, format_interval, markdown_table, results_table
-from einthoven.statistics import Interval
+from einthoven.report.tables import Row, format_row, markdown_table, results_table
 from evaluation.generation.distances import OVERALL
 from evaluation.generation.ecg_features import INTERVALS, WAVES
 from evaluation.generation.neighbours import BEAT, RECORDING
+from evaluation.report import bullets
 
 FLOOR = "real train (floor)"
 
@@ -34,53 +34,46 @@ ROWS = (
 _KINDS = {RECORDING: "recording", BEAT: "beat"}
 
 
-def overview_table(
-    real: str,
-    n_records: int,
-    distances: pd.DataFrame,
-    neighbours: pd.DataFrame,
-    diversity: pd.DataFrame,
-    n_problems: Mapping[str, int],
-) -> pd.DataFrame:
+def overview_table(real: str, n_records: int, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Sums up an evaluation, the real ECGs first.
 
     Args:
         real: Name of the real ECGs.
         n_records: Number of records of the split.
-        distances: What `compare_features` found, with the column `run`.
-        neighbours: What `nearness_table` found, with the column `kind`.
-        diversity: What `diversity` found, with the columns `run` and `kind`.
-        n_problems: By set, how many ECGs have no beats.
+        tables: By the names of their files: `distances.csv`, what `compare_features` found, with the column `run`;
+            `neighbours.csv`, what `nearness_table` found, with the column `kind`; `diversity.csv`, what `diversity`
+            found, with the columns `run` and `kind`; `features.parquet`, with the columns `set` and `problem`.
 
     Returns:
         Columns `method`, `metric`, `value`, `lower`, `upper`, `n_records`.
     """
-    rows: list[tuple[str, str, float, float, float, int]] = []
+    rows: list[tuple[object, ...]] = []
 
-    def add(method: str, metric: str, value: float, lower: float = np.nan, upper: float = np.nan) -> None:
-        rows.append((method, metric, value, lower, upper, n_records))
+    def add(method: object, metric: str, row: Mapping[Any, Any], column: str, scale: str = "") -> None:
+        edges = ("lower", "upper") if column == "w1" else (f"{column}_lower", f"{column}_upper")
+        rows.append((method, metric, *(row.get(f"{scale}{name}", np.nan) for name in (column, *edges)), n_records))
 
+    distances, features = tables["distances.csv"], tables["features.parquet"]
+    n_problems = (features["problem"] != "").groupby(features["set"]).sum()
     runs = list(dict.fromkeys(distances["run"]))
     for name in (real, *runs):
-        add(name, "without_beats", 100.0 * n_problems.get(name, 0) / n_records)
+        add(name, "without_beats", {"share": 100.0 * n_problems[name] / n_records}, "share")
     for name in runs:
         mine = distances[distances["run"] == name].set_index("feature")
-        row = mine.loc[OVERALL]
-        add(name, "w1", row["relative_w1"], row["relative_lower"], row["relative_upper"])
-        single = mine.drop(index=[*WAVES, OVERALL])
-        add(name, "features_above_floor", float((single["w1"] > single["floor_upper"]).sum()))
+        overall, single = mine.loc[OVERALL].to_dict(), mine.drop(index=[*WAVES, OVERALL])
+        add(name, "w1", overall, "w1", "relative_")
+        add(name, "features_above_floor", {"n": float((single["w1"] > single["floor_upper"]).sum())}, "n")
         if name == runs[0]:
-            add(FLOOR, "w1", row["relative_floor"], row["relative_floor_lower"], row["relative_floor_upper"])
-    for row in neighbours.to_dict("records"):
+            add(FLOOR, "w1", overall, "floor", "relative_")
+    for row in tables["neighbours.csv"].to_dict("records"):
         for metric, column in (("nearest", "median"), ("near", "near"), ("training", "training")):
-            edges = row[f"{column}_lower"], row[f"{column}_upper"]
-            add(str(row["set"]), f"{_KINDS[row['kind']]}_{metric}", row[column], *edges)
-    for row in diversity.to_dict("records"):
+            add(row["set"], f"{_KINDS[row['kind']]}_{metric}", row, column)
+    for row in tables["diversity.csv"].to_dict("records"):
         kind = _KINDS[row["kind"]]
         if row["run"] == runs[0]:
-            add(real, f"{kind}_diversity", row["real"], row["real_lower"], row["real_upper"])
-        add(row["run"], f"{kind}_diversity", row["generated"], row["generated_lower"], row["generated_upper"])
-        add(row["run"], f"{kind}_diversity_ratio", row["ratio"], row["ratio_lower"], row["ratio_upper"])
+            add(real, f"{kind}_diversity", row, "real")
+        add(row["run"], f"{kind}_diversity", row, "generated")
+        add(row["run"], f"{kind}_diversity_ratio", row, "ratio")
     return pd.DataFrame(rows, columns=["method", "metric", "value", "lower", "upper", "n_records"])
 
 
@@ -99,7 +92,7 @@ def write_markdown(table: pd.DataFrame, distances: Mapping[str, pd.DataFrame], n
     for name, found in distances.items():
         parts.append(f"## {name}\n\n{_feature_table(found)}")
         parts.append(f"W1 of amplitudes per lead in mV, floor in brackets:\n\n{_lead_table(found)}")
-    parts.append("\n".join(f"- {note}" for note in notes) + "\n")
+    parts.append(bullets(notes))
     return "\n".join(parts)
 
 
@@ -111,9 +104,12 @@ def _feature_table(found: pd.DataFrame) -> str:
     for name, (label, digits) in labels.items():
         row = rows[name]
         spreads = [_spread(row, of, digits) for of in ("real", "generated")]
-        units = [_interval(row, "", column, digits) for column in ("w1", "floor")]
-        relative = [_interval(row, "relative_", column, 3) for column in ("w1", "floor")]
-        lines.append([label, *spreads, *units, *relative, f"{row['n_real']:.0f}, {row['n_generated']:.0f}"])
+        distances = [
+            format_row(row, shown, [f"{scale}{column}" for column in columns])
+            for scale, shown in (("", digits), ("relative_", 3))
+            for columns in (("w1", "lower", "upper"), ("floor", "floor_lower", "floor_upper"))
+        ]
+        lines.append([label, *spreads, *distances, f"{row['n_real']:.0f}, {row['n_generated']:.0f}"])
     header = ["", "real", "generated", "W1", "floor", "W1 (SD)", "floor (SD)", "found in"]
     return markdown_table(header, lines)
 
@@ -121,11 +117,6 @@ def _feature_table(found: pd.DataFrame) -> str:
 def _spread(row: Mapping[Hashable, Any], of: str, digits: int) -> str:
     mean, sd = row[f"{of}_mean"], row[f"{of}_sd"]
     return f"{mean:.{digits}f} +- {sd:.{digits}f}" if np.isfinite(mean) else "-"
-
-
-def _interval(row: Mapping[Hashable, Any], scale: str, column: str, digits: int) -> str:
-    edges = ("lower", "upper") if column == "w1" else ("floor_lower", "floor_upper")
-    return format_interval(Interval(row[scale + column], *(row[scale + edge] for edge in edges)), digits)
 
 
 def _lead_table(found: pd.DataFrame) -> str:

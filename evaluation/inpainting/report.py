@@ -10,7 +10,7 @@ import pandas as pd
 from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix, leads_to_report
 from einthoven.report.figures import draw_reconstruction
 from einthoven.report.tables import results_table
-from einthoven.statistics import mean_over_records
+from einthoven.statistics import finite_mean
 from evaluation.inpainting.baselines import MeanEcg, RidgeLeads
 from evaluation.inpainting.calibration_figures import draw_amplitudes, draw_coverage
 from evaluation.inpainting.gap_baselines import GapRidge, copy_beats, interpolate_gaps
@@ -224,7 +224,7 @@ def _draw(run: Reconstructions, scored: _Scored, reported: tuple[str, ...], fold
             layout=layout,
         )
     leads = [LEADS.index(lead) for lead in reported]
-    curve = mean_over_records(scored.coverage_at)[:, leads]
+    curve = finite_mean(scored.coverage_at)[:, leads]
     if np.isfinite(curve).any():
         draw_coverage(folder / "coverage.png", LEVELS, curve, reported, f"{run.name}: calibration")
     truth, sample, mean = (scored.amplitudes[f"amplitude_{kind}"][..., leads] for kind in ("truth", "sample", "mean"))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from einthoven.ecg.leads import LEADS
-from einthoven.statistics import crps, mean_over_records, percent_below, predictive_band
+from einthoven.statistics import crps, finite_mean, percent_below, predictive_band
 from evaluation.inpainting import metrics
 from evaluation.scores import Estimate, Metric, PerLead, Statistic, means, pooled
 
@@ -152,6 +152,6 @@ def _over_leads(statistic: Callable[[np.ndarray, np.ndarray], np.ndarray], leads
 
     def apply(stacked: np.ndarray) -> np.ndarray:
         per_lead = statistic(stacked[:, 1:], stacked[:, 0])
-        return np.append(per_lead, mean_over_records(per_lead[list(leads)]))
+        return np.append(per_lead, finite_mean(per_lead[list(leads)]))
 
     return apply

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from einthoven.statistics import Interval, bootstrap_intervals
+from einthoven.statistics import Interval, bootstrap_intervals, finite_mean
 
 MACRO = "macro average"
 
@@ -156,18 +156,18 @@ def dose_response(
         records; within each lead, mean over leads, then records.
     """
     within_leads = spearman_rows(levels, scores)
-    per_lead = _mean_where_finite(within_leads, axis=1)
+    per_lead = finite_mean(within_leads, axis=1)
     curves = record_curves(scores)
     per_record = spearman_rows(levels, curves)
     ladder = np.asarray(levels, dtype=np.float64)
 
     def statistic(rows: NDArray[np.integer]) -> NDArray[np.float64]:
         drawn = curves[rows]
-        mean = spearman_rows(levels, _mean_where_finite(drawn, axis=0))
+        mean = spearman_rows(levels, finite_mean(drawn, axis=0))
         flat = drawn.ravel()
         known = ~np.isnan(flat)
         pooled = spearman_rows(np.tile(ladder, len(rows))[known], flat[known])
-        return np.array([mean, pooled, _mean_where_finite(per_record[rows], 0), _mean_where_finite(per_lead[rows], 0)])
+        return np.array([mean, pooled, finite_mean(per_record[rows], 0), finite_mean(per_lead[rows], 0)])
 
     with np.errstate(invalid="ignore"):
         intervals = bootstrap_intervals(np.arange(len(curves)), statistic, n_resamples, seed)
@@ -183,7 +183,7 @@ def record_curves(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns:
         Means, shape (N, K); -inf where no lead of a record was usable, NaN where it has no scores.
     """
-    means = _mean_where_finite(scores, axis=1)
+    means = finite_mean(scores, axis=1)
     return np.where(np.isnan(means) & np.isneginf(scores).any(axis=1), -np.inf, means)
 
 
@@ -198,12 +198,4 @@ def mean_curve(scores: NDArray[np.floating], n_resamples: int = 1000, seed: int 
     Returns:
         K means with intervals; unusable leads are left out.
     """
-    return bootstrap_intervals(
-        record_curves(scores), lambda drawn: _mean_where_finite(drawn, axis=0), n_resamples, seed
-    )
-
-
-def _mean_where_finite(values: NDArray[np.floating], axis: int) -> NDArray[np.float64]:
-    finite = np.isfinite(values)
-    count = finite.sum(axis=axis)
-    return np.where(count > 0, np.where(finite, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan)
+    return bootstrap_intervals(record_curves(scores), lambda drawn: finite_mean(drawn, axis=0), n_resamples, seed)

@@ -7,7 +7,7 @@ from einthoven.statistics import (
     band_stretch,
     bootstrap_interval,
     bootstrap_intervals,
-    mean_over_records,
+    finite_mean,
     percent_below,
     predictive_band,
 )
@@ -88,7 +88,7 @@ def test_paired_ratio_is_narrower_than_its_parts():
 
 def test_records_without_a_value_are_left_out():
     values = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, np.nan]])
-    np.testing.assert_array_equal(mean_over_records(values), [2.0, np.nan])
+    np.testing.assert_array_equal(finite_mean(values), [2.0, np.nan])
     first, second = bootstrap_intervals(values, n_resamples=50)
     assert first.estimate == 2.0 and first.lower >= 1.0
     assert np.isnan([second.estimate, second.lower, second.upper]).all()

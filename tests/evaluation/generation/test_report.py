@@ -62,24 +62,24 @@ def test_copies_are_told_from_new_ecgs(report):
     assert value(found, "multistep, 10 steps", "recording_nearest") < 0.01
     assert value(found, "multistep, 25 steps", "recording_nearest") > 0.02
     assert value(found, "copies (control)", "beat_near") == 100.0
-    copied = found.nearest[
-        (found.nearest["set"] == "multistep, 10 steps") & (found.nearest["kind"] == "whole recording")
-    ]
+    near = found.tables["nearest.parquet"]
+    copied = near[(near["set"] == "multistep, 10 steps") & (near["kind"] == "whole recording")]
     assert list(copied["train_ecg_id"][1:]) == list(range(2, N_OTHER + 1)) and copied["train_ecg_id"].iloc[0] == -1
     np.testing.assert_allclose(copied["lag_s"][1:], 0.4, atol=0.021)
 
 
 def test_features_of_the_same_simulator_stay_on_the_floor_and_others_do_not(report):
     found, _ = report
-    rows = found.distances.set_index(["run", "feature"])
+    rows = found.tables["distances.csv"].set_index(["run", "feature"])
     fresh, halved = (rows.loc[f"multistep, {steps} steps"] for steps in (25, 10))
     assert fresh.loc[OVERALL, "relative_w1"] < halved.loc[OVERALL, "relative_w1"]
     single = halved.loc["r_V5"]
     assert single["w1"] > single["floor_upper"] and single["lower"] <= single["w1"] <= single["upper"]
     assert halved.loc["r_V5", "w1"] == pytest.approx(0.5 * halved.loc["r_V5", "real_mean"], rel=0.4)
     assert value(found, "multistep, 10 steps", "without_beats") == pytest.approx(100.0 / N_OTHER)
-    told = found.features[found.features["problem"] != ""]
-    assert list(told["set"]) == ["multistep, 10 steps"] and "R peaks" in told["problem"].iloc[0]
+    features = found.tables["features.parquet"]
+    silent = features[features["problem"] != ""]
+    assert list(silent["set"]) == ["multistep, 10 steps"] and "R peaks" in silent["problem"].iloc[0]
 
 
 def test_report_is_written(report):
