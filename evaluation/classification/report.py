@@ -6,23 +6,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from einthoven.report.tables import format_interval, markdown_table, write_csv, write_parquet
-from einthoven.run.files import write_text
-from einthoven.statistics import Interval
+from einthoven.report.tables import format_row, markdown_table
 from evaluation.classification.classifier import Classifier
 from evaluation.classification.figures import draw_class_scores
 from evaluation.classification.scores import (
     AUROC,
     AVERAGE_PRECISION,
     MACRO,
+    METRICS,
     Predictions,
     compare_predictions,
     score_predictions,
 )
 from evaluation.classification.sources import REAL
+from evaluation.report import Report, bullets
 
 PREDICTIONS = "predictions.parquet"
-LABELS = {f"{MACRO}_{AUROC}": "macro AUROC", f"{MACRO}_{AVERAGE_PRECISION}": "macro average precision"}
+LABELS = {f"{MACRO}_{name}": f"macro {label}" for name, (label, _) in METRICS.items()}
 INTERVALS = "in brackets 95 % bootstrap intervals over records"
 
 
@@ -59,21 +59,16 @@ def write_report(
     is_macro = scores["class"] == MACRO
     keys = ["value", "lower", "upper", "n_records"]
     macro = scores[is_macro].assign(metric=f"{MACRO}_" + scores["metric"])[["dataset", "metric", *keys, "n_classes"]]
-    write_parquet(_frame(classifier.describe(), predictions), folder / PREDICTIONS)
     per_class = scores[~is_macro][["dataset", "class", "metric", *keys, "n_positives"]]
-    write_csv(per_class, folder / "per_class.csv")
-    draw_class_scores(
-        folder / "per_class.png", per_class, metrics[-1], LABELS[f"{MACRO}_{metrics[-1]}"].split(" ", 1)[1]
-    )
-    write_csv(macro, folder / "scores.csv")
-    rows = []
-    for name, group in macro.groupby("dataset", sort=False):
-        cells = [_cell(row) for _, row in group.iterrows()]
-        rows.append([str(name), *cells, str(group["n_records"].iloc[0]), str(group["n_classes"].iloc[0])])
+    draw_class_scores(folder / "per_class.png", per_class, metrics[-1], METRICS[metrics[-1]][0])
     header = ["data set", *(LABELS[metric] for metric in dict.fromkeys(macro["metric"])), "records", "classes"]
-    markdown = f"{markdown_table(header, rows)}\n- classifier trained on: {classifier.describe()}\n- {INTERVALS}\n"
-    write_text(folder / "scores.md", markdown)
-    return markdown
+    notes = bullets([f"classifier trained on: {classifier.describe()}", INTERVALS])
+    tables = {
+        "scores.csv": macro,
+        "per_class.csv": per_class,
+        PREDICTIONS: _frame(classifier.describe(), predictions),
+    }
+    return Report(tables, f"{_grid(macro, ['dataset'], header)}\n{notes}").write(folder).markdown
 
 
 def compare_runs(paths: Sequence[Path | str], folder: Path, *, n_resamples: int = 1000, seed: int = 0) -> str:
@@ -112,16 +107,11 @@ def compare_runs(paths: Sequence[Path | str], folder: Path, *, n_resamples: int 
     table = table.assign(classifier=name, reference_classifier=reference_name, reference=REAL)
     keys = ["classifier", "dataset", "reference_classifier", "reference", "metric", "statistic"]
     table = table[[*keys, "value", "lower", "upper", "n_records", "n_classes"]]
-    write_csv(table, folder / "comparison.csv")
-    rows = []
-    for (dataset, metric), group in table.groupby(["dataset", "metric"], sort=False):
-        cells = [_cell(row) for _, row in group.iterrows()]
-        counts = [str(group["n_records"].iloc[0]), str(group["n_classes"].iloc[0])]
-        rows.append([f"{dataset}, {LABELS[str(metric)]}", *cells, *counts])
     header = [f"trained on {name}", "value", f"real ECGs, trained on {reference_name}", "ratio", "difference"]
-    markdown = f"{markdown_table([*header, 'records', 'classes'], rows)}\n- {INTERVALS}, both drawn together\n"
-    write_text(folder / "comparison.md", markdown)
-    return markdown
+    shown = table.assign(metric=table["metric"].map(LABELS))
+    grid = _grid(shown, ["dataset", "metric"], [*header, "records", "classes"])
+    notes = bullets([f"{INTERVALS}, both drawn together"])
+    return Report({"comparison.csv": table}, f"{grid}\n{notes}").write(folder).markdown
 
 
 def read_predictions(path: Path | str) -> tuple[str, dict[str, Predictions]]:
@@ -180,5 +170,10 @@ def _frame(classifier: str, predictions: Mapping[str, Predictions]) -> pd.DataFr
     return pd.concat(parts, ignore_index=True)
 
 
-def _cell(row: "pd.Series[float]") -> str:
-    return format_interval(Interval(float(row["value"]), float(row["lower"]), float(row["upper"])), 3)
+def _grid(table: pd.DataFrame, keys: list[str], header: Sequence[str]) -> str:
+    """Writes a row a group of results, a column a result, and the numbers of records and classes."""
+    rows = []
+    for key, group in table.groupby(keys, sort=False):
+        cells = [format_row(row, 3) for row in group.to_dict("records")]
+        rows.append([", ".join(map(str, key)), *cells, *(str(group[n].iloc[0]) for n in ("n_records", "n_classes"))])
+    return markdown_table(header, rows)

@@ -4,7 +4,7 @@ A macro average is that over the classes present: those with a positive and a ne
 of classes is kept in the bootstrap; a draw of records without a positive (or a negative) of a class leaves it out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,33 +48,52 @@ class Predictions:
         return (positives > 0) & (positives < len(self.labels))
 
 
+class _Class:
+    """Probabilities of one class beside its labels, sorted once.
+
+    Args:
+        probabilities: Probabilities of N records, shape (N,).
+        positive: Which records belong to the class, shape (N,).
+    """
+
+    def __init__(self, probabilities: NDArray[np.floating], positive: NDArray[np.bool_]) -> None:
+        self.probabilities, self.positive = probabilities, positive
+        self.sorted = Comparison(probabilities, positive)
+
+    def auroc(self, counts: NDArray[np.integer]) -> float:
+        """Returns the chance that a positive record has the higher probability, ties counting half."""
+        return self.sorted.auroc(counts)
+
+    def average_precision(self, counts: NDArray[np.integer]) -> float:
+        """Returns the area under the steps of precision against recall; NaN without positive or negative records."""
+        if not 0 < counts[self.positive].sum() < counts.sum():
+            return np.nan
+        return float(average_precision_score(self.positive, self.probabilities, sample_weight=counts))
+
+
+METRICS: dict[str, tuple[str, Callable[[_Class, NDArray[np.integer]], float]]] = {
+    AUROC: ("AUROC", _Class.auroc),
+    AVERAGE_PRECISION: ("average precision", _Class.average_precision),
+}
+"""By name, what people read, and a function of a class and how often each record counts."""
+
+
 class _Scorer:
     """Metrics of the classes present, for any counts of the records."""
 
     def __init__(self, predictions: Predictions, metrics: Sequence[str]) -> None:
         places = np.flatnonzero(predictions.present())
-        self.metrics, self.classes = tuple(metrics), [predictions.classes[place] for place in places]
-        self.pairs = [(predictions.probabilities[:, k], predictions.labels[:, k] > 0.5) for k in places]
-        self.sorted = [Comparison(probabilities, labels) for probabilities, labels in self.pairs]
+        self.metrics, self.names = tuple(metrics), [predictions.classes[place] for place in places]
+        self.classes = [_Class(predictions.probabilities[:, k], predictions.labels[:, k] > 0.5) for k in places]
 
     def values(self, counts: NDArray[np.integer]) -> NDArray[np.float64]:
         """Returns the value of each metric and class, shape (metrics, classes present)."""
-        table = [self._auroc(counts) if metric == AUROC else self._precision(counts) for metric in self.metrics]
+        table = [[METRICS[metric][1](one, counts) for one in self.classes] for metric in self.metrics]
         return np.array(table, dtype=np.float64).reshape(len(self.metrics), len(self.classes))
 
     def macro(self, counts: NDArray[np.integer]) -> NDArray[np.float64]:
         """Returns the macro average of each metric, shape (metrics,)."""
         return finite_mean(self.values(counts), axis=-1)
-
-    def _auroc(self, counts: NDArray[np.integer]) -> list[float]:
-        return [comparison.auroc(counts) for comparison in self.sorted]
-
-    def _precision(self, counts: NDArray[np.integer]) -> list[float]:
-        known = [0 < counts[labels].sum() < counts.sum() for _, labels in self.pairs]
-        return [
-            float(average_precision_score(labels, probabilities, sample_weight=counts)) if is_known else np.nan
-            for (probabilities, labels), is_known in zip(self.pairs, known, strict=True)
-        ]
 
 
 def score_predictions(
@@ -84,8 +103,7 @@ def score_predictions(
 
     Args:
         predictions: Predictions of N records.
-        metrics: Among `AUROC` (the chance that a positive record has the higher probability, ties counting half) and
-            `AVERAGE_PRECISION` (the area under the steps of precision against recall).
+        metrics: Names among `METRICS`.
         n_resamples: Number of bootstrap draws.
         seed: Seed of the draws.
 
@@ -100,8 +118,8 @@ def score_predictions(
         return np.concatenate([values, finite_mean(values, axis=-1)[:, None]], axis=1).ravel()
 
     intervals = bootstrap_intervals(np.arange(n_records), statistic, n_resamples, seed)
-    positives = [int(labels.sum()) for _, labels in scorer.pairs]
-    keys = [(metric, name) for metric in metrics for name in (*scorer.classes, MACRO)]
+    positives = {name: int(one.positive.sum()) for name, one in zip(scorer.names, scorer.classes, strict=True)}
+    keys = [(metric, name) for metric in metrics for name in (*scorer.names, MACRO)]
     rows = [
         {
             "class": name,
@@ -111,7 +129,7 @@ def score_predictions(
             "upper": found.upper,
             "n_records": n_records,
             "n_classes": len(scorer.classes) if name == MACRO else 1,
-            "n_positives": sum(positives) if name == MACRO else positives[scorer.classes.index(name)],
+            "n_positives": sum(positives.values()) if name == MACRO else positives[name],
         }
         for (metric, name), found in zip(keys, intervals, strict=True)
     ]

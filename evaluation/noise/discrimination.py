@@ -3,7 +3,7 @@
 The leads of a record are not independent, so whole records are resampled. A higher score always means cleaner.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,10 +84,17 @@ class Comparison:
         return float((gap * np.diff(values)).sum() / deviation) if deviation > 0 else np.nan
 
 
+METRICS: dict[str, Callable[[Comparison, NDArray[np.integer] | None], float]] = {
+    "auroc": Comparison.auroc,
+    "w1": Comparison.w1,
+}
+"""How well two groups are told apart: from a comparison, and how often each record counts."""
+
+
 def compare_groups(
     groups: Mapping[str, Comparison], n_records: int, n_resamples: int = 1000, seed: int = 0
 ) -> dict[tuple[str, str], Interval]:
-    """Computes AUROC and W1 of several comparisons and their macro averages, all on the same draws of records.
+    """Computes the metrics of several comparisons and their macro averages, all on the same draws of records.
 
     Args:
         groups: Comparisons by name, their records numbered alike.
@@ -96,7 +103,7 @@ def compare_groups(
         seed: Seed of the draws.
 
     Returns:
-        Estimates with 95 % intervals by metric ("auroc", "w1") and name, `MACRO` for the average over all names.
+        Estimates with 95 % intervals by metric (of `METRICS`) and name, `MACRO` for the average over all names.
 
     Raises:
         ValueError: If there is no record.
@@ -104,11 +111,11 @@ def compare_groups(
 
     def statistic(drawn: NDArray[np.integer]) -> NDArray[np.float64]:
         counts = np.bincount(drawn, minlength=n_records)
-        found = np.array([[group.auroc(counts), group.w1(counts)] for group in groups.values()]).T
+        found = np.array([[metric(group, counts) for group in groups.values()] for metric in METRICS.values()])
         return np.concatenate([found, found.mean(axis=1, keepdims=True)], axis=1).ravel()
 
     intervals = bootstrap_intervals(np.arange(n_records), statistic, n_resamples, seed)
-    keys = [(metric, name) for metric in ("auroc", "w1") for name in (*groups, MACRO)]
+    keys = [(metric, name) for metric in METRICS for name in (*groups, MACRO)]
     return dict(zip(keys, intervals, strict=True))
 
 

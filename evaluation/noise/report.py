@@ -1,14 +1,11 @@
 """The report on noise scores: how well each method tells clean from noisy, as tables and pictures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from einthoven.report.tables import format_interval, markdown_table, write_csv
-from einthoven.run.files import write_text
-from einthoven.statistics import Interval
+from einthoven.report.tables import markdown_table
 from evaluation.noise.comparisons import (
     ALL_RECORDS,
     CHECKS,
@@ -21,36 +18,12 @@ from evaluation.noise.comparisons import (
     compare_mixtures,
     compare_ptbxl,
 )
-from evaluation.noise.discrimination import DOSE_STATISTICS, MACRO
+from evaluation.noise.discrimination import DOSE_STATISTICS, MACRO, METRICS
 from evaluation.noise.figures import draw_dose_response, draw_histograms
-from evaluation.noise.runs import (
-    CINC2011,
-    FITTED,
-    MIXTURES,
-    NOISE_TYPES,
-    PTBXL,
-    ScoredLeads,
-    join_source,
-    open_runs,
-)
+from evaluation.noise.runs import CINC2011, FITTED, MIXTURES, NOISE_TYPES, PTBXL, ScoredLeads, join_source, open_runs
+from evaluation.report import Report, bullets, result_cell
 
 W1_NOTE = "W1 is never negative: with few leads its draws, and so its intervals, lie above its estimate"
-
-
-@dataclass(frozen=True)
-class NoiseReport:
-    """What an evaluation found.
-
-    Attributes:
-        table: One row per set of leads, method, metric and group (noise type or kind of records): `value`, its 95 %
-            interval `lower` and `upper`, and the numbers of clean, noisy and unusable leads, or records on CinC 2011.
-        rules: On CinC 2011, AUROC of each way to combine leads on the half "fit".
-        markdown: The tables for people, with the notes.
-    """
-
-    table: pd.DataFrame
-    rules: pd.DataFrame
-    markdown: str
 
 
 def evaluate_noise_runs(
@@ -61,11 +34,14 @@ def evaluate_noise_runs(
     names: Sequence[str] | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
-) -> NoiseReport:
+) -> Report:
     """Evaluates run folders of `noise_quant.score_noise`, of any of PTB-XL, CinC 2011 and mixtures, and any methods.
 
-    Writes `table.csv`, `rules.csv`, `table.md`, and pictures: `ptbxl_<leads>.png` and `cinc2011.png`, histograms, and
-    `mixtures_<split>.png`, scores against the signal-to-noise ratio.
+    Writes `table.csv` (per set of leads, method, metric and group, a noise type or kind of records: `value`, its 95 %
+    interval `lower` and `upper`, and the numbers of clean, noisy and unusable leads, or records on CinC 2011),
+    `rules.csv` (on CinC 2011, AUROC of each way to combine leads on the half "fit"), `table.md`, and pictures:
+    `ptbxl_<leads>.png` and `cinc2011.png`, histograms, and `mixtures_<split>.png`, scores against the
+    signal-to-noise ratio.
 
     Args:
         paths: Run folders.
@@ -86,29 +62,22 @@ def evaluate_noise_runs(
     draws = (n_resamples, seed)
     notes = [f"models score by {metric}; higher is cleaner; in brackets 95 % bootstrap intervals over records"]
     tables, rules = [], pd.DataFrame()
-    for source in (PTBXL, CINC2011, MIXTURES):
-        scored = join_source(runs, source)
-        if scored is None:
-            continue
-        notes += scored.notes
-        if source == PTBXL:
-            tables += [_ptbxl(scored, folder, name, draws) for name in PTBXL_SETS]
-        elif source == MIXTURES:
-            tables += [_mixtures(scored, folder, split, draws) for split in MIXTURE_SETS]
-        else:
-            found, rules, pictures = compare_cinc2011(scored, *draws)
-            if pictures:
-                draw_histograms(folder / "cinc2011.png", pictures, CINC2011_SET, ("acceptable", "unacceptable"))
-            tables.append(found)
+    joined = {source: join_source(runs, source) for source in (PTBXL, CINC2011, MIXTURES)}
+    notes += [note for scored in joined.values() if scored for note in scored.notes]
+    if scored := joined[PTBXL]:
+        tables += [_ptbxl(scored, folder, name, draws) for name in PTBXL_SETS]
+    if scored := joined[CINC2011]:
+        found, rules, pictures = compare_cinc2011(scored, *draws)
+        if pictures:
+            draw_histograms(folder / "cinc2011.png", pictures, CINC2011_SET, ("acceptable", "unacceptable"))
+        tables.append(found)
+    if scored := joined[MIXTURES]:
+        tables += [_mixtures(scored, folder, split, draws) for split in MIXTURE_SETS]
     tables = [table for table in tables if len(table)]
     if not tables:
         raise ValueError("nothing to compare: the runs hold no clean leads of fold 10 or 9 that are not trained on")
-    report = NoiseReport(pd.concat(tables, ignore_index=True), rules, "")
-    markdown = _markdown(report, notes)
-    write_csv(report.table, folder / "table.csv")
-    write_csv(rules, folder / "rules.csv")
-    write_text(folder / "table.md", markdown)
-    return NoiseReport(report.table, rules, markdown)
+    table = pd.concat(tables, ignore_index=True)
+    return Report({"table.csv": table, "rules.csv": rules}, _markdown(table, rules, notes)).write(folder)
 
 
 def _ptbxl(scored: ScoredLeads, folder: Path, name: str, draws: tuple[int, int]) -> pd.DataFrame:
@@ -125,39 +94,35 @@ def _mixtures(scored: ScoredLeads, folder: Path, split: str, draws: tuple[int, i
     return table
 
 
-def _markdown(report: NoiseReport, notes: Sequence[str]) -> str:
+def _markdown(table: pd.DataFrame, rules: pd.DataFrame, notes: Sequence[str]) -> str:
     """Writes a section for each set that was compared."""
-    table = report.table
+    parts = {str(name): part for name, part in table.groupby("set")}
     sections = []
     for name, title in PTBXL_SETS.items():
-        part = table[table["set"] == name]
-        if len(part):
-            told = [
+        if name in parts:
+            part = parts[name]
+            remarks = [
                 _sizes(part),
                 "unusable leads score lowest in AUROC, and are left out of W1",
                 _largest_w1(part),
                 W1_NOTE,
             ]
             if FITTED in set(part["method"]) and name != FOLD_9:
-                told.append(f"{FITTED}: on noisy and clean leads of fold 9, which its own row leaves out")
-            sections += [f"## {title}\n", _grid(part, "auroc", "AUROC"), _grid(part, "w1", "W1"), *_bullets(told)]
-    part = table[table["set"] == CINC2011_SET]
-    if len(part):
-        sections += ["## CinC 2011: acceptable against unacceptable records of the half test\n", _cinc2011(report)]
-        sections += _bullets(
-            [f"{_record_counts(part)}", "leads combine as did best on the half fit (rules.csv has all)"]
+                remarks.append(f"{FITTED}: on noisy and clean leads of fold 9, which its own row leaves out")
+            sections += [f"## {title}\n", *(_grid(part, name, name.upper()) for name in METRICS), bullets(remarks)]
+    if CINC2011_SET in parts:
+        part = parts[CINC2011_SET]
+        sections += ["## CinC 2011: acceptable against unacceptable records of the half test\n", _cinc2011(part, rules)]
+        sections.append(
+            bullets([_record_counts(part), "leads combine as did best on the half fit (rules.csv has all)"])
         )
     for title in MIXTURE_SETS.values():
-        part = table[table["set"] == title]
-        if len(part):
+        if title in parts:
+            part = parts[title]
             sections.append(f"## {title[0].upper()}{title[1:]}: Spearman's correlation of SNR and score\n")
             sections += [_grid(part, name, name) for name in DOSE_STATISTICS]
-            sections += _bullets([f"{int(part['n_clean'].max())} leads; unusable ones rank lowest within a lead"])
-    return "\n".join([*sections, "## Notes\n", *_bullets(notes)])
-
-
-def _bullets(lines: Sequence[str]) -> list[str]:
-    return ["\n".join(f"- {line}" for line in lines if line) + "\n"]
+            sections.append(bullets([f"{int(part['n_clean'].max())} leads; unusable ones rank lowest within a lead"]))
+    return "\n".join([*sections, "## Notes\n", bullets(notes)])
 
 
 def _grid(part: pd.DataFrame, metric: str, title: str) -> str:
@@ -165,16 +130,11 @@ def _grid(part: pd.DataFrame, metric: str, title: str) -> str:
     rows = part[part["metric"] == metric]
     found = [group for group in (*NOISE_TYPES, MACRO) if group in set(rows["group"])]
     groups = found or list(dict.fromkeys(rows["group"]))
-    cells = [[method, *(_cell(rows, str(method), group) for group in groups)] for method in rows["method"].unique()]
+    cells = [
+        [method, *(result_cell(rows, 3, method=method, group=group) for group in groups)]
+        for method in rows["method"].unique()
+    ]
     return markdown_table([title, *groups], cells)
-
-
-def _cell(rows: pd.DataFrame, method: str, group: str) -> str:
-    chosen = rows[(rows["method"] == method) & (rows["group"] == group)]
-    if chosen.empty:
-        return "-"
-    row = chosen.iloc[0]
-    return format_interval(Interval(float(row["value"]), float(row["lower"]), float(row["upper"])), 3)
 
 
 def _sizes(part: pd.DataFrame) -> str:
@@ -190,23 +150,22 @@ def _largest_w1(part: pd.DataFrame) -> str:
     return f"largest W1 that these numbers of leads allow: {bounds}"
 
 
-def _cinc2011(report: NoiseReport) -> str:
-    rows = report.table[report.table["set"] == CINC2011_SET]
-    chosen = report.rules[report.rules["chosen"]].set_index("method")
+def _cinc2011(rows: pd.DataFrame, rules: pd.DataFrame) -> str:
+    chosen = rules[rules["chosen"]].set_index("method")
     cells = []
     for method in rows["method"].unique():
         way = chosen.loc[method]
-        told = way["unusable"] if method == CHECKS else f"{way['rule']}, {way['unusable']}"
-        cells.append([method, told, f"{way['fit']:.3f}"])
-        cells[-1] += [_cell(rows, method, group) for group in (ALL_RECORDS, USABLE_RECORDS)]
+        combined = way["unusable"] if method == CHECKS else f"{way['rule']}, {way['unusable']}"
+        groups = (result_cell(rows, 3, method=method, group=group) for group in (ALL_RECORDS, USABLE_RECORDS))
+        cells.append([method, combined, f"{way['fit']:.3f}", *groups])
     return markdown_table(["AUROC", "leads combine by", "half fit", "half test", USABLE_RECORDS], cells)
 
 
 def _record_counts(part: pd.DataFrame) -> str:
     counts = part[part["method"] == part["method"].iloc[0]].set_index("group")
-    told = [
+    found = [
         f"{group}: {counts.loc[group, 'n_clean']} acceptable, {counts.loc[group, 'n_noisy']} unacceptable"
         for group in (ALL_RECORDS, USABLE_RECORDS)
         if group in counts.index
     ]
-    return "half test, " + "; ".join(told)
+    return "half test, " + "; ".join(found)

@@ -1,7 +1,7 @@
 """The scores in the run folders of `noise_quant.score_noise`: several methods on the same leads, joined by key."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,37 @@ from einthoven.run.run_folder import RunFolder
 from noise_quant.scoring.plain_quality import quality_features
 
 PTBXL, CINC2011, MIXTURES = "ptbxl", "cinc2011", "mixtures"
-SOURCES = (PTBXL, CINC2011, MIXTURES)
 NOISE_TYPES = ("static", "baseline", "burst")
 METRICS = {"psnr": 1.0, "ssim": 1.0, "mse": -1.0, "mae": -1.0}
 """Metrics by which models score, and their sign if higher is to mean cleaner."""
 
 PLAIN, NEUROKIT, FITTED = "plain baseline", "neurokit2 index", "plain baseline, fitted"
 
-_KEYS = {PTBXL: ["ecg_id", "lead"], CINC2011: ["ecg_id", "lead"], MIXTURES: ["ecg_id", "lead", "noise_type", "snr_db"]}
-_LABELS = {PTBXL: ["clean", *NOISE_TYPES, "split"], CINC2011: ["acceptable", "half"], MIXTURES: ["split"]}
 _SAME = 1e-3
 """Scores of one method for one lead by two runs may differ by so much, from rounding."""
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Columns of the scores of one source.
+
+    Attributes:
+        own: What only this source has.
+        keys: What names a lead.
+        labels: What is known about it.
+    """
+
+    own: str
+    keys: list[str]
+    labels: list[str]
+
+
+SOURCES = {
+    MIXTURES: _Columns("snr_db", ["ecg_id", "lead", "noise_type", "snr_db"], ["split"]),
+    CINC2011: _Columns("acceptable", ["ecg_id", "lead"], ["acceptable", "half"]),
+    PTBXL: _Columns("static", ["ecg_id", "lead"], ["clean", *NOISE_TYPES, "split"]),
+}
+"""What was scored, by name."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +86,13 @@ class NoiseRun:
         table = pd.read_parquet(file)
         is_baseline = "plain" in table
         source = _source(table, path)
-        needed = [*_KEYS[source], *_LABELS[source], "trained", "plain" if is_baseline else metric]
+        needed = [*SOURCES[source].keys, *SOURCES[source].labels, "trained", "plain" if is_baseline else metric]
         missing = [column for column in needed if column not in table]
         if missing:
             raise ValueError(f"{file} lacks {', '.join(missing)}: score again with noise_quant.score_noise")
         if not is_baseline:
             table["score"] = METRICS[metric] * table[metric]
-        worst = _worst_segments(table, _KEYS[source], "plain" if is_baseline else "score")
+        worst = _worst_segments(table, SOURCES[source].keys, "plain" if is_baseline else "score")
         return cls(name or method_name(run.config, run.path, is_baseline), source, worst, is_baseline, run.path)
 
 
@@ -126,7 +146,7 @@ def open_runs(paths: Sequence[Path | str], metric: str = "psnr", names: Sequence
         run = NoiseRun.open(path, metric, name)
         earlier = [other for other in runs if (other.name, other.source) == (run.name, run.source)]
         if any(_disagree(run, other) for other in earlier):
-            run = NoiseRun(**{**run.__dict__, "name": f"{run.name} {run.path.resolve().name}"})
+            run = replace(run, name=f"{run.name} {run.path.resolve().name}")
         runs.append(run)
     return runs
 
@@ -151,20 +171,21 @@ def join_source(runs: Sequence[NoiseRun], source: str) -> ScoredLeads | None:
     for run in runs:
         if run.source == source:
             parts = [tables[run.name], run.table] if run.name in tables else [run.table]
-            tables[run.name] = pd.concat(parts).drop_duplicates(_KEYS[source])
+            tables[run.name] = pd.concat(parts).drop_duplicates(SOURCES[source].keys)
     if not tables:
         return None
-    keyed = {name: table.set_index(_KEYS[source]).sort_index() for name, table in tables.items()}
+    keyed = {name: table.set_index(SOURCES[source].keys).sort_index() for name, table in tables.items()}
     common = next(iter(keyed.values())).index
     for table in keyed.values():
         common = common.intersection(table.index)
     if not len(common):
         raise ValueError(f"the runs on {source} have no lead in common: score the same leads with each method")
     extra = {name: len(table) - len(common) for name, table in keyed.items() if len(table) > len(common)}
-    notes = [f"{source}: leads that not all methods have, left out: {_counts(extra)}"] if extra else []
+    counts = ", ".join(f"{count} of {name}" for name, count in extra.items())
+    notes = [f"{source}: leads that not all methods have, left out: {counts}"] if extra else []
     scores, left_out = _method_columns({name: table.loc[common] for name, table in keyed.items()}, _regression(runs))
     first = next(iter(keyed.values())).loc[common]
-    leads = first[_LABELS[source]].reset_index()
+    leads = first[SOURCES[source].labels].reset_index()
     return ScoredLeads(source, leads, pd.DataFrame(scores), pd.DataFrame(left_out), notes)
 
 
@@ -195,7 +216,7 @@ def _regression(runs: Sequence[NoiseRun]) -> LogisticRegression | None:
     tables = [run.table for run in runs if run.is_baseline and run.source == PTBXL]
     if not tables:
         return None
-    table = pd.concat(tables).drop_duplicates(_KEYS[PTBXL])
+    table = pd.concat(tables).drop_duplicates(SOURCES[PTBXL].keys)
     noisy = table[list(NOISE_TYPES)].any(axis=1)
     chosen = (table["split"] == "val") & (table["clean"] | noisy) & np.isfinite(table["plain"])
     is_clean = table.loc[chosen, "clean"].to_numpy(dtype=bool)
@@ -212,8 +233,8 @@ def _lowest_if(scores: Any, unusable: Any) -> np.ndarray:  # noqa: ANN401
 
 def _source(table: pd.DataFrame, path: Path | str) -> str:
     """Tells what was scored by the columns that only it has."""
-    for source, column in ((MIXTURES, "snr_db"), (CINC2011, "acceptable"), (PTBXL, "static")):
-        if column in table:
+    for source, columns in SOURCES.items():
+        if columns.own in table:
             return source
     raise ValueError(f"{path} scored leads of which nothing is known: evaluate runs on {', '.join(SOURCES)}")
 
@@ -230,9 +251,5 @@ def _disagree(run: NoiseRun, other: NoiseRun) -> bool:
     score = "plain" if run.is_baseline else "score"
     if run.is_baseline != other.is_baseline:
         return True
-    both = run.table.merge(other.table, on=_KEYS[run.source], suffixes=("", "_other"))
+    both = run.table.merge(other.table, on=SOURCES[run.source].keys, suffixes=("", "_other"))
     return not np.allclose(both[score], both[f"{score}_other"], atol=_SAME, equal_nan=True)
-
-
-def _counts(extra: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} of {name}" for name, count in extra.items())

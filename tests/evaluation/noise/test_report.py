@@ -170,8 +170,9 @@ def test_records_are_judged_by_the_rule_of_the_other_half(tmp_path):
     path = write_run(tmp_path / "a", cinc2011_scores())
     report = evaluate_noise_runs([path], tmp_path / "out", names=["a"], **FIFTY)
     assert value(report, "auroc", "records without unusable leads", "a", "CinC 2011") == 1.0
-    chosen = report.rules[report.rules["chosen"]].set_index("method").loc["a"]
-    assert chosen["fit"] == report.rules.loc[report.rules["method"] == "a", "fit"].max()
+    rules = report.tables["rules.csv"]
+    chosen = rules[rules["chosen"]].set_index("method").loc["a"]
+    assert chosen["fit"] == rules.loc[rules["method"] == "a", "fit"].max()
     rows = report.table[report.table["group"] == "all records"]
     assert set(rows["n_clean"] + rows["n_noisy"]) == {100}
     assert "half test" in report.markdown and (tmp_path / "out" / "cinc2011.png").is_file()
