@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from noise_quant.api import Output, ecg_noise_quantification
+    from noise_quant.api import NoiseScores, ecg_noise_quantification
 
-__all__ = ["Output", "ecg_noise_quantification"]
+__all__ = ["NoiseScores", "ecg_noise_quantification"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -14,14 +14,14 @@ from einthoven.ecg.checks import check_units
 from noise_quant.model.checkpoint import PRETRAINED, load_model
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
-from noise_quant.scoring.scorer import Key, Scorer, lead_names
-from noise_quant.scoring.verdict import find_thresholds, verdicts
+from noise_quant.scoring.scorer import Key, LeadScores, Scorer, lead_names
+from noise_quant.scoring.verdict import Thresholds, find_thresholds, verdicts
 
 MIN_RATE_HZ = 100.0
 
 
 @dataclass(frozen=True)
-class Output:
+class NoiseScores:
     """How noisy a recording is; with one partition a segment is a window of ten seconds, the last one maybe shorter.
 
     Attributes:
@@ -71,7 +71,7 @@ def ecg_noise_quantification(
     leads: Sequence[str] | None = None,
     key: Key = 0,
     device: str | torch.device = "cpu",
-) -> Output:
+) -> NoiseScores:
     """Scores the noise of a recording of any length from one second on.
 
     Args:
@@ -97,30 +97,12 @@ def ecg_noise_quantification(
     Raises:
         ValueError: If the recording, its unit or an argument is not usable; the message says what to do.
     """
-    x = _check_shape(ecg)
-    if not (math.isfinite(sampling_freq) and sampling_freq >= MIN_RATE_HZ):
-        raise ValueError(f"sampling_freq is {sampling_freq:g} Hz, but noise scores need {MIN_RATE_HZ:g} Hz or more")
-    names = _names(len(x), leads)
-    check_units(x, sampling_freq)
+    x, names = _check_recording(ecg, sampling_freq, leads)
     process = ReverseProcess(int(diffusion_timestep), step_interval, noise_scheduler_type)
     model = load_scorer_model(checkpoint_path, use_ldm, device)
     thresholds = find_thresholds(model, process)
     scorer = Scorer(model, process, seed, batch_size, discretize, keep_images=return_images)
-    scores = scorer.score(x, sampling_freq, key, n_partitions, names)
-    return Output(
-        psnr=scores.psnr,
-        original_image=scores.levels,
-        cleaned_image=scores.cleaned,
-        ssim=scores.ssim,
-        mse=scores.mse,
-        mae=scores.mae,
-        unusable=scores.unusable,
-        reason=scores.reason,
-        verdict=verdicts(scores.psnr, scores.unusable, thresholds),
-        leads=names,
-        start_s=scores.start_s,
-        stop_s=scores.stop_s,
-    )
+    return _judged(scorer.score(x, sampling_freq, key, n_partitions, names), thresholds, names)
 
 
 def load_scorer_model(
@@ -147,6 +129,20 @@ def _model(path: str | None, changed: int, use_ldm: bool | None, device: str) ->
     return load_model(path, use_ldm).to(device)
 
 
+def _check_recording(
+    ecg: ArrayLike, sampling_freq: float, leads: Sequence[str] | None
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Returns a recording as (leads, samples), float64, and the names of its leads."""
+    x = _check_shape(ecg)
+    if not (math.isfinite(sampling_freq) and sampling_freq >= MIN_RATE_HZ):
+        raise ValueError(f"sampling_freq is {sampling_freq:g} Hz, but noise scores need {MIN_RATE_HZ:g} Hz or more")
+    names = lead_names(len(x)) if leads is None else tuple(map(str, leads))
+    if len(names) != len(x) or len(set(names)) < len(x):
+        raise ValueError(f"{len(x)} leads need {len(x)} names, each another, not {', '.join(names)}")
+    check_units(x, sampling_freq)
+    return x, names
+
+
 def _check_shape(ecg: ArrayLike) -> NDArray[np.float64]:
     """Returns an ECG as (leads, samples), float64."""
     x = np.asarray(ecg)
@@ -161,8 +157,19 @@ def _check_shape(ecg: ArrayLike) -> NDArray[np.float64]:
     return (x.T if x.shape[0] > x.shape[1] else x).astype(np.float64)
 
 
-def _names(n_leads: int, leads: Sequence[str] | None) -> tuple[str, ...]:
-    names = lead_names(n_leads) if leads is None else tuple(map(str, leads))
-    if len(names) != n_leads or len(set(names)) < n_leads:
-        raise ValueError(f"{n_leads} leads need {n_leads} names, each another, not {', '.join(names)}")
-    return names
+def _judged(scores: LeadScores, thresholds: Thresholds | None, leads: tuple[str, ...]) -> NoiseScores:
+    """Gives scores their verdicts."""
+    return NoiseScores(
+        psnr=scores.psnr,
+        original_image=scores.levels,
+        cleaned_image=scores.cleaned,
+        ssim=scores.ssim,
+        mse=scores.mse,
+        mae=scores.mae,
+        unusable=scores.unusable,
+        reason=scores.reason,
+        verdict=verdicts(scores.psnr, scores.unusable, thresholds),
+        leads=leads,
+        start_s=scores.start_s,
+        stop_s=scores.stop_s,
+    )

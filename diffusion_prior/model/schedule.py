@@ -121,6 +121,11 @@ class DiscreteSchedule:
         """Number of noise levels that a time can mean: one less than steps with `published_offset`."""
         return len(self._alpha_bar)
 
+    @property
+    def alpha_bar(self) -> Tensor:
+        """Share of the signal's power that is left at each noise level, `alpha_k^2`, shape (n_levels,), float64."""
+        return self._alpha_bar
+
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Returns `(alpha_t, sigma_t)` of the nearest steps, each of the shape of `t`."""
         alpha_bar = self._levels(t.device)[self._place(t)]

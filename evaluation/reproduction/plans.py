@@ -43,15 +43,15 @@ def own_paths(paths: Mapping[str, str]) -> tuple[str, ...]:
 def data_sets(plan: Plan, stores: Path) -> None:
     """Adds the preparation of the data sets; one that is prepared already is taken as it is.
 
-    Stores of other settings than the default ones have a hash of these behind their name.
+    Stores of other settings than the default ones have these behind their name.
     """
     n_workers = plan.settings["n_workers"] or "null"
     for name, script, store, *overrides in (
         ("prepare_ptbxl", "prepare_ptbxl", "ptbxl_100Hz"),
         ("prepare_nstdb", "prepare_nstdb", "nstdb_100Hz"),
         ("prepare_cinc2011", "prepare_cinc2011", "cinc2011_100Hz"),
-        ("prepare_ptbxl_unfiltered", "prepare_ptbxl", "ptbxl_100Hz-4a12b86f", "dataset.filtered=false"),
-        ("prepare_cinc2011_unfiltered", "prepare_cinc2011", "cinc2011_100Hz-792982e8", "dataset.filtered=false"),
+        ("prepare_ptbxl_unfiltered", "prepare_ptbxl", "ptbxl_100Hz-filtered_false", "dataset.filtered=false"),
+        ("prepare_cinc2011_unfiltered", "prepare_cinc2011", "cinc2011_100Hz-filtered_false", "dataset.filtered=false"),
     ):
         made = (stores / store / "manifest.json").absolute()
         given = [] if script == "prepare_nstdb" else [*overrides, f"dataset.n_workers={n_workers}"]

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from einthoven.run.weights_file import (
     PICKLES,
-    WEIGHTS,
+    find_weights,
     read_pickled_weights,
     read_weights,
     weight_differences,
     write_weights,
 )
-from noise_quant.model.han_networks import SCALING_FACTOR, PublishedAutoencoder, published_unet
+from noise_quant.model.han_networks import SCALING_FACTOR, HanAutoencoder, han_unet
 from noise_quant.model.image_autoencoder import ImageAutoencoder
 from noise_quant.model.models import (
     LatentDiffusion,
@@ -27,12 +27,15 @@ from noise_quant.model.models import (
     ScalogramDiffusion,
     ScalogramModel,
 )
-from noise_quant.model.reverse_process import N_TIMESTEPS
+from noise_quant.model.reverse_process import N_TIMESTEPS, ReverseProcess
 from noise_quant.model.small_networks import AE_PATCH, SmallAutoencoder, SmallUNet
-from noise_quant.scalogram.image import HEIGHT, PUBLISHED, ScalogramSettings
+from noise_quant.scalogram.image import HAN, HEIGHT, ScalogramSettings
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained" / "small.safetensors"
 """The bundled model."""
+
+HAN_THRESHOLDS = {ReverseProcess().key: {"clean": 26.0, "heavy": 24.0}}
+"""Limits of the verdict of Han's latent model in dB, from its README."""
 
 KINDS = ("autoencoder", "latent", "pixel")
 SIZES = ("small", "published")
@@ -71,7 +74,7 @@ def build_model(spec: Mapping[str, Any]) -> ScalogramModel:
         completed["unet"], unet = _unet(spec, kind, size, 1)
         model = PixelDiffusion(unet, **common, **diffusion)
     else:
-        build_ae: type[ImageAutoencoder] = PublishedAutoencoder if size == "published" else SmallAutoencoder
+        build_ae: type[ImageAutoencoder] = HanAutoencoder if size == "published" else SmallAutoencoder
         completed["ae"] = _all_settings(build_ae, spec.get("ae", {}))
         ae = build_ae(**completed["ae"])
         if kind == "autoencoder":
@@ -90,7 +93,7 @@ def _unet(spec: Mapping[str, Any], kind: str, size: str, n_channels: int) -> tup
     """Builds a U-Net for so many channels; returns its settings, complete, and the network."""
     given = spec.get("unet", {})
     if size == "published":
-        build = partial(published_unet, kind)
+        build = partial(han_unet, kind)
         return _all_settings(build, given), build()
     rows = {"n_rows": HEIGHT if kind == "pixel" else HEIGHT // AE_PATCH}
     settings = _all_settings(SmallUNet, {"in_channels": n_channels, **rows, **given})
@@ -170,13 +173,8 @@ def load_autoencoder(path: str | Path) -> ScalogramAutoencoder:
 
 def load_scalogram_model(path: str | Path | None = None) -> ScalogramModel:
     """Reads a model of any kind; arguments and errors as for `load_model`."""
-    file = PRETRAINED if path is None else Path(path)
-    if file.is_dir():
-        file = file / WEIGHTS
-    if not file.is_file():
-        what = "the bundled weights are missing" if path is None else f"no weights at {file}"
-        raise ValueError(f"{what}: give a .safetensors or published .pth file, or the folder of a training run")
-    return _read_published(file) if file.suffix in PICKLES else _read_ours(file)
+    file = find_weights(PRETRAINED if path is None else path)
+    return _read_han(file) if file.suffix in PICKLES else _read_ours(file)
 
 
 def take_weights(model: ScalogramModel, path: str | Path) -> ScalogramModel:
@@ -207,8 +205,8 @@ def _read_ours(file: Path) -> ScalogramModel:
     return _fill(build_model(spec), weights, file, facts)
 
 
-def _read_published(file: Path) -> ScalogramModel:
-    """Reads a pickled state dictionary with a loader that runs no code."""
+def _read_han(file: Path) -> ScalogramModel:
+    """Reads Han's pickled state dictionary with a loader that runs no code."""
     weights = read_pickled_weights(file)
     parts = {name.partition(".")[0] for name in weights}
     if "unet" in parts:
@@ -217,8 +215,10 @@ def _read_published(file: Path) -> ScalogramModel:
         kind, weights = "autoencoder", {f"ae.{name}": w for name, w in weights.items()}
     else:
         raise ValueError(f"{file} holds no published model: no weight's name begins with unet or encoder")
-    model = build_model({"kind": kind, "size": "published", "scalogram": asdict(PUBLISHED)})
-    return _fill(model, weights, file, {"published": True})
+    model = build_model({"kind": kind, "size": "published", "scalogram": asdict(HAN)})
+    return _fill(
+        model, weights, file, {"published": True, **({"thresholds": HAN_THRESHOLDS} if kind == "latent" else {})}
+    )
 
 
 def _fill(model: ScalogramModel, weights: Mapping[str, Tensor], file: Path, facts: dict[str, Any]) -> ScalogramModel:

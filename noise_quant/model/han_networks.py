@@ -28,7 +28,7 @@ N_PLAIN_LATENT_LEVELS, N_PLAIN_PIXEL_LEVELS = 1, 2
 """Finest levels, which do not attend."""
 
 
-class PublishedAutoencoder(ImageAutoencoder):
+class HanAutoencoder(ImageAutoencoder):
     """The published autoencoder, 15.5 M parameters, with two latent channels and no sampling of the latent."""
 
     latent_channels = LATENT_CHANNELS
@@ -68,7 +68,7 @@ class PublishedAutoencoder(ImageAutoencoder):
         return self.decoder(self.post_quant_conv(latent))
 
 
-class PublishedUNet(nn.Module):
+class HanUNet(nn.Module):
     """The published U-Net of residual and attention blocks.
 
     Args:
@@ -150,12 +150,12 @@ class PublishedUNet(nn.Module):
         return self.conv_out(functional.silu(self.conv_norm_out(h)))
 
 
-def published_unet(kind: str) -> PublishedUNet:
+def han_unet(kind: str) -> HanUNet:
     """Builds the published U-Net with fresh weights.
 
     Args:
         kind: "latent" (18.0 M parameters) or "pixel" (28.5 M parameters).
     """
     if kind == "latent":
-        return PublishedUNet(LATENT_CHANNELS, LATENT_LEVELS, N_PLAIN_LATENT_LEVELS)
-    return PublishedUNet(1, PIXEL_LEVELS, N_PLAIN_PIXEL_LEVELS)
+        return HanUNet(LATENT_CHANNELS, LATENT_LEVELS, N_PLAIN_LATENT_LEVELS)
+    return HanUNet(1, PIXEL_LEVELS, N_PLAIN_PIXEL_LEVELS)

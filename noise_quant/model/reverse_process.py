@@ -1,4 +1,4 @@
-"""Noising an image and taking the noise away again: the schedule, DDIM and DDPM steps.
+"""Noising an image and taking the noise away again, by DDIM and DDPM steps on the prior's discrete schedule.
 
 Ho, Jain, Abbeel, Denoising diffusion probabilistic models, NeurIPS 2020, https://arxiv.org/abs/2006.11239; Song, Meng,
 Ermon, Denoising diffusion implicit models, ICLR 2021, https://arxiv.org/abs/2010.02502. The settings are those that
@@ -7,23 +7,18 @@ Han et al. (arXiv 2506.11815, 2025) score noise with.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-N_TIMESTEPS = 1000
-BETA_START, BETA_END = 1e-4, 0.02
+from diffusion_prior.model.schedule import DiscreteSchedule
+
+SCHEDULE = DiscreteSchedule(n_steps=1000, beta_min=1e-4, beta_max=0.02)
+N_TIMESTEPS = SCHEDULE.n_levels
 SCHEDULER_TYPES = ("ddim", "ddpm")
 
 Network = Callable[[Tensor, Tensor], Tensor]
 """Predicts the noise in `x_t` of shape (B, ...), given the timesteps of shape (B,)."""
-
-
-@lru_cache(maxsize=1)
-def signal_shares() -> Tensor:
-    """Returns how much of the signal's power is left at each timestep, `prod_(s <= t) (1 - beta_s)`, shape (1000,)."""
-    return torch.cumprod(1 - torch.linspace(BETA_START, BETA_END, N_TIMESTEPS, dtype=torch.float64), 0)
 
 
 def add_noise(x: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -34,7 +29,7 @@ def add_noise(x: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         noise: Standard normal numbers, same shape.
         timesteps: Timesteps from 0 to 999, shape (B,).
     """
-    share = signal_shares().to(timesteps.device)[timesteps].to(x.dtype).reshape(-1, *[1] * (x.ndim - 1)).to(x.device)
+    share = SCHEDULE.alpha_bar.to(timesteps.device)[timesteps].to(x.dtype).reshape(-1, *[1] * (x.ndim - 1)).to(x.device)
     return share.sqrt() * x + (1 - share).sqrt() * noise
 
 
@@ -100,7 +95,7 @@ class ReverseProcess:
         step = self._ddim_step if self.noise_scheduler_type == "ddim" else self._ddpm_step
         for t in self.timesteps:
             epsilon = network(x_t, torch.full((len(x),), t, device=x.device))
-            share = float(signal_shares()[t])
+            share = float(SCHEDULE.alpha_bar[t])
             estimate = (x_t - (1 - share) ** 0.5 * epsilon) / share**0.5
             x_t = step(x_t, estimate.clamp(-1, 1) if clip_sample else estimate, epsilon, t, draw)
         return x_t
@@ -110,7 +105,7 @@ class ReverseProcess:
         return share**0.5 * estimate + (1 - share) ** 0.5 * epsilon  # Song et al., Eq. (12) with sigma = 0
 
     def _ddpm_step(self, x_t: Tensor, estimate: Tensor, epsilon: Tensor, t: int, draw: Callable[[], Tensor]) -> Tensor:
-        share, before = float(signal_shares()[t]), _share_before(t, 1)
+        share, before = float(SCHEDULE.alpha_bar[t]), _share_before(t, 1)
         kept = share / before
         mean = before**0.5 * (1 - kept) / (1 - share) * estimate + kept**0.5 * (1 - before) / (1 - share) * x_t
         if t == 0:
@@ -120,4 +115,4 @@ class ReverseProcess:
 
 def _share_before(t: int, interval: int) -> float:
     """Returns the signal's share after a step down from `t`; below timestep 0 nothing of the noise is left."""
-    return float(signal_shares()[t - interval]) if t >= interval else 1.0
+    return float(SCHEDULE.alpha_bar[t - interval]) if t >= interval else 1.0

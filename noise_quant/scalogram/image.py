@@ -40,7 +40,7 @@ class ScalogramSettings(SuperletSettings):
             raise ValueError(f"sampling_rate must be above {2 * self.max_frequency:g} Hz, not {self.sampling_rate:g}")
 
 
-PUBLISHED = ScalogramSettings(published=True, sampling_rate=None, log_min=-8.0)
+HAN = ScalogramSettings(published=True, sampling_rate=None, log_min=-8.0)
 """The images of Han et al.: 0.1 uV at level 0, at the rate of the recording."""
 
 

@@ -20,7 +20,7 @@ from torch.nn.functional import interpolate, pad
 
 SUPPORT_SD = 4.0
 """Half-length of a wavelet, in standard deviations of its Gaussian: 3e-4 of the peak is left there."""
-PUBLISHED_SUPPORT_S = 1.0
+HAN_SUPPORT_S = 1.0
 NEGLIGIBLE = 1e-6
 """Parts of a wavelet's spectrum below this share of its peak are left out."""
 CHUNK_VALUES = 3_000_000
@@ -80,7 +80,7 @@ class SuperletSettings:
     def half_length(self) -> float:
         """Returns half the length of the longest wavelet, in seconds."""
         if self.published:
-            return PUBLISHED_SUPPORT_S
+            return HAN_SUPPORT_S
         pairs = zip(self.frequencies.tolist(), self.orders.tolist(), strict=True)
         return SUPPORT_SD * max(self.deviation(f, math.ceil(order)) for f, order in pairs)
 
@@ -193,7 +193,7 @@ class _FilterBank:
             for number in range(1, math.ceil(order) + 1):
                 deviation = settings.deviation(frequency, number)
                 spectrum = (
-                    _published_spectrum(frequency, deviation, sampling_rate, self.period)[self.bins.cpu()]
+                    _han_spectrum(frequency, deviation, sampling_rate, self.period)[self.bins.cpu()]
                     if settings.published
                     else torch.exp(-2 * (math.pi * deviation * (hertz - frequency)) ** 2)
                 ) * (math.sqrt(2) * self.n_instants / self.period)
@@ -235,10 +235,10 @@ class _FilterBank:
         return 2 * total
 
 
-def _published_spectrum(frequency: float, deviation: float, sampling_rate: float, period: int) -> Tensor:
+def _han_spectrum(frequency: float, deviation: float, sampling_rate: float, period: int) -> Tensor:
     """Returns the spectrum (period,) of a wavelet as published: sampled, cut, divided by the sum of magnitudes."""
     n = 2 * round(sampling_rate)
-    grid = torch.linspace(-PUBLISHED_SUPPORT_S, PUBLISHED_SUPPORT_S, n, dtype=torch.float64)
+    grid = torch.linspace(-HAN_SUPPORT_S, HAN_SUPPORT_S, n, dtype=torch.float64)
     gauss = torch.exp(-(grid**2) / (2 * deviation**2))
     wavelet = torch.polar(gauss / gauss.sum(), 2 * math.pi * frequency * grid)
     # Tap i acts (n - 1) // 2 - i samples from the present, as a convolution that keeps the signal's length has it.

@@ -22,6 +22,10 @@ COLOUR_MAP = "viridis"
 
 _LABEL, _SIGNAL, _IMAGE, _TEXT = 14.0, SPEED * WINDOW_S, 110.0, 46.0
 _GAP, _AXIS_GAP, _HEADER, _FOOTER = 5.0, 16.0, 20.0, 24.0
+_FIRST_IMAGE = _LABEL + _SIGNAL + _AXIS_GAP
+_PLACES = (_LABEL, _FIRST_IMAGE, _FIRST_IMAGE + _IMAGE + _GAP, _FIRST_IMAGE + 2 * _IMAGE + 2 * _GAP)
+"""Left edges of the columns: signal, scalogram, reconstruction, score."""
+_WIDTH = _FIRST_IMAGE + 2 * _IMAGE + _GAP + _TEXT
 _MIN_ROW, _MAX_ROW, _BETWEEN = 25.0, 60.0, 3.0
 
 
@@ -65,21 +69,14 @@ def draw_scores(
     settings = settings or ScalogramSettings()
     frequencies = (settings.min_frequency, settings.max_frequency)
     heights = [_row_height(lead) for lead in ecg]
-    width = _LABEL + _SIGNAL + _AXIS_GAP + 2 * _IMAGE + _GAP + _TEXT
     height = _HEADER + sum(heights) + _BETWEEN * (len(heights) - 1) + _FOOTER
-    figure = new_figure(width / MM_PER_INCH, height / MM_PER_INCH)
-    figure.set_layout_engine("none")
+    figure = _new_page(height, title, settings)
     top = height - _HEADER
-    figure.text(_LABEL / width, 1 - 8.0 / height, title, fontsize=13, color=INK, va="center")
-    left = _LABEL + _SIGNAL + _AXIS_GAP
-    places = (_LABEL, left, left + _IMAGE + _GAP, left + 2 * _IMAGE + 2 * _GAP)
-    for text, place in zip(("ECG", "scalogram", "reconstruction", "PSNR"), places, strict=True):
-        figure.text(place / width, 1 - 16.0 / height, text, fontsize=10, color=INK, va="center")
     for row, row_height in enumerate(heights):
         top -= row_height
         boxes = [
-            (place / width, top / height, size / width, row_height / height)
-            for place, size in zip(places, (_SIGNAL, _IMAGE, _IMAGE, _TEXT), strict=True)
+            (place / _WIDTH, top / height, size / _WIDTH, row_height / height)
+            for place, size in zip(_PLACES, (_SIGNAL, _IMAGE, _IMAGE, _TEXT), strict=True)
         ]
         last = row == len(heights) - 1
         _draw_signal(figure.add_axes(boxes[0]), ecg[row], sampling_rate, leads[row], start_s, row_height, last)
@@ -87,11 +84,21 @@ def draw_scores(
             _draw_image(figure.add_axes(box), image, start_s, frequencies, scored, box is boxes[1], last)
         _write_score(figure, boxes[3], float(psnr[row]), verdict[row], reason[row])
         top -= _BETWEEN
-    _draw_scale(figure, (left / width, 9.0 / height, _IMAGE / width, 3.0 / height), settings)
-    footer = f"{SPEED:g} mm/s   {GAIN:g} mm/mV"
-    figure.text(_LABEL / width, 8.0 / height, footer, fontsize=9, color=INK, va="center")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=dpi)
+
+
+def _new_page(height: float, title: str, settings: ScalogramSettings) -> Figure:
+    """Returns a figure of a height in mm with all that stands above and below the rows."""
+    figure = new_figure(_WIDTH / MM_PER_INCH, height / MM_PER_INCH)
+    figure.set_layout_engine("none")
+    figure.text(_LABEL / _WIDTH, 1 - 8.0 / height, title, fontsize=13, color=INK, va="center")
+    for text, place in zip(("ECG", "scalogram", "reconstruction", "PSNR"), _PLACES, strict=True):
+        figure.text(place / _WIDTH, 1 - 16.0 / height, text, fontsize=10, color=INK, va="center")
+    _draw_scale(figure, (_PLACES[1] / _WIDTH, 9.0 / height, _IMAGE / _WIDTH, 3.0 / height), settings)
+    footer = f"{SPEED:g} mm/s   {GAIN:g} mm/mV"
+    figure.text(_LABEL / _WIDTH, 8.0 / height, footer, fontsize=9, color=INK, va="center")
+    return figure
 
 
 def _row_height(lead: NDArray[np.float64]) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from noise_quant.model.models import LatentDiffusion, ScalogramDiffusion
+from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
 
 CLEAN = "clean"
@@ -38,14 +38,10 @@ class Thresholds:
             )
 
 
-PUBLISHED = {ReverseProcess().key: Thresholds(clean=26.0, heavy=24.0)}
-"""Thresholds of the published latent model, from its README."""
-
-
 def find_thresholds(model: ScalogramDiffusion, process: ReverseProcess) -> Thresholds | None:
     """Looks up the thresholds of a model for a reverse process.
 
-    Our checkpoints hold them in `facts["thresholds"]`, by the key of the process, for example
+    Checkpoints hold them in `facts["thresholds"]`, by the key of the process, for example
     `{"ddim-10-30": {"clean": 26.0, "heavy": 24.0}}`.
 
     Args:
@@ -57,16 +53,14 @@ def find_thresholds(model: ScalogramDiffusion, process: ReverseProcess) -> Thres
     """
     known: Mapping[str, Any] = model.facts.get("thresholds") or {}
     limits = known.get(process.key)
-    found = None if limits is None else Thresholds(float(limits["clean"]), float(limits["heavy"]))
-    if found is None and model.facts.get("published") and isinstance(model, LatentDiffusion):
-        found = PUBLISHED.get(process.key)
-    if found is None:
-        warnings.warn(
-            f"no thresholds are known for this model and {process.key}: verdicts stay empty; calibrate with "
-            "python -m noise_quant.calibrate",
-            stacklevel=2,
-        )
-    return found
+    if limits is not None:
+        return Thresholds(float(limits["clean"]), float(limits["heavy"]))
+    warnings.warn(
+        f"no thresholds are known for this model and {process.key}: verdicts stay empty; calibrate with "
+        "python -m noise_quant.calibrate",
+        stacklevel=2,
+    )
+    return None
 
 
 def verdicts(psnr: ArrayLike, unusable: ArrayLike, thresholds: Thresholds | None) -> NDArray[np.object_]:

@@ -9,7 +9,7 @@ from preprocessing.store.builder import MAX_SKIPPED, build_store
 from preprocessing.store.preparation import Inputs, Reader, Summary, settled_path
 
 STANDARD = {"name": "ptbxl", "source_rate": "auto", "filtered": True}
-"""Settings whose store lies where it is asked for; others get a hash behind the folder's name."""
+"""Settings whose store lies where it is asked for; others are named in a folder beside it."""
 
 
 def prepare_ptbxl(

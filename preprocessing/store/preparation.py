@@ -165,11 +165,26 @@ def settled_path(path: Path, settings: Mapping[str, Any], standard: Mapping[str,
         standard: The settings for which `path` is meant; keys absent here do not matter.
 
     Returns:
-        `path`, or `path` with a short hash of the settings where they are not standard, or where a store of other
-        settings is at `path`.
+        `path`, or `path` with what is not standard in its name, such as `ptbxl_100Hz-filtered_false`; where a store of
+        other settings is at `path`, with a short hash of the settings.
     """
-    other = any(settings.get(key) != value for key, value in standard.items())
-    if not other and (path / "manifest.json").is_file():
+    others = _differences(settings, standard)
+    if others:
+        return path.with_name("-".join([path.name, *others]))
+    if (path / "manifest.json").is_file():
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        other = manifest.get("inputs", {}).get("settings") != dict(settings)
-    return path.with_name(f"{path.name}-{hash_json(dict(settings))[:8]}") if other else path
+        if manifest.get("inputs", {}).get("settings") != dict(settings):
+            return path.with_name(f"{path.name}-{hash_json(dict(settings))[:8]}")
+    return path
+
+
+def _differences(settings: Mapping[str, Any], standard: Mapping[str, Any]) -> list[str]:
+    """Names the settings that are not standard, each with its value."""
+    words: list[str] = []
+    for key, value in standard.items():
+        own = settings.get(key)
+        if isinstance(own, Mapping) and isinstance(value, Mapping):
+            words += _differences(own, value)
+        elif own != value and key in settings:
+            words.append(f"{key}_{own if isinstance(own, str) else json.dumps(own)}")
+    return words

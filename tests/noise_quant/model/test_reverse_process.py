@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from noise_quant.model.reverse_process import ReverseProcess, add_noise, signal_shares
+from noise_quant.model.reverse_process import SCHEDULE, ReverseProcess, add_noise
 
 X = torch.linspace(-1, 1, 2 * 2 * 8 * 4, dtype=torch.float64).reshape(2, 2, 8, 4)
 NOISE = torch.randn(X.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -26,8 +26,8 @@ def test_equals_the_schedulers_of_diffusers(timestep, interval, kind, clip_sampl
     from diffusers import DDIMScheduler, DDPMScheduler
 
     scheduler = (DDIMScheduler if kind == "ddim" else DDPMScheduler)(clip_sample=clip_sample)
-    torch.testing.assert_close(scheduler.alphas_cumprod, signal_shares().float(), rtol=1e-5, atol=0)
-    scheduler.alphas_cumprod = signal_shares()  # theirs are in float32, and 1 - alpha is 1e-4 at first
+    torch.testing.assert_close(scheduler.alphas_cumprod, SCHEDULE.alpha_bar.float(), rtol=1e-5, atol=0)
+    scheduler.alphas_cumprod = SCHEDULE.alpha_bar  # theirs are in float32, and 1 - alpha is 1e-4 at first
     if kind == "ddim":
         scheduler.set_timesteps(1000 // interval)
     generator = torch.Generator().manual_seed(3)
@@ -46,7 +46,7 @@ def test_equals_the_schedulers_of_diffusers(timestep, interval, kind, clip_sampl
 @pytest.mark.parametrize("process", [ReverseProcess(), ReverseProcess(990, 90), ReverseProcess(100, 1, "ddpm")])
 def test_a_network_that_knows_the_noise_restores_exactly(process):
     def exact(x_t, timesteps):
-        share = signal_shares()[timesteps][:, None, None, None]
+        share = SCHEDULE.alpha_bar[timesteps][:, None, None, None]
         return (x_t - share.sqrt() * X) / (1 - share).sqrt()
 
     torch.testing.assert_close(process(exact, X, NOISE, draws(0)), X, rtol=0, atol=1e-10)
@@ -58,7 +58,7 @@ def test_noise_keeps_the_power_of_a_unit_signal():
     signal, noise = add_noise(ones, 0 * ones, timesteps), add_noise(0 * ones, ones, timesteps)
     torch.testing.assert_close(signal.square() + noise.square(), ones)
     assert noise[:, 0, 0, 0].tolist() == sorted(noise[:, 0, 0, 0].tolist())
-    assert signal_shares()[999] < 1e-4
+    assert SCHEDULE.alpha_bar[999] < 1e-4
 
 
 def test_published_ddim_calls_the_network_four_times():

@@ -12,7 +12,7 @@ from preprocessing.cohorts.simulator import simulate_ecg
 from tests.paths import GOLDEN
 
 EXAMPLE = GOLDEN / "superlet_example.npz"
-PUBLISHED = SuperletSettings(published=True)
+HAN = SuperletSettings(published=True)
 
 
 def ecg(rate=500, n=1):
@@ -53,7 +53,7 @@ def test_published_form_equals_the_published_scalogram(name, tolerance):
     if not EXAMPLE.is_file():
         pytest.skip(f"needs golden files: {EXAMPLE.name} is not beside this checkout")
     golden = np.load(EXAMPLE)
-    ours = superlet_transform(torch.from_numpy(golden["signal"]), 500, PUBLISHED, 256)
+    ours = superlet_transform(torch.from_numpy(golden["signal"]), 500, HAN, 256)
     theirs = torch.from_numpy(golden[name])
     low, high = float(theirs.min()), float(theirs.max())
     assert (ours.clamp(low, high) - theirs).abs().max() < tolerance
@@ -82,7 +82,7 @@ def test_orders_grow_linearly_and_are_rounded_in_the_published_form():
     orders = SuperletSettings().orders
     assert (orders[0], orders[-1]) == (1.0, 16.0)
     assert torch.allclose(orders.diff(), torch.full((31,), 15 / 31, dtype=torch.float64))
-    assert torch.equal(PUBLISHED.orders, PUBLISHED.orders.round())
+    assert torch.equal(HAN.orders, HAN.orders.round())
 
 
 @pytest.mark.parametrize("published", [False, True])
@@ -104,7 +104,7 @@ def test_the_sampling_rate_does_not_matter(rate):
     assert (here - there)[there > -6].abs().mean() < 1e-3
 
 
-@pytest.mark.parametrize("settings", [SuperletSettings(), PUBLISHED])
+@pytest.mark.parametrize("settings", [SuperletSettings(), HAN])
 def test_the_gain_adds_to_the_logarithm(settings):
     signal = ecg(100)
     difference = superlet_transform(10 * signal, 100, settings, 64) - superlet_transform(signal, 100, settings, 64)
@@ -119,7 +119,7 @@ def test_columns_equal_the_full_rate_transform_at_their_centres():
     assert torch.allclose(columns, every_sample[..., 12::25], atol=1e-3)
 
 
-@pytest.mark.parametrize("settings", [SuperletSettings(), PUBLISHED])
+@pytest.mark.parametrize("settings", [SuperletSettings(), HAN])
 def test_leading_dimensions_and_batch_mates_change_nothing(settings):
     signals = ecg(100, 6)
     together = superlet_transform(signals.reshape(2, 3, 1000), 100, settings, 256)

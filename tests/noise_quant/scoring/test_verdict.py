@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from noise_quant.model.checkpoint import build_model
+from noise_quant.model.checkpoint import HAN_THRESHOLDS, build_model
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scoring.verdict import Thresholds, find_thresholds, verdicts
 
@@ -33,10 +33,10 @@ def test_thresholds_come_with_the_weights(model):
         assert find_thresholds(model, ReverseProcess(timestep=50)) is None
 
 
-def test_published_thresholds_are_for_published_weights_and_settings_only(model):
+def test_hans_thresholds_are_for_his_settings_only(model):
     with pytest.warns(UserWarning, match="no thresholds"):
         assert find_thresholds(model, ReverseProcess()) is None
-    model.facts = {"published": True}
+    model.facts = {"published": True, "thresholds": HAN_THRESHOLDS}
     assert find_thresholds(model, ReverseProcess()) == Thresholds(26.0, 24.0)
     with pytest.warns(UserWarning, match="no thresholds"):
         assert find_thresholds(model, ReverseProcess(noise_scheduler_type="ddpm")) is None

@@ -125,7 +125,10 @@ def test_settings_decide_the_folder(tmp_path):
     other = settled_path(path, {"name": "test", "rate": 50}, standard)
     assert other.parent == path.parent
     assert other.name.startswith("store-")
-    assert settled_path(path, {"name": "else", "rate": 100}, standard) != path
+    assert settled_path(path, {"name": "else", "rate": 100}, standard) == tmp_path / "store-name_else"
+    standard = {"filtered": True, "absent": None, "image": {"low": 1.0, "high": 2.0}}
+    settings = {"filtered": False, "image": {"low": 1.0, "high": None}}
+    assert settled_path(path, settings, standard).name == "store-filtered_false-high_null"
 
 
 @pytest.mark.slow
