@@ -3,15 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from einthoven.ecg.checks import check_units
-from noise_quant.model.checkpoint import PRETRAINED, load_model
+from einthoven.ecg.checks import check_numbers, check_units
+from einthoven.run.weights_cache import load_cached
+from noise_quant.model.checkpoint import find_model, load_model
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scoring.scorer import Key, LeadScores, Scorer, lead_names
@@ -108,7 +109,7 @@ def ecg_noise_quantification(
 def load_scorer_model(
     path: str | Path | None = None, use_ldm: bool | None = None, device: str | torch.device = "cpu"
 ) -> ScalogramDiffusion:
-    """Reads a model, once as long as its file stays the same.
+    """Reads a model, once as long as its file holds the same bytes.
 
     Args:
         path: As `checkpoint_path` above.
@@ -118,15 +119,8 @@ def load_scorer_model(
     Raises:
         ValueError: If there are no such weights, or they are of the other kind than `use_ldm` says.
     """
-    file = PRETRAINED if path is None else Path(path)
-    file = file / "weights.safetensors" if file.is_dir() else file
-    changed = file.stat().st_mtime_ns if file.is_file() else 0
-    return _model(None if path is None else str(path), changed, use_ldm, str(device))
-
-
-@lru_cache(maxsize=4)
-def _model(path: str | None, changed: int, use_ldm: bool | None, device: str) -> ScalogramDiffusion:
-    return load_model(path, use_ldm).to(device)
+    file = find_model(path)
+    return load_cached("scalogram", partial(load_model, file, use_ldm), file, device, use_ldm)
 
 
 def _check_recording(
@@ -148,11 +142,7 @@ def _check_shape(ecg: ArrayLike) -> NDArray[np.float64]:
     x = np.asarray(ecg)
     if x.ndim not in (1, 2) or not x.size:
         raise ValueError(f"ecg has shape {x.shape}, but one recording is wanted: (leads, samples) or (samples,)")
-    if not np.issubdtype(x.dtype, np.floating):
-        raise ValueError(
-            f"ecg holds {x.dtype} values, which look like raw counts: divide by the recorder's gain (counts per mV) "
-            "to have mV, as floating-point numbers"
-        )
+    check_numbers(x)
     x = x[None] if x.ndim == 1 else x
     return (x.T if x.shape[0] > x.shape[1] else x).astype(np.float64)
 

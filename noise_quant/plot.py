@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
+from einthoven.ecg.recording import load_recording
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from noise_quant.model.checkpoint import load_model
 from noise_quant.model.reverse_process import ReverseProcess
-from noise_quant.scoring.recording_report import load_recording, report_recording
+from noise_quant.scoring.recording_report import report_recording
 from noise_quant.scoring.scorer import Scorer
 from noise_quant.scoring.verdict import find_thresholds
 

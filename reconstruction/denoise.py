@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from einthoven.ecg.recording import load_recording
 from einthoven.run.launch import build, run_path, script
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.nstdb import load_noise
@@ -19,7 +20,7 @@ from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
 from reconstruction.chunk_work import own_sampler
 from reconstruction.measurement.added_noise import AddNoise
-from reconstruction.recording_report import load_recording, reconstruct_recording
+from reconstruction.recording_report import reconstruct_recording
 from reconstruction.samplers.spec import SamplerSpec
 
 
@@ -36,7 +37,7 @@ def main(config: dict[str, Any]) -> str:
     new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
     noise = dict(config["denoising"])
     if data["kind"] != "store":
-        recording = load_recording(data["path"], data["start"], data["duration"])
+        recording = load_recording(data["path"], start=data["start"], duration=data["duration"])
         new_run()
         settings |= {"method": algo["name"], "noise": noise["noise_type"], "keep": data["leads"]}
         return reconstruct_recording(recording, folder, sampler, **settings)

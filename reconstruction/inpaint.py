@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from einthoven.ecg.recording import load_recording
 from einthoven.run.launch import Outcome, build, run_path, script
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.store import Store
@@ -20,7 +21,7 @@ from reconstruction.chunk_work import own_sampler
 from reconstruction.measurement.missingness import Missingness, stretch_length
 from reconstruction.measurement.task import HideSamples
 from reconstruction.objective import mean_crps
-from reconstruction.recording_report import leads_to_keep, load_recording, reconstruct_recording
+from reconstruction.recording_report import leads_to_keep, reconstruct_recording
 from reconstruction.samplers.spec import SamplerSpec
 
 
@@ -48,7 +49,7 @@ def main(config: dict[str, Any]) -> str | Outcome:
         with tqdm(total=len(rows), unit="ECG") as bar:
             summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
         return Outcome(f"{algo['name']}: {summary.describe()}\nwritten to {folder}", objective=mean_crps(folder))
-    recording = load_recording(data["path"], data["start"], data["duration"])
+    recording = load_recording(data["path"], start=data["start"], duration=data["duration"])
     keep = data["leads"] or leads_to_keep(recording, missingness.n_leads)
     new_run()
     return reconstruct_recording(recording, folder, sampler, keep=keep, method=algo["name"], **settings)

@@ -9,46 +9,13 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.filters import clean_signal, resample
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, lead_matrix
-from einthoven.ecg.recording import Recording, read_wfdb
+from einthoven.ecg.recording import Recording
 from einthoven.report.figures import draw_reconstruction
 from einthoven.run.files import atomic_write
 from einthoven.statistics import finite_mean
 from reconstruction.api import SIGMA_Y_MV, Reconstruction, reconstruct
 from reconstruction.measurement.saturation import Saturation
 from reconstruction.samplers.base import PosteriorSampler
-
-DEMO_ECG = Path(__file__).parent / "demo" / "demo_ecg.npz"
-"""The bundled ECG: simulated, never recorded."""
-
-
-def load_recording(path: str | Path | None, start: float = 0.0, duration: float | None = None) -> Recording:
-    """Reads a WFDB record, or the bundled ECG.
-
-    Args:
-        path: The WFDB record, or None for the bundled ECG.
-        start: Where to begin, in s.
-        duration: How much to take, in s; None: all that follows.
-
-    Returns:
-        The recording or the part of it.
-
-    Raises:
-        ValueError: If the record cannot be read, or the part lies outside it.
-    """
-    if path is None:
-        with np.load(DEMO_ECG, allow_pickle=False) as file:
-            recording = Recording(file["ecg"].astype(np.float64), float(file["sampling_rate"]), LEADS, "demo")
-    else:
-        recording = read_wfdb(path)
-    rate, length = recording.sampling_rate, recording.ecg.shape[-1]
-    first = round(start * rate)
-    last = length if duration is None else first + round(duration * rate)
-    if not 0 <= first < last <= length:
-        raise ValueError(
-            f"record {recording.name} lasts {length / rate:.1f} s: data.start={start:g} and data.duration={duration} "
-            "do not lie in it"
-        )
-    return Recording(recording.ecg[:, first:last], rate, recording.leads, recording.name)
 
 
 def reconstruct_recording(

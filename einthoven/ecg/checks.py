@@ -4,9 +4,14 @@ The limits were set on real recordings: of 21,948 leads of PTB-XL records withou
 unusable, of the leads in CinC 2011's acceptable records 0.5 %, in its unacceptable records 30 %.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import binary_opening, maximum_filter1d, minimum_filter1d
+
+from einthoven.ecg.leads import LEADS
 
 USABLE = ""
 NOT_FINITE = "not finite"
@@ -85,10 +90,45 @@ def saturated_samples(lead: NDArray[np.float64], sampling_rate: float) -> tuple[
         Where the lead is at its lower limit and where at its upper, shape (L,) each.
     """
     at_low, at_high = (
-        rail & (_longest(rail) >= SATURATED_S * sampling_rate or _is_clipped(rail, sampling_rate))
+        rail & (longest_run(rail) >= SATURATED_S * sampling_rate or _is_clipped(rail, sampling_rate))
         for rail in _extremes(lead)
     )
     return at_low, at_high
+
+
+def flat_leads(ecg: NDArray[Any], leads: Sequence[str] = LEADS) -> tuple[str, ...]:
+    """Returns the names of the leads that do not change at all.
+
+    Args:
+        ecg: ECG in mV, shape (C, L).
+        leads: Names of the leads, C of them.
+    """
+    return tuple(leads[index] for index in np.flatnonzero(np.ptp(ecg, axis=1) == 0))
+
+
+def longest_run(mask: NDArray[np.bool_]) -> int:
+    """Returns the length of the longest run of True in a mask of shape (L,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return int(np.max(edges[1::2] - edges[::2], initial=0))
+
+
+def longest_hold(lead: NDArray[Any]) -> int:
+    """Returns for how many samples a lead, shape (L,), stays at its largest or smallest value."""
+    return max(longest_run(lead == extreme) for extreme in (lead.min(), lead.max()))
+
+
+def central_range(lead: NDArray[Any]) -> float:
+    """Returns the range of a lead, shape (L,), without its outermost 1 % of samples: single spikes do not count."""
+    return float(np.ptp(np.percentile(lead, [0.5, 99.5])))
+
+
+def check_numbers(ecg: NDArray[Any]) -> None:
+    """Refuses an ECG that holds whole numbers, raising ValueError."""
+    if not np.issubdtype(ecg.dtype, np.floating):
+        raise ValueError(
+            f"ecg holds {ecg.dtype} values, which look like raw counts: divide by the recorder's gain (counts per mV) "
+            "to have mV, as floating-point numbers"
+        )
 
 
 def check_units(ecg: ArrayLike, sampling_rate: float) -> None:
@@ -131,11 +171,11 @@ def _problem(lead: NDArray[np.float64], sampling_rate: float) -> str:
     if not len(lead) or not np.isfinite(lead).all():
         return NOT_FINITE
     extremes = _extremes(lead)
-    if any(_longest(rail) >= SATURATED_S * sampling_rate for rail in extremes):
+    if any(longest_run(rail) >= SATURATED_S * sampling_rate for rail in extremes):
         return SATURATED
     if _is_flat(lead, sampling_rate):
         return SATURATED if abs(float(np.median(lead))) > LARGEST_RANGE_MV else FLAT
-    if float(np.ptp(np.percentile(lead, [0.5, 99.5]))) > LARGEST_RANGE_MV:
+    if central_range(lead) > LARGEST_RANGE_MV:
         return OUT_OF_RANGE
     return CLIPPED if any(_is_clipped(rail, sampling_rate) for rail in extremes) else USABLE
 
@@ -155,12 +195,6 @@ def _extremes(lead: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.
     at_low = (lead <= low + tolerance) & (middle - low >= RAIL_DISTANCE_MV)
     at_high = (lead >= high - tolerance) & (high - middle >= RAIL_DISTANCE_MV)
     return at_low, at_high
-
-
-def _longest(mask: NDArray[np.bool_]) -> int:
-    """Returns the length of the longest run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return int(np.max(edges[1::2] - edges[::2], initial=0))
 
 
 def _is_clipped(rail: NDArray[np.bool_], sampling_rate: float) -> bool:

@@ -1,6 +1,6 @@
-"""One recording, and the reader of WFDB files with all its checks."""
+"""One recording, the bundled one, and the reader of WFDB files with all its checks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,11 @@ import numpy as np
 import wfdb
 from numpy.typing import NDArray
 
-from einthoven.ecg.leads import canonical_leads
+from einthoven.ecg.checks import check_units
+from einthoven.ecg.leads import LEADS, canonical_leads
+
+DEMO_ECG = Path(__file__).parent / "demo" / "demo_ecg.npz"
+"""The bundled ECG: simulated, never recorded."""
 
 MILLIVOLTS: dict[str, float] = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
 """Known units of a signal, in lower case, in mV."""
@@ -59,6 +63,45 @@ class Recording:
         if absent:
             raise ValueError(f"record {self.name} lacks lead(s) {', '.join(absent)}; it has {', '.join(self.leads)}")
         return self.ecg[[self.leads.index(lead) for lead in leads]]
+
+
+def load_recording(
+    path: str | Path | None,
+    leads: str | Sequence[str] | None = None,
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+) -> Recording:
+    """Reads a WFDB record, or the bundled ECG, or a part of it.
+
+    Args:
+        path: The WFDB record, or None for the bundled ECG.
+        leads: Leads to take, a name or several; None: all.
+        start: Where to begin, in s.
+        duration: How much to take, in s; None: all that follows.
+
+    Returns:
+        The recording or the part of it.
+
+    Raises:
+        ValueError: If the record cannot be read, lacks a lead or is not in mV, or the part lies outside it.
+    """
+    if path is None:
+        with np.load(DEMO_ECG, allow_pickle=False) as file:
+            whole = Recording(file["ecg"].astype(np.float64), float(file["sampling_rate"]), LEADS, "demo")
+    else:
+        whole = read_wfdb(path)
+    rate, length = whole.sampling_rate, whole.ecg.shape[-1]
+    check_units(whole.ecg, rate)
+    first = round(start * rate)
+    last = length if duration is None else first + round(duration * rate)
+    if not 0 <= first < last <= length:
+        raise ValueError(
+            f"record {whole.name} lasts {length / rate:.1f} s: data.start={start:g} and data.duration={duration} "
+            "do not lie in it"
+        )
+    names = whole.leads if leads is None else canonical_leads(leads)
+    return Recording(whole.ordered(names)[:, first:last], rate, names, whole.name)
 
 
 def read_wfdb(path: str | Path) -> Recording:

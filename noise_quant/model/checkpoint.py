@@ -171,9 +171,18 @@ def load_autoencoder(path: str | Path) -> ScalogramAutoencoder:
     return _ready(autoencoder, model.facts)
 
 
+def find_model(path: str | Path | None = None) -> Path:
+    """Returns the file of weights that `load_model` reads.
+
+    Raises:
+        ValueError: If there is no such file.
+    """
+    return find_weights(PRETRAINED if path is None else path)
+
+
 def load_scalogram_model(path: str | Path | None = None) -> ScalogramModel:
     """Reads a model of any kind; arguments and errors as for `load_model`."""
-    file = find_weights(PRETRAINED if path is None else path)
+    file = find_model(path)
     return _read_han(file) if file.suffix in PICKLES else _read_ours(file)
 
 

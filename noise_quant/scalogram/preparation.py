@@ -15,7 +15,7 @@ from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import read_wfdb
 from einthoven.run.hashing import hash_file
 from noise_quant.data.noise_labels import LABEL_COLUMNS, NOISE_TYPES, lead_labels, unread_texts
-from noise_quant.scalogram.image import MAX_LEVEL, WINDOW_S, ScalogramSettings, scalogram_image
+from noise_quant.scalogram.image import HEIGHT, MAX_LEVEL, WINDOW_S, ScalogramSettings, scalogram_image
 from noise_quant.scalogram.store import PROBLEMS, ImageForm
 from preprocessing.cohorts.cinc2011 import SOURCE_RATE as CINC2011_RATE
 from preprocessing.cohorts.cinc2011_labels import LISTINGS, read_labels
@@ -62,8 +62,8 @@ def prepare_scalograms(
     """
     if name not in SOURCES:
         raise ValueError(f"dataset.name must be one of {', '.join(SOURCES)}, not {name!r}")
-    if scalogram is not None and scalogram.n_frequencies != ImageForm.shape[1]:
-        raise ValueError(f"images have {ImageForm.shape[1]} rows: scalogram.n_frequencies cannot be others")
+    if scalogram is not None and scalogram.n_frequencies != HEIGHT:
+        raise ValueError(f"images have {HEIGHT} rows: scalogram.n_frequencies cannot be others")
     plain = asdict(scalogram or ScalogramSettings())
     listed, labels = SOURCES[name](Path(raw_path), source_rate)
     standard: dict[str, Any] = {

@@ -11,8 +11,6 @@ A store holds
 It is 98 kB a record, 2.1 GB for the whole of PTB-XL.
 """
 
-import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,109 +21,21 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from einthoven.ecg.leads import LEADS
-from einthoven.run.hashing import hash_json
 from noise_quant.data.noise_labels import LABEL_COLUMNS
 from noise_quant.scalogram.image import HEIGHT, WIDTH, ScalogramSettings
-from preprocessing.store.files import check_place, finish_folder, partial_folder
+from preprocessing.store.files import StoreForm
+from preprocessing.store.store import StoreBase
 
 SCALOGRAM_FORMAT = "scalograms-1"
+RECORD_SHAPE = (len(LEADS), HEIGHT, WIDTH)
 LEAD_COLUMNS: tuple[str, ...] = ("ecg_id", "lead", *LABEL_COLUMNS, "unusable", "reason")
 PROBLEMS = "lead_problems"
 """Column of a record's row while the store is built: the reason for each lead, empty where it is usable."""
 
 
-class ScalogramStore:
-    """A store of scalograms opened for reading.
-
-    Attributes:
-        path: Its folder.
-        levels: Images as levels 0 to 255, memory-mapped uint8, shape (N, 12, 32, 256).
-        table: One row per record, in the order of `levels`, with `ecg_id`, `split`, `strat_fold`, ...
-        leads: One row per record and lead, in that order; columns `LEAD_COLUMNS`.
-        manifest: What the store was made from, and how.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        levels: NDArray[np.uint8],
-        table: pd.DataFrame,
-        leads: pd.DataFrame,
-        manifest: dict[str, Any],
-    ) -> None:
-        """Wraps what `open` has read."""
-        self.path = path
-        self.levels = levels
-        self.table = table
-        self.leads = leads
-        self.manifest = manifest
-
-    @classmethod
-    def open(cls, path: str | Path) -> "ScalogramStore":
-        """Opens a store.
-
-        Args:
-            path: Its folder.
-
-        Returns:
-            The store; images stay on disk until read.
-
-        Raises:
-            ValueError: If the folder is missing, unfinished, of another kind, or its parts do not belong together.
-        """
-        folder = Path(path)
-        if not (folder / "manifest.json").is_file():
-            raise ValueError(
-                f"{folder} holds no finished store of scalograms (no manifest.json); make one, "
-                "e.g. python -m noise_quant.compute_scalograms dataset.raw_path=<PTB-XL folder>"
-            )
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if manifest.get("format") != SCALOGRAM_FORMAT:
-            raise ValueError(
-                f"{folder} is a store of format {manifest.get('format')}, not {SCALOGRAM_FORMAT}: "
-                "make one with python -m noise_quant.compute_scalograms"
-            )
-        table, leads = pd.read_parquet(folder / "table.parquet"), pd.read_parquet(folder / "leads.parquet")
-        levels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        _check_images(levels, len(table))
-        _check_leads(leads, table)
-        return cls(folder, levels, table, leads, manifest)
-
-    def __len__(self) -> int:
-        """Returns the number of records."""
-        return len(self.table)
-
-    @property
-    def scalogram(self) -> ScalogramSettings:
-        """Settings of the scalograms that made the images."""
-        return ScalogramSettings(**self.manifest["scalogram"])
-
-    @property
-    def manifest_hash(self) -> str:
-        """SHA-256 of the manifest: changes with sources, settings, version and content."""
-        return hash_json(self.manifest)
-
-    def images(self, rows: ArrayLike, lead_indices: ArrayLike) -> NDArray[np.uint8]:
-        """Reads images.
-
-        Args:
-            rows: Numbers of records, shape (n,).
-            lead_indices: The lead of each, an index in `LEADS`, shape (n,).
-
-        Returns:
-            Levels 0 to 255, rows from the highest to the lowest frequency, shape (n, 32, 256).
-        """
-        return np.asarray(self.levels[np.asarray(rows, dtype=np.int64), np.asarray(lead_indices, dtype=np.int64)])
-
-    def lead_rows(self) -> pd.DataFrame:
-        """Returns `leads` with the `split` and `strat_fold` of its record, joined by `ecg_id`, in the same order."""
-        folds = self.table[["ecg_id", "split", "strat_fold"]]
-        return self.leads.merge(folds, on="ecg_id", how="left", validate="many_to_one")
-
-
 @dataclass(frozen=True)
-class ImageForm:
-    """What `preprocessing.store.builder` writes: images as uint8, and the leads' table.
+class ImageForm(StoreForm):
+    """Images as levels, uint8, and the leads' table.
 
     Attributes:
         labels: Labels of the leads: `ecg_id`, `lead` and `LABEL_COLUMNS`.
@@ -136,7 +46,11 @@ class ImageForm:
     scalogram: Mapping[str, Any]
     name: ClassVar[str] = "images"
     dtype: ClassVar[str] = "|u1"
-    shape: ClassVar[tuple[int, ...]] = (len(LEADS), HEIGHT, WIDTH)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape (12, 32, 256) of a record."""
+        return RECORD_SHAPE
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out the labels, which processes that compute images have no use for."""
@@ -147,18 +61,13 @@ class ImageForm:
         self.__dict__.update(state)
 
     def encode(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Returns the levels of a record, uint8; raises ValueError if they are not."""
+        """Returns the levels of records, uint8; raises ValueError if they are not."""
         if values.dtype != np.uint8:
             raise ValueError(f"images are levels of type uint8, not {values.dtype}")
         return values
 
-    def finish(self, path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
-        """Completes the store being built beside `path`, whose images are there, and moves it into place.
-
-        Args:
-            path: Folder of the store.
-            table: One row per record, with the reasons of its leads in the column `PROBLEMS`.
-            manifest: What to say in the manifest beyond format, shape and settings.
+    def describe(self, table: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Writes the leads' table from the labels and the reasons in the column `PROBLEMS`; returns table and facts.
 
         Raises:
             ValueError: If a lead has no label.
@@ -175,8 +84,8 @@ class ImageForm:
             raise ValueError("some records of the store have no labels of noise")
         leads[list(LABEL_COLUMNS)] = leads[list(LABEL_COLUMNS)].astype(bool)
         leads["unusable"] = leads["reason"] != ""
-        leads[list(LEAD_COLUMNS)].to_parquet(partial_folder(path) / "leads.parquet", index=False)
-        facts = {
+        leads[list(LEAD_COLUMNS)].to_parquet(folder / "leads.parquet", index=False)
+        return table.drop(columns=PROBLEMS), {
             "format": SCALOGRAM_FORMAT,
             "n_records": len(table),
             "leads": list(LEADS),
@@ -184,7 +93,53 @@ class ImageForm:
             "width": WIDTH,
             "scalogram": dict(self.scalogram),
         }
-        finish_folder(path, table.drop(columns=PROBLEMS), {**manifest, **facts})
+
+
+class ScalogramStore(StoreBase):
+    """A store of scalograms opened for reading; its array holds levels 0 to 255, uint8, shape (N, 12, 32, 256).
+
+    Attributes:
+        leads: One row per record and lead, in the order of the array; columns `LEAD_COLUMNS`.
+    """
+
+    form = ImageForm
+    format = SCALOGRAM_FORMAT
+    kind = "store of scalograms"
+    command = "noise_quant.compute_scalograms"
+
+    def __init__(self, path: Path, values: NDArray[Any], table: pd.DataFrame, manifest: dict[str, Any]) -> None:
+        """Wraps what `open` has read, and reads the leads' table."""
+        super().__init__(path, values, table, manifest)
+        self.leads = pd.read_parquet(path / "leads.parquet")
+        _check_leads(self.leads, table)
+
+    @classmethod
+    def record_shape(cls, manifest: Mapping[str, Any]) -> tuple[int, ...]:
+        """Returns the shape of a record; raises an error as in `StoreBase` where the manifest is wrong."""
+        ScalogramSettings(**manifest["scalogram"])
+        return RECORD_SHAPE
+
+    @property
+    def scalogram(self) -> ScalogramSettings:
+        """Settings of the scalograms that made the images."""
+        return ScalogramSettings(**self.manifest["scalogram"])
+
+    def images(self, rows: ArrayLike, lead_indices: ArrayLike) -> NDArray[np.uint8]:
+        """Reads images.
+
+        Args:
+            rows: Numbers of records, shape (n,).
+            lead_indices: The lead of each, an index in `LEADS`, shape (n,).
+
+        Returns:
+            Levels 0 to 255, rows from the highest to the lowest frequency, shape (n, 32, 256).
+        """
+        return np.asarray(self.values[np.asarray(rows, dtype=np.int64), np.asarray(lead_indices, dtype=np.int64)])
+
+    def lead_rows(self) -> pd.DataFrame:
+        """Returns `leads` with the `split` and `strat_fold` of its record, joined by `ecg_id`, in the same order."""
+        folds = self.table[["ecg_id", "split", "strat_fold"]]
+        return self.leads.merge(folds, on="ecg_id", how="left", validate="many_to_one")
 
 
 def write_scalogram_store(
@@ -211,27 +166,12 @@ def write_scalogram_store(
     Raises:
         ValueError: If shapes or types disagree, keys are not unique, or a lead has no label.
     """
-    folder = Path(path)
-    check_place(folder)
-    _check_images(images, len(table))
-    partial = partial_folder(folder)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    np.save(partial / "images.npy", images, allow_pickle=False)
     reasons = problems or [[""] * len(LEADS) for _ in range(len(table))]
-    form = ImageForm(labels, asdict(scalogram or ScalogramSettings()))
     records = table.copy()
     records[PROBLEMS] = pd.Series(reasons, index=table.index, dtype=object)
-    form.finish(folder, records, {})
-    return ScalogramStore.open(folder)
-
-
-def _check_images(images: NDArray[Any], n_records: int) -> None:
-    """Raises ValueError unless images are levels of so many records."""
-    if images.shape != (n_records, *ImageForm.shape) or images.dtype != np.uint8:
-        raise ValueError(
-            f"images have shape {images.shape} and type {images.dtype}, not {(n_records, *ImageForm.shape)} and uint8"
-        )
+    form = ImageForm(labels, asdict(scalogram or ScalogramSettings()))
+    form.write(Path(path), images, records, {})
+    return ScalogramStore.open(path)
 
 
 def _check_leads(leads: pd.DataFrame, table: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.signal import periodogram
 from scipy.stats import kurtosis
 
-from preprocessing.cohorts.cinc2011 import longest_hold
+from einthoven.ecg.checks import longest_hold, longest_run
 
 FEATURES = ("power_baseline", "power_qrs", "power_high", "kurtosis", "neurokit")
 """The indices that `plain` sums up."""
@@ -120,10 +120,9 @@ def _scale(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:
 def _one_lead(lead: NDArray[np.float64], sampling_rate: float) -> dict[str, float | bool]:
     if not np.isfinite(lead).all():
         return {"flat": False, "saturated": False, **dict.fromkeys(FEATURES, np.nan)}
-    changes = np.flatnonzero(np.diff(lead, prepend=np.inf, append=np.inf))
-    if float(np.ptp(lead)) < FLAT_MV or int(np.diff(changes).max()) >= FLAT_S * sampling_rate:
+    if float(np.ptp(lead)) < FLAT_MV or longest_run(np.diff(lead) == 0) + 1 >= FLAT_S * sampling_rate:
         return {"flat": True, "saturated": False, **dict.fromkeys(FEATURES, np.nan)}
-    saturated = int(longest_hold(lead[None])[0]) >= SATURATED_S * sampling_rate
+    saturated = longest_hold(lead) >= SATURATED_S * sampling_rate
     return {
         "flat": False,
         "saturated": saturated,

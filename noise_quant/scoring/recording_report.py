@@ -1,24 +1,18 @@
 """One recording scored into a folder: pictures of its windows and a table."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from einthoven.ecg.checks import check_units
-from einthoven.ecg.leads import LEADS, canonical_leads
-from einthoven.ecg.recording import Recording, read_wfdb
+from einthoven.ecg.recording import Recording
 from einthoven.report.tables import write_csv
 from noise_quant.scalogram.image import ScalogramSettings
 from noise_quant.scoring.figures import draw_scores
 from noise_quant.scoring.scorer import LeadScores, Scorer
 from noise_quant.scoring.verdict import Thresholds, verdicts
 from noise_quant.scoring.windows import cut_windows
-
-DEMO_ECG = Path(__file__).parents[2] / "reconstruction" / "demo" / "demo_ecg.npz"
-"""The bundled ECG: simulated, never recorded."""
 
 
 @dataclass(frozen=True)
@@ -45,31 +39,6 @@ class RecordingReport:
         left = self.n_windows - len(self.pictures)
         more = f"; {left} more windows are in the table only (plot.max_windows)" if left else ""
         return "\n".join([*rows, f"{', '.join(path.name for path in self.pictures)}{more}"])
-
-
-def load_recording(path: str | Path | None, leads: str | Sequence[str] | None = None) -> Recording:
-    """Reads a WFDB record, or the bundled ECG.
-
-    Args:
-        path: The WFDB record, or None for the bundled ECG.
-        leads: Leads to take, a name or several; None: all.
-
-    Returns:
-        The recording with these leads.
-
-    Raises:
-        ValueError: If the record cannot be read, lacks a lead or is not in mV.
-    """
-    if path is None:
-        with np.load(DEMO_ECG, allow_pickle=False) as file:
-            recording = Recording(file["ecg"].astype(np.float64), float(file["sampling_rate"]), LEADS, "demo")
-    else:
-        recording = read_wfdb(path)
-    check_units(recording.ecg, recording.sampling_rate)
-    if leads is None:
-        return recording
-    wanted = canonical_leads(leads)
-    return Recording(recording.ordered(wanted), recording.sampling_rate, wanted, recording.name)
 
 
 def report_recording(

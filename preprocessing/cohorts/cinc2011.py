@@ -8,13 +8,12 @@ record with a lead that is flat or saturated, or that exceeds a plausible amplit
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from einthoven.ecg import filters
+from einthoven.ecg.checks import flat_leads, longest_hold
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import read_wfdb
 from einthoven.run.hashing import hash_file
@@ -134,11 +133,11 @@ class Cinc2011Reader:
         ecg = recording.ordered(LEADS)
         if np.isnan(ecg).any():
             raise ValueError("NaN in the ECG")
-        spans, holds = np.ptp(ecg, axis=1), longest_hold(ecg) / SOURCE_RATE
-        for lead, span, hold in zip(LEADS, spans.tolist(), holds.tolist(), strict=True):
-            if span == 0:
+        flat = flat_leads(ecg)
+        for lead, values in zip(LEADS, ecg, strict=True):
+            if lead in flat:
                 raise ValueError(f"flat lead {lead}")
-            if hold >= SATURATED_S:
+            if longest_hold(values) / SOURCE_RATE >= SATURATED_S:
                 raise ValueError(f"saturated lead {lead}")
         if not self.filtered:
             return Processed(filters.resample(ecg, SOURCE_RATE, self.sampling_rate), {"flat_leads": ""})
@@ -146,20 +145,3 @@ class Cinc2011Reader:
         if np.abs(clean).max() > PLAUSIBLE_MV:
             raise ValueError(f"implausible amplitude in lead {LEADS[int(np.abs(clean).max(axis=1).argmax())]}")
         return Processed(clean, {"flat_leads": ""})
-
-
-def longest_hold(ecg: NDArray[Any]) -> NDArray[np.int64]:
-    """Returns how long each lead stays at its largest or smallest value.
-
-    Args:
-        ecg: ECG in mV, shape (C, L).
-
-    Returns:
-        Numbers of samples, shape (C,).
-    """
-    longest = np.zeros(len(ecg), dtype=np.int64)
-    for extreme in (ecg.max(axis=1, keepdims=True), ecg.min(axis=1, keepdims=True)):
-        at_extreme = np.pad(ecg == extreme, [(0, 0), (1, 1)]).astype(np.int8)
-        for row, steps in enumerate(np.diff(at_extreme, axis=1)):
-            longest[row] = max(longest[row], int((np.flatnonzero(steps < 0) - np.flatnonzero(steps > 0)).max()))
-    return longest

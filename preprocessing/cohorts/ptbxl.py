@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from einthoven.ecg import filters
+from einthoven.ecg.checks import flat_leads
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import read_wfdb
 from einthoven.ecg.statements import STATEMENTS, check_statements
@@ -174,15 +174,6 @@ class PtbxlReader:
         rate = self.settings.sampling_rate
         process = filters.clean_signal if self.settings.filtered else filters.resample
         return Processed(process(ecg, file.source_rate, rate), {"flat_leads": ",".join(flat)})
-
-
-def flat_leads(ecg: NDArray[Any]) -> tuple[str, ...]:
-    """Returns the leads that do not change.
-
-    Args:
-        ecg: ECG in mV, leads in the order of `LEADS`, shape (12, L).
-    """
-    return tuple(LEADS[index] for index in np.flatnonzero(np.ptp(ecg, axis=1) == 0))
 
 
 def parse_statements(text: object) -> tuple[tuple[str, ...], str]:

@@ -17,10 +17,11 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
+from einthoven.ecg.checks import flat_leads
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.statements import LABEL_ORDER, check_statements
 from einthoven.run.hashing import hash_file
-from preprocessing.cohorts.ptbxl import DURATION_S, NOISE_COLUMNS, flat_leads
+from preprocessing.cohorts.ptbxl import DURATION_S, NOISE_COLUMNS
 from preprocessing.cohorts.splits import SPLITS, split_of
 from preprocessing.store.preparation import Inputs, Processed, RecordFile
 

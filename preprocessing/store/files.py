@@ -1,21 +1,24 @@
 """The files of a store: written beside its place, checked, then moved there."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from einthoven.ecg.leads import LEADS, canonical_leads
+from einthoven.ecg.leads import LEADS
 from einthoven.ecg.statements import encode
 from einthoven.run.files import write_json
 from preprocessing.cohorts.splits import SPLITS
 
 STORE_FORMAT = 1
+MANIFEST = "manifest.json"
 UNITS_PER_MV = 1000.0
 TABLE_DEFAULTS: dict[str, Any] = {
     "split": "test",
@@ -34,59 +37,108 @@ TABLE_DEFAULTS: dict[str, Any] = {
 """Columns of every table beside `ecg_id`, and what stands there where nothing is known (fold 0: no fold)."""
 
 
-class StoreForm(Protocol):
-    """What a store holds of each record, and how."""
+class StoreForm(ABC):
+    """What a store holds of each record, and how.
+
+    Attributes:
+        name: Name of the array file, without its suffix.
+        dtype: Data type of the array, as numpy writes it, such as "<i2".
+    """
+
+    name: ClassVar[str]
+    dtype: ClassVar[str]
 
     @property
-    def name(self) -> str:
-        """Name of the array file, without its suffix."""
-        ...
-
-    @property
-    def dtype(self) -> str:
-        """Data type of the array, as numpy writes it, such as "<i2"."""
-        ...
-
-    @property
+    @abstractmethod
     def shape(self) -> tuple[int, ...]:
         """Shape of a record, leads first."""
-        ...
 
+    @abstractmethod
     def encode(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Turns a record's values into those of the array; raises ValueError where it cannot."""
-        ...
+        """Turns values of records into those of the array; raises ValueError where it cannot."""
+
+    @abstractmethod
+    def describe(self, table: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Returns the table to keep and what the manifest says of the form; writes further files into `folder`."""
 
     def finish(self, path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
-        """Completes the store being built beside `path`, whose array is there, and moves it into place."""
-        ...
+        """Completes the store being built beside `path`, whose array is there, and moves it into place.
+
+        Args:
+            path: Folder of the store.
+            table: One row per record with `ecg_id`.
+            manifest: What to say in the manifest beyond the form.
+
+        Raises:
+            ValueError: If keys are not unique, or a split or statement is unknown.
+        """
+        folder = partial_folder(path)
+        table, facts = self.describe(table, folder)
+        complete_table(table).to_parquet(folder / "table.parquet", index=False)
+        write_json(folder / MANIFEST, {**manifest, **facts})
+        publish(path)
+
+    def write(self, path: Path, values: NDArray[Any], table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
+        """Writes a small store in one call, atomically; a store that is there already is replaced.
+
+        Args:
+            path: Folder of the store.
+            values: Values of all records, shape (N, *shape).
+            table: As for `finish`.
+            manifest: As for `finish`.
+
+        Raises:
+            ValueError: If shapes disagree, the values cannot be encoded, or as for `finish`.
+        """
+        check_place(path)
+        encoded = self.encode(values)
+        if encoded.shape != (len(table), *self.shape):
+            raise ValueError(f"{self.name} of shape {encoded.shape} do not fit {(len(table), *self.shape)}")
+        folder = partial_folder(path)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        np.save(folder / f"{self.name}.npy", encoded, allow_pickle=False)
+        self.finish(path, table, {**manifest, f"{self.name}_sha256": sha256(encoded.tobytes()).hexdigest()})
 
 
 @dataclass(frozen=True)
-class SignalForm:
+class SignalForm(StoreForm):
     """ECGs as int16.
 
     Attributes:
         n_samples: Number of samples L of each record.
         sampling_rate: Sampling rate in Hz.
+        leads: Lead names of the lead axis.
+        units_per_mv: Scale of the int16 signals.
     """
 
     n_samples: int
     sampling_rate: float
+    leads: tuple[str, ...] = LEADS
+    units_per_mv: float = UNITS_PER_MV
     name: ClassVar[str] = "signals"
     dtype: ClassVar[str] = "<i2"
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape (12, L) of a record."""
-        return len(LEADS), self.n_samples
+        """Shape (C, L) of a record."""
+        return len(self.leads), self.n_samples
 
     def encode(self, values: NDArray[Any]) -> NDArray[np.int16]:
-        """Rounds an ECG in mV to int16, as `quantise` does."""
-        return quantise(values)
+        """Rounds ECGs in mV to int16, as `quantise` does."""
+        return quantise(values, self.units_per_mv)
 
-    def finish(self, path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
-        """Completes the store as `finish_store` does."""
-        finish_store(path, table, (len(table), *self.shape), self.sampling_rate, LEADS, manifest, UNITS_PER_MV)
+    def describe(self, table: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Returns the table as it is, and rate, leads, length and scale."""
+        return table, {
+            "format": STORE_FORMAT,
+            "n_records": len(table),
+            "leads": list(self.leads),
+            "n_samples": self.n_samples,
+            "sampling_rate": float(self.sampling_rate),
+            "dtype": "int16",
+            "units_per_mv": float(self.units_per_mv),
+        }
 
 
 def quantise(x: NDArray[Any], units_per_mv: float = UNITS_PER_MV) -> NDArray[np.int16]:
@@ -125,63 +177,8 @@ def check_place(path: Path) -> None:
     Raises:
         ValueError: If something else is there: a store replaces only a store or an empty folder.
     """
-    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "manifest.json").is_file()):
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file()):
         raise ValueError(f"{path} is not empty and not a store: nothing there is overwritten; choose another place")
-
-
-def finish_store(
-    path: Path,
-    table: pd.DataFrame,
-    shape: tuple[int, ...],
-    sampling_rate: float,
-    leads: Sequence[str],
-    manifest: Mapping[str, Any],
-    units_per_mv: float,
-) -> None:
-    """Completes the store being built beside `path` (its signals are there) and moves it into place.
-
-    Args:
-        path: Folder of the store.
-        table: One row per record with `ecg_id`.
-        shape: Shape (N, C, L) of the signals.
-        sampling_rate: Sampling rate in Hz.
-        leads: Lead names of the lead axis.
-        manifest: What to say in the manifest beyond rate, leads, shape and scale.
-        units_per_mv: Scale of the int16 signals.
-
-    Raises:
-        ValueError: If shapes disagree or keys are not unique.
-    """
-    names = canonical_leads(leads)
-    if len(shape) != 3 or shape[:2] != (len(table), len(names)):
-        raise ValueError(f"signals of shape {shape} do not fit {len(table)} table rows and {len(names)} leads")
-    facts = {
-        "format": STORE_FORMAT,
-        "n_records": shape[0],
-        "leads": list(names),
-        "n_samples": shape[2],
-        "sampling_rate": float(sampling_rate),
-        "dtype": "int16",
-        "units_per_mv": float(units_per_mv),
-    }
-    finish_folder(path, table, {**manifest, **facts})
-
-
-def finish_folder(path: Path, table: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
-    """Writes the table and, last, the manifest of the store being built beside `path`, and moves it into place.
-
-    Args:
-        path: Folder of the store.
-        table: One row per record with `ecg_id`.
-        manifest: The whole manifest.
-
-    Raises:
-        ValueError: If keys are not unique, or a split or statement is unknown.
-    """
-    partial = partial_folder(path)
-    complete_table(table).to_parquet(partial / "table.parquet", index=False)
-    write_json(partial / "manifest.json", dict(manifest))
-    publish(path)
 
 
 def publish(path: Path) -> None:
@@ -191,7 +188,7 @@ def publish(path: Path) -> None:
         path: Folder of the store.
     """
     partial, old = partial_folder(path), path.with_name(path.name + ".old")
-    if not (partial / "manifest.json").is_file():
+    if not (partial / MANIFEST).is_file():
         return
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():

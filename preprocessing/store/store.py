@@ -15,10 +15,12 @@ the range is never clipped: it is an error or a skipped record.
 """
 
 import json
-import shutil
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -28,72 +30,128 @@ from einthoven.ecg.leads import canonical_leads, lead_matrix
 from einthoven.ecg.statements import encode
 from einthoven.run.hashing import hash_json
 from preprocessing.cohorts.splits import SPLITS
-from preprocessing.store.files import (
-    STORE_FORMAT,
-    UNITS_PER_MV,
-    check_place,
-    finish_store,
-    partial_folder,
-    quantise,
-)
+from preprocessing.store.files import MANIFEST, STORE_FORMAT, UNITS_PER_MV, SignalForm, StoreForm
+
+VERIFIED_AT_ONCE = 256
+"""Records of which `StoreBase.verify` reads the values at once."""
 
 
-class Store:
-    """A store opened for reading.
+class StoreBase(ABC):
+    """A store opened for reading: an array of records, their table and the manifest.
 
     Attributes:
+        form: What the array holds of each record.
+        format: Format that the manifest states.
+        kind: What such a store is called.
+        command: The script that makes one.
         path: Its folder.
-        signals: ECGs in `units_per_mv` units per mV, memory-mapped int16, shape (N, C, L).
-        table: One row per record, in the order of `signals`; columns `ecg_id` and those of `TABLE_DEFAULTS`.
+        values: The array, memory-mapped, shape (N, ...).
+        table: One row per record, in the order of the array; columns `ecg_id` and those of `TABLE_DEFAULTS`.
         manifest: What the store was made from, and how.
     """
 
-    def __init__(self, path: Path, signals: NDArray[np.int16], table: pd.DataFrame, manifest: dict[str, Any]) -> None:
+    form: ClassVar[type[StoreForm]]
+    format: ClassVar[int | str]
+    kind: ClassVar[str]
+    command: ClassVar[str]
+
+    def __init__(self, path: Path, values: NDArray[Any], table: pd.DataFrame, manifest: dict[str, Any]) -> None:
         """Wraps what `open` has read."""
-        self.path = path
-        self.signals = signals
-        self.table = table
-        self.manifest = manifest
+        self.path, self.values, self.table, self.manifest = path, values, table, manifest
 
     @classmethod
-    def open(cls, path: str | Path) -> "Store":
+    @abstractmethod
+    def record_shape(cls, manifest: Mapping[str, Any]) -> tuple[int, ...]:
+        """Returns the shape of a record by a manifest; raises KeyError, TypeError or ValueError where it is wrong."""
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
         """Opens a store.
 
         Args:
             path: Its folder.
 
         Returns:
-            The store; signals stay on disk until read.
+            The store; the array stays on disk until read.
 
         Raises:
-            ValueError: If the folder is missing, unfinished, of another format, or its parts do not belong together.
+            ValueError: If the folder is missing, unfinished, of another format, damaged, or its parts do not belong
+                together.
         """
         folder = Path(path)
-        if not (folder / "manifest.json").is_file():
+        if not (folder / MANIFEST).is_file():
             raise ValueError(
-                f"{folder} holds no finished store (no manifest.json); prepare one, "
-                "e.g. python -m preprocessing.prepare_ptbxl dataset.raw_path=<PTB-XL folder>"
+                f"{folder} holds no finished {cls.kind} (no {MANIFEST}); make one, e.g. python -m {cls.command} "
+                "dataset.raw_path=<PTB-XL folder>"
             )
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if manifest.get("format") != STORE_FORMAT:
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            if manifest["format"] == cls.format:
+                shape = (manifest["n_records"], *cls.record_shape(manifest))
+                table = pd.read_parquet(folder / "table.parquet")
+                table["statements"] = [[str(code) for code in codes] for codes in table["statements"]]
+                values = np.load(folder / f"{cls.form.name}.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{folder} is damaged ({type(error).__name__}: {error}): make it again") from error
+        if manifest["format"] != cls.format:
             raise ValueError(
-                f"{folder} has store format {manifest.get('format')}, not {STORE_FORMAT}; prepare it again"
+                f"{folder} is a store of format {manifest['format']}, not {cls.format}: make one with python -m "
+                f"{cls.command}"
             )
-        table = pd.read_parquet(folder / "table.parquet")
-        table["statements"] = [[str(code) for code in codes] for codes in table["statements"]]
-        signals = np.load(folder / "signals.npy", mmap_mode="r", allow_pickle=False)
-        shape = (len(table), len(manifest["leads"]), manifest["n_samples"])
-        if signals.shape != shape or signals.dtype != np.int16:
-            raise ValueError(f"{folder}/signals.npy has shape {signals.shape}, its table and manifest say {shape}")
-        return cls(folder, signals, table, manifest)
+        if values.shape != shape or values.dtype != np.dtype(cls.form.dtype) or len(table) != len(values):
+            raise ValueError(
+                f"{folder}/{cls.form.name}.npy has shape {values.shape} and type {values.dtype}, but its manifest "
+                f"says {shape} and {np.dtype(cls.form.dtype)}, and its table has {len(table)} rows: make it again"
+            )
+        return cls(folder, values, table, manifest)
 
-    def __reduce__(self) -> tuple[Callable[[Path], "Store"], tuple[Path]]:
-        """Goes to other processes as its path, not with its signals."""
-        return Store.open, (self.path.resolve(),)
+    def __reduce__(self) -> tuple[Callable[[Path], Self], tuple[Path]]:
+        """Goes to other processes as its path, not with its array."""
+        return type(self).open, (self.path.resolve(),)
 
     def __len__(self) -> int:
         """Returns the number of records."""
         return len(self.table)
+
+    @property
+    def manifest_hash(self) -> str:
+        """SHA-256 of the manifest: changes with sources, settings, version and content."""
+        return hash_json(self.manifest)
+
+    def verify(self) -> None:
+        """Reads the whole array and compares it with the hash in the manifest, where that states one.
+
+        Raises:
+            ValueError: If they differ.
+        """
+        digest = sha256()
+        for first in range(0, len(self), VERIFIED_AT_ONCE):
+            digest.update(self.values[first : first + VERIFIED_AT_ONCE].tobytes())
+        if self.manifest.get(f"{self.form.name}_sha256", digest.hexdigest()) != digest.hexdigest():
+            raise ValueError(f"{self.path}/{self.form.name}.npy is not what its manifest says: make the store again")
+
+
+class Store(StoreBase):
+    """A store of ECGs opened for reading; its array holds `units_per_mv` units per mV, int16, shape (N, C, L)."""
+
+    form = SignalForm
+    format = STORE_FORMAT
+    kind = "store"
+    command = "preprocessing.prepare_ptbxl"
+
+    @classmethod
+    def record_shape(cls, manifest: Mapping[str, Any]) -> tuple[int, ...]:
+        """Returns the shape (C, L) of a record; raises an error as in `StoreBase` where the manifest is wrong."""
+        facts = {name: float(manifest[name]) for name in ("n_samples", "sampling_rate", "units_per_mv")}
+        wrong = [f"{name} is {value:g}" for name, value in facts.items() if not 0 < value < math.inf]
+        if wrong:
+            raise ValueError(", ".join(wrong))
+        return len(canonical_leads(manifest["leads"])), int(manifest["n_samples"])
+
+    @property
+    def signals(self) -> NDArray[np.int16]:
+        """ECGs in `units_per_mv` units per mV, memory-mapped int16, shape (N, C, L)."""
+        return self.values
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -114,11 +172,6 @@ class Store:
     def units_per_mv(self) -> float:
         """Scale of the int16 signals."""
         return float(self.manifest["units_per_mv"])
-
-    @property
-    def manifest_hash(self) -> str:
-        """SHA-256 of the manifest: changes with sources, settings, version and content."""
-        return hash_json(self.manifest)
 
     def read(self, rows: ArrayLike, leads: Sequence[str] | None = None) -> NDArray[np.float32]:
         """Reads ECGs.
@@ -214,11 +267,6 @@ def write_store(
     Raises:
         ValueError: If shapes disagree, keys are not unique, or a value is not finite or beyond the range of int16.
     """
-    folder = Path(path)
-    check_place(folder)
-    partial = partial_folder(folder)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    np.save(partial / "signals.npy", quantise(signals, units_per_mv), allow_pickle=False)
-    finish_store(folder, table, tuple(signals.shape), sampling_rate, leads, manifest or {}, units_per_mv)
-    return Store.open(folder)
+    form = SignalForm(signals.shape[-1], sampling_rate, canonical_leads(leads), units_per_mv)
+    form.write(Path(path), signals, table, manifest or {})
+    return Store.open(path)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from einthoven.ecg.checks import LARGEST_RANGE_MV, central_range, check_numbers
 from einthoven.ecg.leads import canonical_leads
 
 MIN_RATE_HZ = 50.0
 MIN_DURATION_S = 2.5
 MAX_DURATION_S = 10.0
-_LARGEST_RANGE_MV = 20.0
 _SMALLEST_RANGE_MV = 0.02
 
 
@@ -72,11 +72,7 @@ def _check_shape(ecg: NDArray[np.generic], leads: tuple[str, ...]) -> NDArray[np
         hint = "transpose it" if ecg.ndim == 2 and ecg.shape[1] == n_leads else "give one row for each lead"
         hint = "write ecg[None] for a single lead" if ecg.ndim == 1 and n_leads == 1 else hint
         raise ValueError(f"ecg has shape {ecg.shape}, but {n_leads} lead(s) {', '.join(leads)} are named: {hint}")
-    if not np.issubdtype(ecg.dtype, np.floating):
-        raise ValueError(
-            f"ecg holds {ecg.dtype} values, which look like raw counts: divide by the recorder's gain (counts per mV) "
-            "to have mV, as floating-point numbers"
-        )
+    check_numbers(ecg)
     return ecg.astype(np.float64)
 
 
@@ -99,8 +95,8 @@ def _check_lead(lead: str, samples: NDArray[np.float64]) -> None:
         return
     if np.ptp(samples) == 0:
         raise ValueError(f"lead {lead} is flat ({samples[0]:g} throughout): leave it out, or write NaN")
-    extent = float(np.ptp(np.percentile(samples, [0.5, 99.5])))  # single spikes do not count
-    if extent > _LARGEST_RANGE_MV:
+    extent = central_range(samples)
+    if extent > LARGEST_RANGE_MV:
         raise ValueError(
             f"lead {lead} spans {extent:.0f}, too much for mV: if it is in microvolts divide by 1000, "
             "if in raw counts divide by the recorder's gain (counts per mV)"

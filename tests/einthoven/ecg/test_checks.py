@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from einthoven.ecg.checks import check_units, lead_problems, saturated_samples
+from einthoven.ecg.checks import check_units, flat_leads, lead_problems, longest_hold, saturated_samples
 from einthoven.ecg.recording import read_wfdb
 from preprocessing.cohorts.simulator import simulate_ecg
 
@@ -129,3 +129,13 @@ def test_real_recordings(ecg_data):
         rates[kind] = np.mean([problem != "" for problem in found])
     assert rates["acceptable"] < 0.02
     assert rates["unacceptable"] > 0.15
+
+
+def test_longest_hold_counts_samples_at_the_extremes():
+    x = np.array([[0, 1, 1, 1, 0, 1.0], [0, -2, -2, 3, 2, 1], [4, 4, 4, 4, 4, 4]])
+    assert [longest_hold(lead) for lead in x] == [3, 2, 6]
+
+
+def test_flat_leads_are_named():
+    x = np.array([[1.0, 1.0, 1.0], [0.0, 1e-9, 0.0], [0.0, 0.0, 0.0]])
+    assert flat_leads(x, ("V1", "V2", "V3")) == ("V1", "V3")

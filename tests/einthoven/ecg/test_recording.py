@@ -5,7 +5,7 @@ import pytest
 import wfdb
 
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import read_wfdb
+from einthoven.ecg.recording import DEMO_ECG, load_recording, read_wfdb
 from preprocessing.cohorts.simulator import simulate_ecg
 
 
@@ -110,3 +110,20 @@ def test_values_equal_those_of_wfdb(ecg_data):
     for header in headers:
         expected = wfdb.rdrecord(str(header.with_suffix(""))).p_signal.T
         np.testing.assert_allclose(read_wfdb(header).ecg, expected, atol=1e-12)
+
+
+def test_the_bundled_ecg_is_whole_and_small():
+    recording = load_recording(None)
+    assert recording.ecg.shape == (12, 5000)
+    assert recording.leads == LEADS
+    assert DEMO_ECG.stat().st_size < 500_000
+
+
+def test_leads_and_a_part_of_a_recording_are_taken():
+    part = load_recording(None, ["v2", "I"], start=1.0, duration=3.0)
+    assert part.leads == ("V2", "I")
+    np.testing.assert_array_equal(part.ecg, load_recording(None).ecg[[7, 0], 500:2000])
+    with pytest.raises(ValueError, match="unknown"):
+        load_recording(None, "V9")
+    with pytest.raises(ValueError, match="lasts 10.0 s"):
+        load_recording(None, start=8.0, duration=3.0)

@@ -78,8 +78,8 @@ def test_images_are_those_of_the_unfiltered_files(store, noisy_ptbxl, key, name,
 def test_images_of_any_pairs(store):
     levels = store.images([3, 0, 3], [11, 2, 0])
     assert levels.shape == (3, 32, 256)
-    assert np.array_equal(levels[0], store.levels[3, 11])
-    assert np.array_equal(levels[1], store.levels[0, 2])
+    assert np.array_equal(levels[0], store.values[3, 11])
+    assert np.array_equal(levels[1], store.values[0, 2])
 
 
 def test_an_interrupted_run_goes_on_and_ends_equal(noisy_ptbxl, tmp_path, monkeypatch):
@@ -180,7 +180,7 @@ def test_a_small_store_is_written_in_one_call(tmp_path):
     shuffled = labels.sample(frac=1, random_state=0)
     problems = [[""] * 12, ["flat", *[""] * 11], [""] * 12]
     store = write_scalogram_store(tmp_path / "store", images, table, shuffled, problems=problems)
-    assert np.array_equal(store.levels, images)
+    assert np.array_equal(store.values, images)
     assert store.leads["clean"].all()
     assert store.leads.loc[store.leads["unusable"], ["ecg_id", "lead"]].to_numpy().tolist() == [[6, "I"]]
     again = write_scalogram_store(tmp_path / "again", images, table, labels, ScalogramSettings(max_order=3))

@@ -5,7 +5,7 @@ import wfdb
 from matplotlib.image import imread
 
 from einthoven.ecg.recording import Recording
-from noise_quant.scoring.recording_report import DEMO_ECG, load_recording, report_recording
+from noise_quant.scoring.recording_report import report_recording
 from noise_quant.scoring.scorer import Scorer
 from noise_quant.scoring.verdict import Thresholds
 from preprocessing.cohorts.simulator import simulate_ecg
@@ -19,15 +19,6 @@ def recording():
     ecg[1, 500:600] = np.nan
     ecg[2] = 0.1
     return Recording(ecg, 250.0, ("I", "II", "V1"), "patient")
-
-
-def test_the_bundled_ecg_is_there():
-    recording = load_recording(None)
-    assert recording.ecg.shape == (12, 5000)
-    assert DEMO_ECG.is_file()
-    assert load_recording(None, ["v2", "I"]).leads == ("V2", "I")
-    with pytest.raises(ValueError, match="unknown"):
-        load_recording(None, "V9")
 
 
 def test_a_report_has_a_table_and_a_picture_of_each_window(recording, tiny_model, tmp_path):

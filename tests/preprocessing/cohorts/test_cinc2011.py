@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from preprocessing.cohorts.cinc2011 import longest_hold, prepare_cinc2011
+from preprocessing.cohorts.cinc2011 import prepare_cinc2011
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.store.store import Store
 
@@ -55,8 +55,3 @@ def test_set_up_is_checked(folder, tmp_path):
         prepare_cinc2011(folder, tmp_path / "store")
     with pytest.raises(ValueError, match="50 to 500"):
         prepare_cinc2011(folder, tmp_path / "store", sampling_rate=1000)
-
-
-def test_longest_hold_counts_samples_at_the_extremes():
-    x = np.array([[0, 1, 1, 1, 0, 1.0], [0, -2, -2, 3, 2, 1], [4, 4, 4, 4, 4, 4]])
-    assert longest_hold(x).tolist() == [3, 2, 6]

@@ -139,3 +139,49 @@ def test_some_records_of_a_split_are_always_the_same(tmp_path):
     assert set(chosen) <= set(store.rows("test")) and not np.array_equal(chosen, np.arange(20))
     with pytest.raises(ValueError, match="cannot choose 61 of the 60"):
         store.rows("test", 61)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"leads": None}, "damaged"),
+        ({"leads": ["I"] * 12}, "given twice"),
+        ({"units_per_mv": -1}, "units_per_mv is -1"),
+        ({"units_per_mv": float("nan")}, "units_per_mv is nan"),
+        ({"sampling_rate": 0}, "sampling_rate is 0"),
+        ({"sampling_rate": "fast"}, "damaged"),
+        ({"n_records": 7}, "shape"),
+    ],
+)
+def test_a_manifest_that_is_wrong_is_refused(store, facts, message):
+    manifest = store.path / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **facts}))
+    with pytest.raises(ValueError, match=message):
+        Store.open(store.path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "{", '{"format": 1}'])
+def test_a_manifest_that_is_none_is_refused(store, text):
+    (store.path / "manifest.json").write_text(text)
+    with pytest.raises(ValueError, match="damaged"):
+        Store.open(store.path)
+
+
+@pytest.mark.parametrize("name", ["signals.npy", "table.parquet"])
+def test_a_file_that_is_cut_or_missing_is_refused(store, name):
+    file = store.path / name
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="damaged"):
+        Store.open(store.path)
+    file.unlink()
+    with pytest.raises(ValueError, match="damaged"):
+        Store.open(store.path)
+
+
+def test_other_signals_are_found_by_their_hash(store):
+    Store.open(store.path).verify()
+    signals = np.load(store.path / "signals.npy")
+    signals[3, 2, 1] += 1
+    np.save(store.path / "signals.npy", signals)
+    with pytest.raises(ValueError, match="not what its manifest says"):
+        Store.open(store.path).verify()
