@@ -36,7 +36,7 @@ from noise_quant.data import sources
 from noise_quant.model.checkpoint import build_model, load_model
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
-from noise_quant.scalogram.image import PUBLISHED, WIDTH
+from noise_quant.scalogram.image import HAN, WIDTH
 from noise_quant.scalogram.superlet import FLOOR, SuperletSettings, superlet_transform
 from noise_quant.scoring.methods import scoring_method
 from noise_quant.scoring.score_table import score_source
@@ -204,7 +204,7 @@ def score(
         size: "small", or "published" for the published networks with random weights and the published superlets.
         batch_size: Images that the network takes at once.
     """
-    spec = {"kind": "latent", "size": "published", "scalogram": vars(PUBLISHED)}
+    spec = {"kind": "latent", "size": "published", "scalogram": vars(HAN)}
     model = load_model(weights) if size == "small" else build_model(spec)
     assert isinstance(model, ScalogramDiffusion)
     ecgs = simulate_ecg(records, RATE, seconds)[:, :leads].astype(np.float64)
