@@ -11,7 +11,7 @@ from einthoven.run.run_folder import RunFolder
 from noise_quant.scalogram.image import ScalogramSettings
 from noise_quant.scalogram.preparation import prepare_scalograms
 from noise_quant.scalogram.store import ScalogramStore
-from preprocessing.cohorts.ptbxl import FULL_SIZE
+from preprocessing.cohorts.ptbxl import Ptbxl
 
 
 @script("compute_scalograms")
@@ -29,7 +29,7 @@ def main(config: dict[str, Any]) -> str:
     )
     store = ScalogramStore.open(summary.store)
     RunFolder.create(run_path(), config, seed=config["seed"], device="cpu", data_manifest_hash=store.manifest_hash)
-    text = summary.describe(FULL_SIZE if dataset["name"] == "ptbxl" else None)
+    text = summary.describe(Ptbxl.full_size if dataset["name"] == "ptbxl" else None)
     return f"{text}\n  leads: {len(store.leads)}, unusable {int(store.leads['unusable'].sum())}"
 
 

@@ -9,7 +9,8 @@ import wfdb
 from einthoven.ecg.leads import LEADS
 from einthoven.run.launch import CONFIGS
 from noise_quant.data.sources import ptbxl_source
-from preprocessing.cohorts.ptbxl_store import prepare_ptbxl
+from preprocessing.cohorts.cohort import prepare
+from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.store.store import Store
 
@@ -27,7 +28,7 @@ def test_the_archive_becomes_folders_that_the_scripts_take(tmp_path, monkeypatch
     pd.DataFrame(listed).to_csv(files.parent / "record_list.csv", index=False)
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
     exec(code.replace("64", "2"), {})
-    done = prepare_ptbxl("data/mimic/0", "store", n_workers=1)
+    done = prepare(Ptbxl(), "data/mimic/0", "store", n_workers=1)
     assert done.n_done == 2
     store = Store.open("store")
     assert store.table["ecg_id"].tolist() == [41, 43] and len(store.rows("test")) == 2

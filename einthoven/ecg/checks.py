@@ -103,7 +103,7 @@ def flat_leads(ecg: NDArray[Any], leads: Sequence[str] = LEADS) -> tuple[str, ..
         ecg: ECG in mV, shape (C, L).
         leads: Names of the leads, C of them.
     """
-    return tuple(leads[index] for index in np.flatnonzero(np.ptp(ecg, axis=1) == 0))
+    return tuple(lead for lead, span in zip(leads, np.ptp(ecg, axis=1), strict=True) if span == 0)
 
 
 def longest_run(mask: NDArray[np.bool_]) -> int:

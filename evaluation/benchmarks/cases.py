@@ -41,7 +41,8 @@ from noise_quant.scalogram.superlet import FLOOR, SuperletSettings, superlet_tra
 from noise_quant.scoring.methods import scoring_method
 from noise_quant.scoring.score_table import score_source
 from noise_quant.scoring.scorer import Scorer
-from preprocessing.cohorts.ptbxl_store import prepare_ptbxl
+from preprocessing.cohorts.cohort import prepare as cohort_store
+from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.cohorts.simulator import simulate_ecg, simulate_store
 from preprocessing.store.preparation import RecordFile
 from reconstruction.api import reconstruct
@@ -95,7 +96,8 @@ def prepare(raw_path: str, records: int | None, workers: int | None) -> Calls:
             table[there].head(records or len(table)).to_csv(copy / "ptbxl_database.csv", index=False)
             shutil.copy(root / "scp_statements.csv", copy)
             (copy / "records500").symlink_to(root / "records500")
-            done = prepare_ptbxl(copy, f"{folder}/store", source_rate=500, n_workers=workers, max_skipped=1.0)
+            cohort = Ptbxl(source_rate=500)
+            done = cohort_store(cohort, copy, f"{folder}/store", n_workers=workers, max_skipped=1.0)
             return {"seconds": done.seconds, "n_records": done.n_done, "n_bytes": _bytes_in(done.store)}
 
     return {"prepare": call}

@@ -18,11 +18,10 @@ from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import read_wfdb
 from einthoven.run.hashing import hash_json
 from noise_quant.data.noise_labels import NOISE_TYPES, lead_labels
-from preprocessing.cohorts.cinc2011 import SOURCE_RATE as CINC2011_RATE
-from preprocessing.cohorts.cinc2011_labels import read_labels
-from preprocessing.cohorts.ptbxl import PtbxlSettings, ptbxl_inputs
+from preprocessing.cohorts.cinc2011_labels import find_files, read_labels
+from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.cohorts.splits import SPLITS
-from preprocessing.store.preparation import RecordFile, wfdb_file
+from preprocessing.store.preparation import RecordFile, read_file, wfdb_file
 
 _CHOICE_SEED = 0
 
@@ -101,11 +100,7 @@ def read_item(item: SourceItem) -> SourceRecord:
     Raises:
         ValueError: If the record's file is broken, or lacks a lead.
     """
-    if item.file.problem:
-        raise ValueError(item.file.problem)
-    recording = read_wfdb(item.file.path)
-    if recording.sampling_rate != item.file.source_rate:
-        raise ValueError(f"wrong rate: {recording.sampling_rate:g} Hz, not {item.file.source_rate:g} Hz")
+    recording = read_file(item.file)
     return SourceRecord(recording.ordered(item.leads), recording.sampling_rate, item.leads)
 
 
@@ -163,12 +158,9 @@ def cinc2011_source(raw_path: str | Path, n_records: int | None = None) -> Sourc
     root = Path(raw_path)
     records = read_labels(root)
     records["trained"] = records["acceptable"] & (records["half"] == "fit")
-    found = [wfdb_file(root / "set-a" / str(key), int(key), CINC2011_RATE) for key in records["ecg_id"]]
-    items = [SourceItem({"ecg_id": file.ecg_id}, LEADS, file) for file in found if file is not None]
+    items = [SourceItem({"ecg_id": file.ecg_id}, LEADS, file) for file in find_files(root, records["ecg_id"])]
     labels = records.merge(pd.DataFrame({"lead": LEADS}), how="cross")
-    return Source(
-        choose_items(items, n_records, f"{root / 'set-a'} holds none of the listed records"), labels, read_item
-    )
+    return Source(choose_items(items, n_records, f"{root} holds no record"), labels, read_item)
 
 
 def recording_source(path: str | Path | None) -> Source:
@@ -207,7 +199,7 @@ def ptbxl_labels(root: Path) -> tuple[dict[int, RecordFile], pd.DataFrame]:
     Raises:
         ValueError: If the folder is not PTB-XL's.
     """
-    inputs = ptbxl_inputs(root, PtbxlSettings(100, "auto", False))
+    inputs = Ptbxl(filtered=False).inputs(root)
     files = {file.ecg_id: file for file in inputs.files}
     table = inputs.table[inputs.table["ecg_id"].isin(files)]
     labels = lead_labels(table).merge(table[["ecg_id", "strat_fold", "split"]], on="ecg_id", validate="many_to_one")

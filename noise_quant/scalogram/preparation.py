@@ -12,16 +12,15 @@ import torch
 
 from einthoven.ecg.checks import lead_problems
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import read_wfdb
 from einthoven.run.hashing import hash_file
 from noise_quant.data.noise_labels import LABEL_COLUMNS, NOISE_TYPES, lead_labels, unread_texts
 from noise_quant.scalogram.image import HEIGHT, MAX_LEVEL, WINDOW_S, ScalogramSettings, scalogram_image
 from noise_quant.scalogram.store import PROBLEMS, ImageForm
-from preprocessing.cohorts.cinc2011 import SOURCE_RATE as CINC2011_RATE
-from preprocessing.cohorts.cinc2011_labels import LISTINGS, read_labels
-from preprocessing.cohorts.ptbxl import PtbxlSettings, ptbxl_inputs
+from preprocessing.cohorts.cinc2011_labels import LISTINGS, find_files, read_labels
+from preprocessing.cohorts.cinc2011_labels import SOURCE_RATE as CINC2011_RATE
+from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.store.builder import MAX_SKIPPED, build_form
-from preprocessing.store.preparation import Inputs, Processed, RecordFile, Summary, settled_path, wfdb_file
+from preprocessing.store.preparation import Inputs, Processed, RecordFile, Summary, read_file, settled_path
 
 SCALOGRAM_VERSION = 1
 """Raised whenever images or reasons would change, so that older stores are made again."""
@@ -85,7 +84,7 @@ def prepare_scalograms(
 
 def _ptbxl(root: Path, source_rate: Literal["auto", 500, 100]) -> tuple[Inputs, pd.DataFrame]:
     """Lists the files of PTB-XL and labels its leads."""
-    inputs = ptbxl_inputs(root, PtbxlSettings(source_rate=source_rate, filtered=False))
+    inputs = Ptbxl(source_rate=source_rate, filtered=False).inputs(root)
     present = inputs.table[inputs.table["ecg_id"].isin([file.ecg_id for file in inputs.files])]
     unread = len(unread_texts(present)["ecg_id"].unique())
     notes = {**inputs.notes, "records with a noise text that cannot be read": unread}
@@ -97,10 +96,7 @@ def _cinc2011(root: Path, source_rate: Literal["auto", 500, 100]) -> tuple[Input
     if source_rate not in ("auto", CINC2011_RATE):
         raise ValueError(f"CinC 2011 has files of {CINC2011_RATE} Hz only: dataset.source_rate=auto")
     table = read_labels(root)
-    found = [wfdb_file(root / "set-a" / str(key), int(key), CINC2011_RATE) for key in table["ecg_id"]]
-    files = [file for file in found if file is not None]
-    if not files:
-        raise ValueError(f"{root / 'set-a'} holds none of the records listed; correct dataset.raw_path")
+    files = find_files(root, table["ecg_id"])
     table["split"] = ["train" if half == "fit" else "test" for half in table["half"]]
     table["source"] = "cinc2011"
     labels = pd.DataFrame(
@@ -146,13 +142,7 @@ class ScalogramReader:
         """
         if multiprocessing.parent_process() is not None:
             torch.set_num_threads(1)
-        recording = read_wfdb(file.path)
-        rate = recording.sampling_rate
-        if rate != file.source_rate:
-            raise ValueError(f"wrong rate: {rate:g} Hz, not {file.source_rate:g} Hz")
-        if recording.ecg.shape[-1] != round(WINDOW_S * rate):
-            raise ValueError(f"wrong length: {recording.ecg.shape[-1]} samples, not {round(WINDOW_S * rate)}")
-        ecg = recording.ordered(LEADS)
-        image = scalogram_image(np.nan_to_num(ecg), rate, self.scalogram)
+        ecg = read_file(file, WINDOW_S).ordered(LEADS)
+        image = scalogram_image(np.nan_to_num(ecg), file.source_rate, self.scalogram)
         levels = ((image + 1) * (MAX_LEVEL / 2)).round().to(torch.uint8).numpy()
-        return Processed(levels, {PROBLEMS: lead_problems(ecg, rate)})
+        return Processed(levels, {PROBLEMS: lead_problems(ecg, file.source_rate)})

@@ -1,14 +1,18 @@
-"""Labels of PhysioNet/CinC Challenge 2011, set a: acceptable or not, and which half of the records a choice may use.
+"""Files and labels of PhysioNet/CinC Challenge 2011, set a: acceptable or not, and which half a choice may use.
 
 Silva, Moody, Celi, Computing in Cardiology 38, 273 (2011).
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
+from preprocessing.store.preparation import RecordFile, wfdb_file
+
+SOURCE_RATE = 500
 LISTINGS: dict[str, bool] = {"RECORDS-acceptable": True, "RECORDS-unacceptable": False}
 
 
@@ -23,6 +27,24 @@ def cinc2011_half(ecg_id: int) -> Literal["fit", "test"]:
     """
     digest = hashlib.blake2b(f"cinc2011/{ecg_id}".encode(), digest_size=8).digest()
     return "test" if digest[0] % 2 else "fit"
+
+
+def find_files(root: str | Path, keys: Iterable[int]) -> list[RecordFile]:
+    """Returns the files of those records that are there.
+
+    Args:
+        root: Folder with `set-a`.
+        keys: Numbers of the records.
+
+    Raises:
+        ValueError: If none is there.
+    """
+    folder = Path(root) / "set-a"
+    found = [wfdb_file(folder / str(key), int(key), SOURCE_RATE) for key in keys]
+    files = [file for file in found if file is not None]
+    if not files:
+        raise ValueError(f"{folder} holds none of the records listed; correct dataset.raw_path")
+    return files
 
 
 def read_labels(root: str | Path) -> pd.DataFrame:

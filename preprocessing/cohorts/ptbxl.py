@@ -6,25 +6,23 @@ their likelihood.
 """
 
 import ast
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from einthoven.ecg import filters
 from einthoven.ecg.checks import flat_leads
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import read_wfdb
 from einthoven.ecg.statements import STATEMENTS, check_statements
 from einthoven.run.hashing import hash_file
+from preprocessing.cohorts.cohort import DURATION_S, Cohort
 from preprocessing.cohorts.splits import split_of
-from preprocessing.store.preparation import Inputs, Processed, RecordFile, wfdb_file
-
-DURATION_S = 10.0
-FULL_SIZE = 21_799
-"""Number of records in the whole data set."""
+from preprocessing.store.preparation import Inputs, Processed, Reader, RecordFile, read_file, wfdb_file
 
 NOISE_COLUMNS: tuple[str, ...] = ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems")
 COLUMNS: tuple[str, ...] = (
@@ -35,17 +33,17 @@ SOURCE_RATES: dict[str, int] = {"filename_hr": 500, "filename_lr": 100}
 
 
 @dataclass(frozen=True)
-class PtbxlSettings:
-    """What decides the content of a PTB-XL store.
+class Ptbxl(Cohort):
+    """PTB-XL as downloaded.
 
     Attributes:
-        sampling_rate: Rate of the store in Hz.
         source_rate: "auto" takes the 500 Hz file of a record and, where it is absent and the store's rate is at most
             100 Hz, the 100 Hz file; 500 or 100 takes only such files.
         filtered: Whether to filter as published; otherwise the ECG is only resampled.
     """
 
-    sampling_rate: float = 100
+    standard: ClassVar[Mapping[str, Any]] = {"name": "ptbxl", "source_rate": "auto", "filtered": True}
+    full_size: ClassVar[int | None] = 21_799
     source_rate: Literal["auto", 500, 100] = "auto"
     filtered: bool = True
 
@@ -59,43 +57,70 @@ class PtbxlSettings:
                 f"dataset.sampling_rate must lie between 50 and {limit} Hz here, not {self.sampling_rate:g}"
             )
 
-    @property
-    def n_samples(self) -> int:
-        """Number of samples of a record in the store."""
-        return round(DURATION_S * self.sampling_rate)
+    def inputs(self, raw_path: str | Path) -> Inputs:
+        """Lists everything that a store of PTB-XL is made from.
+
+        A record whose header is absent is not part of this copy of the data set: it is counted. A record whose header
+        is there is expected to be whole.
+
+        Args:
+            raw_path: Folder with `ptbxl_database.csv`, `scp_statements.csv`, `records500` or `records100`.
+
+        Returns:
+            The inputs, records in the order of `ecg_id`.
+
+        Raises:
+            ValueError: If the folder, a table or a column is missing, the tables are not PTB-XL's, or no record is
+                there.
+        """
+        root = Path(raw_path)
+        table = read_table(root)
+        files, absent, only_low = _find_files(root, table, self)
+        if not files:
+            raise ValueError(
+                f"{root} holds none of the {len(table)} records of its table that this store could use; put "
+                "records500 (or, for at most 100 Hz, records100) beside ptbxl_database.csv"
+            )
+        sources = {name: hash_file(root / name) for name in ("ptbxl_database.csv", "scp_statements.csv")}
+        notes: dict[str, Any] = {"records in the table": len(table), "records absent from this copy": absent}
+        if only_low:
+            notes["records with a 100 Hz file only, not used"] = only_low
+        steps = filters.STEPS if self.filtered else filters.STEPS[-1:]
+        settings = {"name": "ptbxl", **asdict(self), "sampling_rate": float(self.sampling_rate)}
+        known = table.drop(columns=["filename_lr", "filename_hr", "problem"])
+        return Inputs(files, known, settings, sources, steps, notes)
+
+    def reader(self, inputs: Inputs) -> Reader:
+        """Returns what reads and processes a record."""
+        return self.read
+
+    def read(self, file: RecordFile) -> Processed:
+        """Returns a record, filtered and at the store's rate.
+
+        Args:
+            file: The record.
+
+        Returns:
+            The ECG in mV, shape (12, L), and the column `flat_leads`: leads without any change, joined by commas.
+            A record with some leads off is kept, marked by this column; one of flat leads only is broken.
+
+        Raises:
+            ValueError: If the record is broken.
+        """
+        ecg = read_file(file, DURATION_S).ordered(LEADS)
+        missing = [LEADS[index] for index in np.flatnonzero(np.isnan(ecg).any(axis=1))]
+        if missing:
+            raise ValueError(f"NaN in lead(s) {', '.join(missing)}")
+        process = filters.clean_signal if self.filtered else filters.resample
+        return Processed(process(ecg, file.source_rate, self.sampling_rate), mark_flat_leads(ecg))
 
 
-def ptbxl_inputs(raw_path: str | Path, settings: PtbxlSettings) -> Inputs:
-    """Lists everything that a store of PTB-XL is made from.
-
-    A record whose header is absent is not part of this copy of the data set: it is counted. A record whose header is
-    there is expected to be whole.
-
-    Args:
-        raw_path: Folder with `ptbxl_database.csv`, `scp_statements.csv`, `records500` or `records100`.
-        settings: What decides the content.
-
-    Returns:
-        The inputs, records in the order of `ecg_id`.
-
-    Raises:
-        ValueError: If the folder, a table or a column is missing, the tables are not PTB-XL's, or no record is there.
-    """
-    root = Path(raw_path)
-    table = read_table(root)
-    files, absent, only_low = _find_files(root, table, settings)
-    if not files:
-        raise ValueError(
-            f"{root} holds none of the {len(table)} records of its table that this store could use; put records500 "
-            "(or, for at most 100 Hz, records100) beside ptbxl_database.csv"
-        )
-    sources = {name: hash_file(root / name) for name in ("ptbxl_database.csv", "scp_statements.csv")}
-    notes: dict[str, Any] = {"records in the table": len(table), "records absent from this copy": absent}
-    if only_low:
-        notes["records with a 100 Hz file only, not used"] = only_low
-    steps = filters.STEPS if settings.filtered else filters.STEPS[-1:]
-    plain = {"name": "ptbxl", **asdict(settings), "sampling_rate": float(settings.sampling_rate)}
-    return Inputs(files, table.drop(columns=["filename_lr", "filename_hr", "problem"]), plain, sources, steps, notes)
+def mark_flat_leads(ecg: NDArray[Any]) -> dict[str, str]:
+    """Returns the column `flat_leads` of a record, shape (12, L); refuses one of flat leads only by a ValueError."""
+    flat = flat_leads(ecg)
+    if len(flat) == len(LEADS):
+        raise ValueError("flat: no lead changes")
+    return {"flat_leads": ",".join(flat)}
 
 
 def read_table(root: Path) -> pd.DataFrame:
@@ -135,47 +160,6 @@ def read_table(root: Path) -> pd.DataFrame:
     return table
 
 
-@dataclass(frozen=True)
-class PtbxlReader:
-    """Reads and processes one record of PTB-XL.
-
-    Attributes:
-        settings: What decides the content of the store.
-    """
-
-    settings: PtbxlSettings
-
-    def __call__(self, file: RecordFile) -> Processed:
-        """Returns the record, filtered and at the store's rate.
-
-        Args:
-            file: The record.
-
-        Returns:
-            The ECG in mV, shape (12, L), and the column `flat_leads`: leads without any change, joined by commas.
-            A record with some leads off is kept, marked by this column; one of flat leads only is broken.
-
-        Raises:
-            ValueError: If the record is broken.
-        """
-        recording = read_wfdb(file.path)
-        if recording.sampling_rate != file.source_rate:
-            raise ValueError(f"wrong rate: {recording.sampling_rate:g} Hz, not {file.source_rate:g} Hz")
-        n_expected = round(DURATION_S * file.source_rate)
-        if recording.ecg.shape[-1] != n_expected:
-            raise ValueError(f"wrong length: {recording.ecg.shape[-1]} samples, not {n_expected}")
-        ecg = recording.ordered(LEADS)
-        missing = [LEADS[index] for index in np.flatnonzero(np.isnan(ecg).any(axis=1))]
-        if missing:
-            raise ValueError(f"NaN in lead(s) {', '.join(missing)}")
-        flat = flat_leads(ecg)
-        if len(flat) == len(LEADS):
-            raise ValueError("flat: no lead changes")
-        rate = self.settings.sampling_rate
-        process = filters.clean_signal if self.settings.filtered else filters.resample
-        return Processed(process(ecg, file.source_rate, rate), {"flat_leads": ",".join(flat)})
-
-
 def parse_statements(text: object) -> tuple[tuple[str, ...], str]:
     """Reads the statements of a record as PTB-XL writes them.
 
@@ -194,7 +178,7 @@ def parse_statements(text: object) -> tuple[tuple[str, ...], str]:
         return (), f"scp_codes cannot be read: {error}"
 
 
-def _find_files(root: Path, table: pd.DataFrame, settings: PtbxlSettings) -> tuple[list[RecordFile], int, int]:
+def _find_files(root: Path, table: pd.DataFrame, settings: Ptbxl) -> tuple[list[RecordFile], int, int]:
     """Returns the files to use, the number of absent records, and of those of which only the 100 Hz file is there."""
     columns = ["filename_hr", "filename_lr"]
     if settings.source_rate != "auto":

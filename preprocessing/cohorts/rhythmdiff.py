@@ -10,121 +10,124 @@ Nothing is unpickled. Samples are taken as they are, so that they keep the publi
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, ClassVar, Literal
 from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
-from einthoven.ecg.checks import flat_leads
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.statements import LABEL_ORDER, check_statements
 from einthoven.run.hashing import hash_file
-from preprocessing.cohorts.ptbxl import DURATION_S, NOISE_COLUMNS
+from preprocessing.cohorts.cohort import DURATION_S, Cohort
+from preprocessing.cohorts.ptbxl import NOISE_COLUMNS, Ptbxl, mark_flat_leads
 from preprocessing.cohorts.splits import SPLITS, split_of
-from preprocessing.store.preparation import Inputs, Processed, RecordFile
+from preprocessing.store.preparation import Inputs, Processed, Reader, RecordFile
 
 _COLUMNS: tuple[str, ...] = ("ecg_id", "patient_id", "age", "sex", "strat_fold")
 _NAME = re.compile(r"^(\d+)(?:_[hl]r)?$")
 
 
-def published_inputs(raw_path: Path, sampling_rate: float) -> Inputs:
-    """Lists everything that a store of the published folders is made from.
-
-    A record of `headers.csv` without a file is not part of this copy, and is counted.
-
-    Args:
-        raw_path: Folder that holds `processed_<rate>Hz`, or that folder itself.
-        sampling_rate: Rate of the folders and of the store in Hz.
-
-    Returns:
-        The inputs; column `statements` of the table holds the statements of `labels.npy`.
-
-    Raises:
-        ValueError: If a folder, a table or a column is missing, a table holds pickled objects, or nothing is there.
-    """
-    root = raw_path / f"processed_{sampling_rate:g}Hz"
-    root = root if root.is_dir() else raw_path
-    splits = [split for split in SPLITS if (root / split).is_dir()]
-    if not splits:
-        raise ValueError(
-            f"{raw_path} holds no processed_{sampling_rate:g}Hz/{{train,val,test}}; correct dataset.raw_path"
-        )
-    tables: list[pd.DataFrame] = []
-    files: list[RecordFile] = []
-    sources: dict[str, str] = {}
-    absent = 0
-    for split in splits:
-        paths = [_table_path(root, split, name) for name in ("headers.csv", "labels.npy")]
-        sources |= {path.relative_to(root).as_posix(): hash_file(path) for path in paths}
-        table = _read_headers(*paths)
-        table = table[table["split"] == split]
-        records = _find_records(root / split, sampling_rate)
-        absent += int((~table["ecg_id"].isin(list(records))).sum())
-        tables.append(table[table["ecg_id"].isin(list(records))])
-        files += [records[int(key)] for key in tables[-1]["ecg_id"]]
-    if not files:
-        raise ValueError(f"{root} holds no .npz record of its headers.csv; correct dataset.raw_path")
-    settings = {"name": "ptbxl-published", "sampling_rate": float(sampling_rate)}
-    steps = ("as published: filtered and resampled by RhythmDiff's code, with its shift by one sample",)
-    notes = {"records absent from this copy": absent}
-    return Inputs(files, pd.concat(tables, ignore_index=True), settings, sources, steps, notes)
-
-
 @dataclass(frozen=True)
-class PublishedReader:
-    """Reads one published record.
+class RhythmDiff(Cohort):
+    """The published folders: filtered already, and of one rate.
 
     Attributes:
-        sampling_rate: Rate of the records in Hz.
-        statements: Statements by `ecg_id` as `labels.npy` has them, for comparison.
+        source_rate: "auto": the folders have no other files.
+        filtered: True: the folders are filtered.
     """
 
-    sampling_rate: float
-    statements: dict[int, tuple[str, ...]]
+    standard: ClassVar[Mapping[str, Any]] = {"name": "ptbxl"}
+    full_size: ClassVar[int | None] = Ptbxl.full_size
+    source_rate: Literal["auto", 500, 100] = "auto"
+    filtered: bool = True
 
-    def __call__(self, file: RecordFile) -> Processed:
-        """Returns the record as published.
+    def __post_init__(self) -> None:
+        """Checks the values, raising ValueError."""
+        if not self.filtered or self.source_rate != "auto":
+            raise ValueError(
+                "published folders are filtered already: leave dataset.filtered and dataset.source_rate alone"
+            )
+
+    def inputs(self, raw_path: str | Path) -> Inputs:
+        """Lists everything that a store of the published folders is made from.
+
+        A record of `headers.csv` without a file is not part of this copy, and is counted.
 
         Args:
-            file: The record.
+            raw_path: Folder that holds `processed_<rate>Hz`, or that folder itself.
 
         Returns:
-            The ECG in mV, shape (12, L), and the columns `statements` and `flat_leads`.
+            The inputs; column `statements` of the table holds the statements of `labels.npy`.
 
         Raises:
-            ValueError: If the record is broken or its labels contradict each other.
+            ValueError: If a folder, a table or a column is missing, a table holds pickled objects, or nothing is there.
         """
-        try:
-            with np.load(file.path, allow_pickle=False) as archive:
-                ecg, codes = archive["ecg"], archive["all_labels"]
-        except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-            raise ValueError(f"{Path(file.path).name} cannot be read: {error}") from error
-        statements = check_statements([str(code) for code in np.atleast_1d(codes)])
-        labels = self.statements[file.ecg_id]
-        if set(statements) != set(labels):
-            raise ValueError(f"all_labels ({', '.join(statements)}) and labels.npy ({', '.join(labels)}) disagree")
-        expected = (len(LEADS), round(DURATION_S * self.sampling_rate))
-        if ecg.shape != expected or ecg.dtype.kind != "f":
-            raise ValueError(f"the ECG is {ecg.dtype} of shape {ecg.shape}, not real numbers of shape {expected}")
-        if np.isnan(ecg).any():
-            raise ValueError("NaN in the ECG")
-        flat = flat_leads(ecg)
-        if len(flat) == len(LEADS):
-            raise ValueError("flat: no lead changes")
-        return Processed(ecg, {"statements": list(statements), "flat_leads": ",".join(flat)})
+        rate = self.sampling_rate
+        root = Path(raw_path) / f"processed_{rate:g}Hz"
+        root = root if root.is_dir() else Path(raw_path)
+        splits = [split for split in SPLITS if (root / split).is_dir()]
+        if not splits:
+            raise ValueError(f"{raw_path} holds no processed_{rate:g}Hz/{{train,val,test}}; correct dataset.raw_path")
+        tables: list[pd.DataFrame] = []
+        files: list[RecordFile] = []
+        sources: dict[str, str] = {}
+        absent = 0
+        for split in splits:
+            paths = [_table_path(root, split, name) for name in ("headers.csv", "labels.npy")]
+            sources |= {path.relative_to(root).as_posix(): hash_file(path) for path in paths}
+            table = _read_headers(*paths)
+            table = table[table["split"] == split]
+            records = _find_records(root / split, rate)
+            absent += int((~table["ecg_id"].isin(list(records))).sum())
+            tables.append(table[table["ecg_id"].isin(list(records))])
+            files += [records[int(key)] for key in tables[-1]["ecg_id"]]
+        if not files:
+            raise ValueError(f"{root} holds no .npz record of its headers.csv; correct dataset.raw_path")
+        settings = {"name": "ptbxl-published", "sampling_rate": float(rate)}
+        steps = ("as published: filtered and resampled by RhythmDiff's code, with its shift by one sample",)
+        notes = {"records absent from this copy": absent}
+        return Inputs(files, pd.concat(tables, ignore_index=True), settings, sources, steps, notes)
+
+    def reader(self, inputs: Inputs) -> Reader:
+        """Returns what reads a record and compares its statements with those of `labels.npy`."""
+        pairs = zip(inputs.table["ecg_id"], inputs.table["statements"], strict=True)
+        return partial(read_record, {int(key): tuple(statements) for key, statements in pairs}, self.sampling_rate)
 
 
-def published_reader(inputs: Inputs, sampling_rate: float) -> PublishedReader:
-    """Returns the reader that belongs to the inputs.
+def read_record(labels: Mapping[int, tuple[str, ...]], sampling_rate: float, file: RecordFile) -> Processed:
+    """Returns a record as published.
 
     Args:
-        inputs: What `published_inputs` has found.
+        labels: Statements by `ecg_id` as `labels.npy` has them, for comparison.
         sampling_rate: Rate of the records in Hz.
+        file: The record.
+
+    Returns:
+        The ECG in mV, shape (12, L), and the columns `statements` and `flat_leads`.
+
+    Raises:
+        ValueError: If the record is broken or its labels contradict each other.
     """
-    pairs = zip(inputs.table["ecg_id"], inputs.table["statements"], strict=True)
-    return PublishedReader(sampling_rate, {int(key): tuple(statements) for key, statements in pairs})
+    try:
+        with np.load(file.path, allow_pickle=False) as archive:
+            ecg, codes = archive["ecg"], archive["all_labels"]
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{Path(file.path).name} cannot be read: {error}") from error
+    statements = check_statements([str(code) for code in np.atleast_1d(codes)])
+    others = labels[file.ecg_id]
+    if set(statements) != set(others):
+        raise ValueError(f"all_labels ({', '.join(statements)}) and labels.npy ({', '.join(others)}) disagree")
+    expected = (len(LEADS), round(DURATION_S * sampling_rate))
+    if ecg.shape != expected or ecg.dtype.kind != "f":
+        raise ValueError(f"the ECG is {ecg.dtype} of shape {ecg.shape}, not real numbers of shape {expected}")
+    if np.isnan(ecg).any():
+        raise ValueError("NaN in the ECG")
+    return Processed(ecg, {"statements": list(statements), **mark_flat_leads(ecg)})
 
 
 def _table_path(root: Path, split: str, name: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
+from einthoven.ecg.recording import Recording, read_wfdb
 from einthoven.run.hashing import hash_json
 
 _DETAIL = r"\S*[/\d]\S*|\b(?:I{1,3}|aV[RLF])\b"
@@ -62,6 +63,27 @@ def wfdb_file(stem: Path, ecg_id: int, source_rate: float, problem: str = "") ->
         size = -1
     signature = hash_json([header.decode("latin-1"), size])[:16]
     return RecordFile(ecg_id, str(stem), float(source_rate), signature, problem)
+
+
+def read_file(file: RecordFile, duration: float | None = None) -> Recording:
+    """Reads a record.
+
+    Args:
+        file: The record.
+        duration: How long it has to be, in s; None: as long as it is.
+
+    Raises:
+        ValueError: If the file is broken, or has another sampling rate or length.
+    """
+    if file.problem:
+        raise ValueError(file.problem)
+    recording = read_wfdb(file.path)
+    if recording.sampling_rate != file.source_rate:
+        raise ValueError(f"wrong rate: {recording.sampling_rate:g} Hz, not {file.source_rate:g} Hz")
+    length = recording.ecg.shape[-1]
+    if duration is not None and length != round(duration * file.source_rate):
+        raise ValueError(f"wrong length: {length} samples, not {round(duration * file.source_rate)}")
+    return recording
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,8 @@ def test_published_pickles_load_by_their_names(kind, tmp_path):
     torch.save(state, tmp_path / "pretrained.pth")
     loaded = load_model(tmp_path / "pretrained.pth")
     assert isinstance(loaded, CLASSES[kind]) and loaded.scalogram.published and loaded.clip_sample
-    assert loaded.spec["kind"] == kind and loaded.facts == {"published": True}
+    assert loaded.spec["kind"] == kind and loaded.facts["published"]
+    assert ("thresholds" in loaded.facts) == (kind == "latent")
     for name, weight in state.items():
         assert torch.equal(loaded.state_dict()[name], weight)
     if kind == "latent":

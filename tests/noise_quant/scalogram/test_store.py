@@ -142,14 +142,14 @@ def test_cinc2011_counts_acceptable_records_as_clean(cinc2011_folder, tmp_path):
 
 
 def test_a_gap_makes_a_lead_unusable_not_the_record(noisy_ptbxl, tmp_path, monkeypatch):
-    original = scalogram_preparation.read_wfdb
+    original = scalogram_preparation.read_file
 
-    def with_gap(path):
-        recording = original(path)
+    def with_gap(*arguments):
+        recording = original(*arguments)
         recording.ecg[4, 100:200] = np.nan
         return recording
 
-    monkeypatch.setattr(scalogram_preparation, "read_wfdb", with_gap)
+    monkeypatch.setattr(scalogram_preparation, "read_file", with_gap)
     store = ScalogramStore.open(prepare("ptbxl", noisy_ptbxl, tmp_path / "store", source_rate=100).store)
     assert set(store.leads.loc[store.leads["reason"] == "not finite", "lead"]) == {"aVL"}
 

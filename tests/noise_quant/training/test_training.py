@@ -19,7 +19,8 @@ from noise_quant.training.training import (
     train_scalogram_model,
     trainer_settings,
 )
-from preprocessing.cohorts.ptbxl_store import prepare_ptbxl
+from preprocessing.cohorts.cohort import prepare
+from preprocessing.cohorts.ptbxl import Ptbxl
 from tests.scripts import run_script
 
 SMALL = [
@@ -142,7 +143,7 @@ def test_epochs_take_the_place_of_steps():
 
 
 def test_images_of_ecgs_are_made_as_they_are_drawn_with_artefacts(noisy_ptbxl, tmp_path):
-    prepare_ptbxl(noisy_ptbxl, tmp_path / "ecgs", filtered=False, n_workers=1)
+    prepare(Ptbxl(filtered=False), noisy_ptbxl, tmp_path / "ecgs", n_workers=1)
     folder = next(tmp_path.glob("ecgs*/manifest.json")).parent
     config = with_stores()
     config["dataset"] = {**config["dataset"], "stores": [str(folder)], "artefacts": {"clean_share": 0.0}}

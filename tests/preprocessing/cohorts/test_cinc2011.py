@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
-from preprocessing.cohorts.cinc2011 import prepare_cinc2011
+from preprocessing.cohorts import cohort
+from preprocessing.cohorts.cinc2011 import Cinc2011
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.store.store import Store
+
+
+def prepare(root, place, n_workers=1, **settings):
+    return cohort.prepare(Cinc2011(**settings), root, place, n_workers=n_workers, max_skipped=1.0)
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def folder(tmp_path, write_record):
 
 
 def test_flat_saturated_and_implausible_records_are_left_out(folder, tmp_path):
-    summary = prepare_cinc2011(folder, tmp_path / "store", n_workers=1)
+    summary = prepare(folder, tmp_path / "store", n_workers=1)
     store = Store.open(summary.store)
     assert store.table["ecg_id"].tolist() == [1000, 1004]
     assert set(store.table["split"]) == {"train"}
@@ -34,12 +39,12 @@ def test_flat_saturated_and_implausible_records_are_left_out(folder, tmp_path):
         1003: "implausible amplitude in lead V5",
     }
     assert summary.notes["records absent from this copy"] == 1
-    assert prepare_cinc2011(folder, tmp_path / "store", n_workers=1).up_to_date
+    assert prepare(folder, tmp_path / "store", n_workers=1).up_to_date
 
 
 def test_an_unfiltered_store_keeps_large_amplitudes_and_lies_beside_the_filtered_one(folder, tmp_path):
-    filtered = prepare_cinc2011(folder, tmp_path / "store", n_workers=1).store
-    unfiltered = prepare_cinc2011(folder, tmp_path / "store", filtered=False, n_workers=1).store
+    filtered = prepare(folder, tmp_path / "store", n_workers=1).store
+    unfiltered = prepare(folder, tmp_path / "store", filtered=False, n_workers=1).store
     assert unfiltered != filtered and Store.open(filtered).manifest["inputs"]["settings"].get("filtered") is None
     store = Store.open(unfiltered)
     assert store.manifest["inputs"]["settings"]["filtered"] is False
@@ -49,9 +54,9 @@ def test_an_unfiltered_store_keeps_large_amplitudes_and_lies_beside_the_filtered
 
 def test_set_up_is_checked(folder, tmp_path):
     with pytest.raises(ValueError, match=r"dataset\.raw_path"):
-        prepare_cinc2011(tmp_path, tmp_path / "store")
+        prepare(tmp_path, tmp_path / "store")
     (folder / "RECORDS-acceptable").write_text("../1000\n")
     with pytest.raises(ValueError, match="by its number"):
-        prepare_cinc2011(folder, tmp_path / "store")
+        prepare(folder, tmp_path / "store")
     with pytest.raises(ValueError, match="50 to 500"):
-        prepare_cinc2011(folder, tmp_path / "store", sampling_rate=1000)
+        prepare(folder, tmp_path / "store", sampling_rate=1000)

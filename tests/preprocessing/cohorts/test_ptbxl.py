@@ -9,14 +9,14 @@ import pytest
 from einthoven.ecg.filters import clean_signal
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import read_wfdb
-from preprocessing.cohorts.ptbxl import PtbxlSettings
-from preprocessing.cohorts.ptbxl_store import prepare_ptbxl
+from preprocessing.cohorts import cohort
+from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.store.store import Store
 
 
-def prepare(root, place, **settings):
-    return prepare_ptbxl(root, place, n_workers=1, **settings)
+def prepare(root, place, max_skipped=0.01, **settings):
+    return cohort.prepare(Ptbxl(**settings), root, place, n_workers=1, max_skipped=max_skipped)
 
 
 def skipped(summary):
@@ -166,7 +166,7 @@ def test_missing_folders_stop_at_once(ptbxl_folder, tmp_path):
 )
 def test_impossible_settings_are_errors(settings):
     with pytest.raises(ValueError, match=r"dataset\."):
-        PtbxlSettings(**settings)
+        Ptbxl(**settings)
 
 
 @pytest.mark.data

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from preprocessing.cohorts.ptbxl_store import prepare_ptbxl
-from preprocessing.cohorts.rhythmdiff import LABEL_ORDER
+from preprocessing.cohorts import cohort
+from preprocessing.cohorts.rhythmdiff import LABEL_ORDER, RhythmDiff
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.store.store import Store
 
@@ -39,8 +39,9 @@ def folder(tmp_path):
     return root
 
 
-def prepare(folder, tmp_path, **options):
-    return prepare_ptbxl(folder.parent, tmp_path / "store", source="published", n_workers=1, **options)
+def prepare(folder, tmp_path, max_skipped=0.01, **settings):
+    place = tmp_path / "store"
+    return cohort.prepare(RhythmDiff(**settings), folder.parent, place, n_workers=1, max_skipped=max_skipped)
 
 
 def test_records_and_labels_are_joined_by_key(folder, tmp_path):

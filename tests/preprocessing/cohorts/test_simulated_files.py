@@ -3,16 +3,16 @@ import pytest
 from noise_quant.data.sources import ptbxl_labels
 from preprocessing.cohorts.cinc2011_labels import read_labels
 from preprocessing.cohorts.nstdb import NOISE_TYPES, read_nstdb
-from preprocessing.cohorts.ptbxl import PtbxlReader, PtbxlSettings, ptbxl_inputs
+from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.cohorts.simulated_files import write_synthetic_files
 
 
 def test_folders_are_read_as_the_data_sets_are(tmp_path):
     folder = write_synthetic_files(tmp_path, 15)
-    settings = PtbxlSettings(100, "auto", True)
-    inputs = ptbxl_inputs(folder / "ptb-xl", settings)
+    cohort = Ptbxl(100, "auto", True)
+    inputs = cohort.inputs(folder / "ptb-xl")
     assert len(inputs.files) == 15 and {"train", "val", "test"} == set(inputs.table["split"])
-    assert PtbxlReader(settings)(inputs.files[0]).values.shape == (12, 1000)
+    assert cohort.read(inputs.files[0]).values.shape == (12, 1000)
     _, labels = ptbxl_labels(folder / "ptb-xl")
     assert labels[["static", "baseline", "burst", "clean"]].any().all()
     records = read_labels(folder / "cinc2011")

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from preprocessing.cohorts.ptbxl_store import prepare_ptbxl
+from preprocessing.cohorts.cohort import prepare
+from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.store.builder import CHUNK_RECORDS, build_store
 from preprocessing.store.preparation import Inputs, Processed, RecordFile, settled_path
 from preprocessing.store.store import Store
@@ -139,8 +140,8 @@ def test_processes_make_the_same_store_and_survive_a_kill(ptbxl_folder, tmp_path
     table = pd.concat([table] * 12, ignore_index=True).assign(ecg_id=range(1, 73))
     table.to_csv(path, index=False)
     code = (
-        "import sys; from preprocessing.cohorts.ptbxl_store import prepare_ptbxl\n"
-        "if __name__ == '__main__': prepare_ptbxl(sys.argv[1], sys.argv[2], n_workers=2)"
+        "import sys; from preprocessing.cohorts.cohort import prepare; from preprocessing.cohorts.ptbxl import Ptbxl\n"
+        "if __name__ == '__main__': prepare(Ptbxl(), sys.argv[1], sys.argv[2], n_workers=2)"
     )
     script = tmp_path / "prepare.py"
     script.write_text(code)
@@ -152,8 +153,8 @@ def test_processes_make_the_same_store_and_survive_a_kill(ptbxl_folder, tmp_path
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    resumed = prepare_ptbxl(ptbxl_folder, tmp_path / "store", n_workers=2)
+    resumed = prepare(Ptbxl(), ptbxl_folder, tmp_path / "store", n_workers=2)
     assert 0 < resumed.n_done < 72
-    alone = prepare_ptbxl(ptbxl_folder, tmp_path / "alone", n_workers=1)
+    alone = prepare(Ptbxl(), ptbxl_folder, tmp_path / "alone", n_workers=1)
     for name in ("signals.npy", "manifest.json", "table.parquet"):
         assert (tmp_path / "store" / name).read_bytes() == (alone.store / name).read_bytes()
