@@ -16,43 +16,35 @@ from noise_quant.model.checkpoint import find_model, load_model
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scoring.scorer import Key, LeadScores, Scorer, lead_names
-from noise_quant.scoring.verdict import Thresholds, find_thresholds, verdicts
+from noise_quant.scoring.verdict import find_thresholds, verdicts
 
 MIN_RATE_HZ = 100.0
 
 
-@dataclass(frozen=True)
-class NoiseScores:
+@dataclass(frozen=True, kw_only=True)
+class NoiseScores(LeadScores):
     """How noisy a recording is; with one partition a segment is a window of ten seconds, the last one maybe shorter.
 
+    Beside what `LeadScores` holds, each of shape (leads, segments):
+
     Attributes:
-        psnr: In dB, higher is cleaner, shape (leads, segments); NaN where a lead is unusable.
-        original_image: Scalograms as levels 0 to 255, shape (leads, windows, 32, 256), float32, or None.
-        cleaned_image: Their reconstructions, same shape, or None.
-        ssim: Structural similarity, shape (leads, segments).
-        mse: Mean squared difference of levels, shape (leads, segments).
-        mae: Mean absolute difference of levels, shape (leads, segments).
-        unusable: True where a lead is flat, saturated, clipped, out of range or not finite, shape (leads, segments).
-        reason: Which of these, "" where usable, shape (leads, segments).
         verdict: "clean", "partly noisy", "heavily noisy", "unusable", or "" where no thresholds are known for these
             settings, shape (leads, segments).
         leads: Names of the leads, or their numbers.
-        start_s: Start of each segment in s, shape (segments,).
-        stop_s: End of each segment in s, shape (segments,).
     """
 
-    psnr: NDArray[np.float64]
-    original_image: NDArray[np.float32] | None
-    cleaned_image: NDArray[np.float32] | None
-    ssim: NDArray[np.float64]
-    mse: NDArray[np.float64]
-    mae: NDArray[np.float64]
-    unusable: NDArray[np.bool_]
-    reason: NDArray[np.object_]
     verdict: NDArray[np.object_]
     leads: tuple[str, ...]
-    start_s: NDArray[np.float64]
-    stop_s: NDArray[np.float64]
+
+    @property
+    def original_image(self) -> NDArray[np.float32] | None:
+        """Scalograms as levels 0 to 255, shape (leads, windows, 32, 256), or None where they were not asked for."""
+        return self.levels
+
+    @property
+    def cleaned_image(self) -> NDArray[np.float32] | None:
+        """Their reconstructions, same shape, or None."""
+        return self.cleaned
 
 
 def ecg_noise_quantification(
@@ -103,7 +95,8 @@ def ecg_noise_quantification(
     model = load_scorer_model(checkpoint_path, use_ldm, device)
     thresholds = find_thresholds(model, process)
     scorer = Scorer(model, process, seed, batch_size, discretize, keep_images=return_images)
-    return _judged(scorer.score(x, sampling_freq, key, n_partitions, names), thresholds, names)
+    scores = scorer.score(x, sampling_freq, key, n_partitions, names)
+    return NoiseScores(**vars(scores), verdict=verdicts(scores.psnr, scores.unusable, thresholds), leads=names)
 
 
 def load_scorer_model(
@@ -145,21 +138,3 @@ def _check_shape(ecg: ArrayLike) -> NDArray[np.float64]:
     check_numbers(x)
     x = x[None] if x.ndim == 1 else x
     return (x.T if x.shape[0] > x.shape[1] else x).astype(np.float64)
-
-
-def _judged(scores: LeadScores, thresholds: Thresholds | None, leads: tuple[str, ...]) -> NoiseScores:
-    """Gives scores their verdicts."""
-    return NoiseScores(
-        psnr=scores.psnr,
-        original_image=scores.levels,
-        cleaned_image=scores.cleaned,
-        ssim=scores.ssim,
-        mse=scores.mse,
-        mae=scores.mae,
-        unusable=scores.unusable,
-        reason=scores.reason,
-        verdict=verdicts(scores.psnr, scores.unusable, thresholds),
-        leads=leads,
-        start_s=scores.start_s,
-        stop_s=scores.stop_s,
-    )

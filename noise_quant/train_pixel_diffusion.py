@@ -8,7 +8,7 @@ from noise_quant.training.training import train_scalogram_model
 
 @script("train_pixel_diffusion")
 def main(config: dict[str, Any]) -> str:
-    """Trains from the config, draws the loss curve and tells the last losses."""
+    """Trains from the config, draws the loss curve and says the last losses."""
     return train_scalogram_model("pixel", config, run_path())
 
 

@@ -12,17 +12,17 @@ from torch import Generator, Tensor
 
 @dataclass(frozen=True)
 class Artefacts:
-    """Distribution of artefacts; levels are signal-to-noise ratios in dB, uniform in their range.
+    """Distribution of artefacts; signal-to-noise ratios are in dB, uniform in their range.
 
     Attributes:
         clean_share: Share of signals without any artefact.
         noise_share: Share of the others with coloured noise, as of muscles and contacts.
-        noise_snr: Range of its level.
+        noise_snr: Range of its signal-to-noise ratio.
         burst_share: Share of noises that come in bursts.
         drift_share: Share with baseline drift.
-        drift_snr: Range of its level.
+        drift_snr: Range of its signal-to-noise ratio.
         jump_share: Share with jumps that decay, as of moving electrodes.
-        jump_snr: Range of their level.
+        jump_snr: Range of their signal-to-noise ratio.
         gain: Standard deviation of the log of a random gain of the clean signal.
         flip_share: Share of clean signals turned upside down, as by exchanged electrodes.
     """
@@ -75,8 +75,8 @@ class Artefacts:
             (drift(n, length, sampling_rate, generator), self.drift_share, self.drift_snr),
             (jumps(n, length, sampling_rate, generator), self.jump_share, self.jump_snr),
         ):
-            level = snr[0] + (snr[1] - snr[0]) * torch.rand(n, 1, generator=generator)
-            total += _chosen(n, share, generator) * size * 10 ** (-level / 20) * artefact
+            snr_db = snr[0] + (snr[1] - snr[0]) * torch.rand(n, 1, generator=generator)
+            total += _chosen(n, share, generator) * size * 10 ** (-snr_db / 20) * artefact
         return x + (1 - _chosen(n, self.clean_share, generator)) * total
 
 

@@ -106,7 +106,7 @@ def mixture_source(
     if not noise_types or not snr_db:
         raise ValueError("mixtures need at least one of noise_types and of snr_db")
     reader = MixtureReader(Path(nstdb_path), NOISE_HALVES[split], ma_high_pass, seed)
-    for noise_type in noise_types:  # told before any work
+    for noise_type in noise_types:  # errors are reported before any work starts
         nstdb.read_nstdb(nstdb_path, noise_type, 500, reader.half)
     files, labels = ptbxl_labels(Path(raw_path))
     chosen = labels[labels["clean"] & (labels["split"] == split)]

@@ -16,16 +16,16 @@ from noise_quant.model.small_networks import timestep_features
 WIDTH_UNIT = 64
 """Channels that the multiples below refer to; also the length of the timestep's features."""
 N_LAYERS = 2
-"""Residual blocks of a level, on the way down; one more on the way up."""
+"""Residual blocks of a resolution, on the way down; one more on the way up."""
 N_GROUPS = 32
 HEAD_SIZE = 8
 EPSILON = 1e-5
 LATENT_CHANNELS = 2
 SCALING_FACTOR = 0.18215
-LATENT_LEVELS = (1, 2, 4)
-PIXEL_LEVELS = (1, 2, 2, 3, 4)
-N_PLAIN_LATENT_LEVELS, N_PLAIN_PIXEL_LEVELS = 1, 2
-"""Finest levels, which do not attend."""
+LATENT_WIDTHS = (1, 2, 4)
+PIXEL_WIDTHS = (1, 2, 2, 3, 4)
+N_PLAIN_LATENT, N_PLAIN_PIXEL = 1, 2
+"""Finest resolutions, which do not attend."""
 
 
 class HanAutoencoder(ImageAutoencoder):
@@ -37,8 +37,8 @@ class HanAutoencoder(ImageAutoencoder):
         super().__init__()
         from diffusers.models.autoencoders.vae import Decoder, Encoder
 
-        channels = tuple(WIDTH_UNIT * level for level in LATENT_LEVELS)
-        plain, attending = N_PLAIN_LATENT_LEVELS, len(channels) - N_PLAIN_LATENT_LEVELS
+        channels = tuple(WIDTH_UNIT * width for width in LATENT_WIDTHS)
+        plain, attending = N_PLAIN_LATENT, len(channels) - N_PLAIN_LATENT
         self.encoder = Encoder(
             in_channels=1,
             out_channels=LATENT_CHANNELS,
@@ -73,15 +73,15 @@ class HanUNet(nn.Module):
 
     Args:
         in_channels: Channels of the input and of the output.
-        levels: Channels of each level, finest first, in units of 64.
-        n_plain: How many of the finest levels do not attend.
+        widths: Channels of each resolution, finest first, in units of 64.
+        n_plain: How many of the finest resolutions do not attend.
     """
 
-    def __init__(self, in_channels: int, levels: Sequence[int], n_plain: int) -> None:
+    def __init__(self, in_channels: int, widths: Sequence[int], n_plain: int) -> None:
         super().__init__()
         from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, get_down_block, get_up_block
 
-        channels = [WIDTH_UNIT * level for level in levels]
+        channels = [WIDTH_UNIT * width for width in widths]
         first, last = channels[0], channels[-1]
         n_embedding = 4 * WIDTH_UNIT
         shared: dict[str, Any] = {
@@ -157,5 +157,5 @@ def han_unet(kind: str) -> HanUNet:
         kind: "latent" (18.0 M parameters) or "pixel" (28.5 M parameters).
     """
     if kind == "latent":
-        return HanUNet(LATENT_CHANNELS, LATENT_LEVELS, N_PLAIN_LATENT_LEVELS)
-    return HanUNet(1, PIXEL_LEVELS, N_PLAIN_PIXEL_LEVELS)
+        return HanUNet(LATENT_CHANNELS, LATENT_WIDTHS, N_PLAIN_LATENT)
+    return HanUNet(1, PIXEL_WIDTHS, N_PLAIN_PIXEL)

@@ -122,10 +122,10 @@ class SmallUNet(nn.Module):
 
     Args:
         in_channels: Channels of the input and of the output.
-        channels: Channels of each level, finest first, multiples of 8; a level has half the rows and columns of the
+        channels: Channels of each resolution, finest first, multiples of 8; one has half the rows and columns of the
             one before.
-        n_blocks: Residual blocks of each level, on either side.
-        patch: Side of the patches that the finest level works on; 1 for none.
+        n_blocks: Residual blocks of each resolution, on either side.
+        patch: Side of the patches that the finest resolution works on; 1 for none.
         n_rows: Rows of the input.
     """
 
@@ -139,7 +139,7 @@ class SmallUNet(nn.Module):
     ) -> None:
         super().__init__()
         if not channels or n_rows % (patch * 2 ** (len(channels) - 1)):
-            raise ValueError(f"{n_rows} rows cannot be halved for {len(channels)} levels of patches of {patch}")
+            raise ValueError(f"{n_rows} rows cannot be halved for {len(channels)} resolutions of patches of {patch}")
         self.in_channels, self.patch, self.n_rows = in_channels, patch, n_rows
         first, n_embedding = channels[0], 2 * channels[-1]
         self.n_features = channels[0]
@@ -150,12 +150,12 @@ class SmallUNet(nn.Module):
         n_pixels = in_channels * patch**2
         self.patch_in = nn.Conv2d(n_pixels, first, 3, padding=1)
 
-        def level(n_first: int, n: int) -> nn.ModuleList:
+        def blocks(n_first: int, n: int) -> nn.ModuleList:
             return nn.ModuleList(ResidualBlock(n if i else n_first, n, n_embedding) for i in range(n_blocks))
 
         pairs = list(itertools.pairwise(channels))
-        self.down = nn.ModuleList(level(n, n) for n in channels)
-        self.up = nn.ModuleList(level(2 * n, n) for n in channels[:-1])
+        self.down = nn.ModuleList(blocks(n, n) for n in channels)
+        self.up = nn.ModuleList(blocks(2 * n, n) for n in channels[:-1])
         self.downsample = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.upsample = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairs)
         self.norm_out = nn.GroupNorm(N_GROUPS, first)

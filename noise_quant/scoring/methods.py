@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from einthoven.ecg.checks import lead_problems
@@ -13,7 +12,7 @@ from noise_quant.model.checkpoint import load_model
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scalogram.image import WIDTH
 from noise_quant.scoring.plain_quality import lead_quality
-from noise_quant.scoring.scorer import SCORES, LeadScores, Scorer
+from noise_quant.scoring.scorer import Scorer
 from noise_quant.scoring.verdict import Thresholds, find_thresholds, verdicts
 from noise_quant.scoring.windows import cut_windows
 
@@ -43,30 +42,12 @@ class DiffusionScoring:
             items: What the records are.
             records: Their ECGs.
         """
-        return [
-            self._table(
-                record,
-                self.scorer.score(record.ecg, record.sampling_rate, item.seed_key, self.n_partitions, record.leads),
-            )
-            for item, record in zip(items, records, strict=True)
-        ]
-
-    def _table(self, record: SourceRecord, scores: LeadScores) -> pd.DataFrame:
-        n_leads, n_segments = scores.psnr.shape
-        columns = {name: getattr(scores, name).ravel() for name in SCORES}
-        verdict = verdicts(scores.psnr, scores.unusable, self.thresholds)
-        return pd.DataFrame(
-            {
-                "lead": np.repeat(np.array(record.leads, dtype=object), n_segments),
-                "segment": np.tile(np.arange(n_segments), n_leads),
-                "start_s": np.tile(scores.start_s, n_leads),
-                "stop_s": np.tile(scores.stop_s, n_leads),
-                **columns,
-                "unusable": scores.unusable.ravel(),
-                "reason": scores.reason.ravel(),
-                "verdict": verdict.ravel(),
-            }
-        )
+        tables = []
+        for item, record in zip(items, records, strict=True):
+            key, rate = item.seed_key, record.sampling_rate
+            scores = self.scorer.score(record.ecg, rate, key, self.n_partitions, record.leads)
+            tables.append(scores.to_table(record.leads, verdicts(scores.psnr, scores.unusable, self.thresholds)))
+        return tables
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 The spectral ratios and the kurtosis are the indices of Zhao and Zhang, SQI quality evaluation mechanism of single-lead
 ECG signal, Front. Physiol. 9, 727 (2018), https://doi.org/10.3389/fphys.2018.00727; the correlation of beats with their
 template is that of Orphanidou et al., IEEE J. Biomed. Health Inform. 19, 832 (2015), as neurokit2 has it: of its six
-methods the one that told noisy from clean training leads of PTB-XL best (AUROC 0.60 static, 0.70 baseline).
+methods the one that parted noisy from clean training leads of PTB-XL best (AUROC 0.60 static, 0.70 baseline).
 """
 
 import warnings
@@ -24,7 +24,7 @@ FLAT_MV = 0.01
 FLAT_S = 1.0
 """A lead that does not change at all for so long is flat too: there is a beat in it, and noise at least."""
 SATURATED_S = 0.2
-"""A lead that stays at its largest or smallest value for so long is saturated: no wave of an ECG is that level."""
+"""A lead that stays at its largest or smallest value for so long is saturated: no wave of an ECG is that flat."""
 
 BASELINE_HZ = (0.0, 1.0)
 ECG_HZ = (1.0, 40.0)

@@ -69,21 +69,11 @@ def report_recording(
     """
     scores = scorer.score(recording.ecg, recording.sampling_rate, recording.name, leads=recording.leads)
     verdict = verdicts(scores.psnr, scores.unusable, thresholds)
-    n_segments = scores.psnr.shape[1]
-    table = pd.DataFrame(
-        {
-            "lead": np.repeat(np.array(recording.leads, dtype=object), n_segments),
-            "segment": np.tile(np.arange(n_segments), len(recording.leads)),
-            "start_s": np.tile(scores.start_s, len(recording.leads)),
-            "stop_s": np.tile(scores.stop_s, len(recording.leads)),
-            "psnr": scores.psnr.ravel(),
-            "verdict": verdict.ravel(),
-            "reason": scores.reason.ravel(),
-        }
-    )
+    table = scores.to_table(recording.leads, verdict)
+    table = table[["lead", "segment", "start_s", "stop_s", "psnr", "verdict", "reason"]]
     write_csv(table, folder / "scores.csv")
     pictures = _draw_windows(recording, folder, scores, verdict, scorer.model.scalogram, max_windows, dpi)
-    return RecordingReport(table, pictures, n_segments)
+    return RecordingReport(table, pictures, scores.psnr.shape[1])
 
 
 def _draw_windows(

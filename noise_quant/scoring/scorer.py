@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
@@ -27,7 +28,7 @@ Key = int | str
 Record = tuple[Key, ArrayLike, float] | tuple[Key, ArrayLike, float, Sequence[str]]
 """Key, ECG in mV of shape (C, L), sampling rate in Hz and, where they are not the twelve, the leads' names."""
 _LARGEST_MV = 1e9
-SCORES = tuple(field.name for field in fields(ImageScores))
+SCORE_NAMES = tuple(field.name for field in fields(ImageScores))
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,29 @@ class LeadScores:
     stop_s: NDArray[np.float64]
     levels: NDArray[np.float32] | None = None
     cleaned: NDArray[np.float32] | None = None
+
+    def to_table(self, leads: Sequence[str], verdict: NDArray[np.object_]) -> pd.DataFrame:
+        """Lays the scores out as a table.
+
+        Args:
+            leads: Names of the leads, C of them.
+            verdict: Verdict of each score, shape (C, S).
+
+        Returns:
+            A row per lead and column: `lead`, `segment` (number of the column), `start_s`, `stop_s`, the scores,
+            `unusable`, `reason`, `verdict`.
+        """
+        n_leads, n_segments = self.psnr.shape
+        return pd.DataFrame(
+            {
+                "lead": np.repeat(np.array(leads, dtype=object), n_segments),
+                "segment": np.tile(np.arange(n_segments), n_leads),
+                "start_s": np.tile(self.start_s, n_leads),
+                "stop_s": np.tile(self.stop_s, n_leads),
+                **{name: getattr(self, name).ravel() for name in (*SCORE_NAMES, "unusable", "reason")},
+                "verdict": verdict.ravel(),
+            }
+        )
 
 
 @dataclass
@@ -177,7 +201,7 @@ class Scorer:
         n_columns = sum(map(len, parts))
         shape = (len(x), len(windows), HEIGHT, WIDTH)
         levels, cleaned = (np.empty(shape, np.float32) if self.keep_images else None for _ in range(2))
-        scores = {name: np.full((len(x), n_columns), np.nan) for name in SCORES}
+        scores = {name: np.full((len(x), n_columns), np.nan) for name in SCORE_NAMES}
         n_images = len(x) * len(windows)
         return _Job(key, _filled(x), sampling_rate, names, windows, parts, reasons, scores, levels, cleaned, n_images)
 
@@ -226,11 +250,11 @@ class Scorer:
             scores = image_scores(levels[members], cleaned[members], columns)
             for row, index in enumerate(members):
                 _write(items[index], scores, row)
-        for item, level, clean in zip(items, levels, cleaned, strict=True):
+        for item, image, restored_image in zip(items, levels, cleaned, strict=True):
             item.job.n_left -= 1
             if item.job.levels is not None and item.job.cleaned is not None:
-                item.job.levels[item.lead, item.window] = level.numpy()
-                item.job.cleaned[item.lead, item.window] = clean.numpy()
+                item.job.levels[item.lead, item.window] = image.numpy()
+                item.job.cleaned[item.lead, item.window] = restored_image.numpy()
 
 
 def lead_names(n_leads: int) -> tuple[str, ...]:
@@ -244,7 +268,7 @@ def _write(item: _Item, scores: ImageScores, row: int) -> None:
     if job.reasons[item.window][item.lead]:
         return
     first = sum(map(len, job.parts[: item.window]))
-    for name in SCORES:
+    for name in SCORE_NAMES:
         values = getattr(scores, name)[row]
         job.scores[name][item.lead, first : first + len(values)] = values
 

@@ -12,10 +12,10 @@ import pandas as pd
 
 from einthoven.ecg.leads import LEADS
 from einthoven.run.run_folder import RunFolder
+from noise_quant.scoring.score_table import SCORES
 
 METRICS: dict[str, bool] = {"psnr": True, "ssim": True, "mse": False, "mae": False}
 """Metrics to rank by, and whether higher is cleaner."""
-SCORES = "scores.parquet"
 _KEY = ["ecg_id", "lead"]
 
 

@@ -179,7 +179,7 @@ def mix_recorded_noise(
 ) -> NDArray[np.float32]:
     """Adds recorded noise to the independent leads of ECGs; each lead of a record gets a piece of its own.
 
-    The draws depend on the seed, the record's key and the type of noise alone, so the level does not change them.
+    The draws depend on the seed, the record's key and the type of noise alone, not on the amount of noise.
 
     Args:
         x: Clean ECGs in mV, shape (B, C, L): the independent leads, from which the others are to follow.
@@ -194,13 +194,13 @@ def mix_recorded_noise(
         Noisy ECGs in mV, shape (B, C, L), float32.
 
     Raises:
-        ValueError: If the type is unknown, both levels or none are given, or the noise or the ECG has no power.
+        ValueError: If the type is unknown, both amounts or none are given, or the noise or the ECG has no power.
     """
     types = tuple(NOISE_TYPES) if noise_type == MIX else (noise_type,)
     if noise_type != MIX and noise_type not in NOISE_TYPES or not set(types) <= noise.keys():
         raise ValueError(f"no noise {noise_type!r} among {', '.join(noise)}: choose one of bw, em, ma, or mix of all")
     if (snr_db is None) == (power is None):
-        raise ValueError("give the level of the noise once: either snr_db or power")
+        raise ValueError("give the amount of noise once: either snr_db or power")
     if len(keys) != len(x):
         raise ValueError(f"{len(keys)} keys for {len(x)} records: give one a record")
     added = np.zeros(x.shape)

@@ -104,23 +104,11 @@ def simulate_records(
     premature: bool = False,
     noise: float = 0.005,
 ) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    """Simulates 12-lead ECGs with the table of a store.
-
-    Args:
-        n_records: Number of records.
-        sampling_rate: Sampling rate in Hz.
-        duration: Length in s.
-        seed: Seed.
-        rhythm: As in `simulate_ecg`.
-        premature: As in `simulate_ecg`.
-        noise: As in `simulate_ecg`.
+    """Simulates 12-lead ECGs with the table of a store; arguments and errors as for `simulate_ecg`.
 
     Returns:
         ECGs in mV, shape (n_records, 12, L), float32; and a table with `ecg_id` 1, 2, ..., the folds 1 to 10 in turn,
         and the statements SR or AFIB, and PVC.
-
-    Raises:
-        ValueError: If a number is not positive or the rhythm is unknown.
     """
     if n_records < 1 or sampling_rate <= 0 or duration <= 0 or noise < 0:
         raise ValueError("a simulation needs at least one record, a positive rate and duration, and no negative noise")
@@ -157,23 +145,15 @@ def simulate_store(
     premature: bool = False,
     noise: float = 0.005,
 ) -> Store:
-    """Simulates 12-lead ECGs into a store; eight of ten records train, one validates, one tests.
+    """Simulates 12-lead ECGs into a store at `path`; eight of ten records train, one validates, one tests.
 
-    Args:
-        path: Folder of the store.
-        n_records: Number of records.
-        sampling_rate: Sampling rate in Hz.
-        duration: Length in s.
-        seed: Seed.
-        rhythm: As in `simulate_ecg`.
-        premature: As in `simulate_ecg`.
-        noise: As in `simulate_ecg`.
+    The other arguments are those of `simulate_ecg`.
 
     Returns:
         The store, opened.
 
     Raises:
-        ValueError: If a number is not positive, the rhythm is unknown, or something else is at `path`.
+        ValueError: As for `simulate_ecg`, or if something else is at `path`.
     """
     signals, table = simulate_records(n_records, sampling_rate, duration, seed, rhythm, premature, noise)
     settings = {"name": "synthetic", "seed": seed, "rhythm": rhythm, "premature": premature, "noise_mv": noise}

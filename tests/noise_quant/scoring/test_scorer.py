@@ -4,7 +4,7 @@ import torch
 
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
-from noise_quant.scoring.scorer import SCORES, Scorer
+from noise_quant.scoring.scorer import SCORE_NAMES, Scorer
 from preprocessing.cohorts.simulator import simulate_ecg
 
 RATE = 100
@@ -45,7 +45,7 @@ def scored(tiny_model, recording):
 
 
 def test_shapes(scored):
-    for name in (*SCORES, "unusable", "reason"):
+    for name in (*SCORE_NAMES, "unusable", "reason"):
         assert getattr(scored, name).shape == (12, 3)
     assert scored.levels.shape == scored.cleaned.shape == (12, 3, 32, 256)
     np.testing.assert_array_equal(scored.segment, [0, 1, 2])
@@ -71,7 +71,7 @@ def test_many_records_are_scored_as_each_alone(tiny_model, recording):
     assert list(many) == [3, "b", 9]
     for key, ecg, rate, *names in records:
         alone = scorer.score(ecg, rate, key, leads=names[0] if names else None)
-        for name in SCORES:
+        for name in SCORE_NAMES:
             np.testing.assert_allclose(getattr(many[key], name), getattr(alone, name), rtol=0.01)
 
 
@@ -111,7 +111,7 @@ def test_an_unusable_lead_has_no_number(tiny_model, recording, scored):
     for place in np.ndindex(12, 3):
         assert scores.reason[place] == reasons.get(place, "")
     np.testing.assert_array_equal(scores.unusable, scores.reason != "")
-    for name in SCORES:
+    for name in SCORE_NAMES:
         np.testing.assert_array_equal(np.isnan(getattr(scores, name)), scores.unusable)
     np.testing.assert_allclose(scores.psnr[5:], scored.psnr[5:], atol=TOLERANCE_DB)
 
