@@ -25,7 +25,7 @@ def test_outputs_are_stripped(notebook):
 @pytest.mark.slow
 def test_the_notebook_runs(notebook):
     NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": NOTEBOOK.parent}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": NOTEBOOK.parent}}
     ).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     tables = "".join(output.get("data", {}).get("text/plain", "") for output in outputs)

@@ -41,7 +41,7 @@ def test_workers_make_what_one_process_makes(ray_cluster, tiny_weights, tmp_path
             engine=engine,
             make_sampler=make_sampler,
         )
-        for name, engine in (("local", None), ("ray", RayEngine(n_workers=2, start_timeout_s=120)))
+        for name, engine in (("local", None), ("ray", RayEngine(n_workers=2)))
     ]
     assert summaries[0].problems == summaries[1].problems == {"4": "lead II is lost"}
     for name in ARRAYS:

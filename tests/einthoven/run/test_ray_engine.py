@@ -1,14 +1,13 @@
 """Chunks on a small cluster: workers that die, chunks that kill them, work that fails."""
 
-import time
-
 import pytest
 
 from einthoven.run.chunks import Chunk, work_on_chunks
 from einthoven.run.ray_engine import RayEngine
+from tests.scripts import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")]
-ENGINE = RayEngine(n_workers=2, start_timeout_s=120)
+ENGINE = RayEngine(n_workers=2)
 
 
 def make_chunks(folder, contents):
@@ -52,9 +51,6 @@ def test_work_that_fails_ends_the_run_and_leaves_no_worker(ray_cluster, tmp_path
     with pytest.raises(RuntimeError, match="no space left on device"):
         work_on_chunks(ENGINE, Failing, make_chunks(tmp_path, range(4)), print)
     assert ray_cluster.is_initialized()  # this process's own cluster stays
-    deadline = time.monotonic() + 60
-    while ray_cluster.available_resources().get("CPU") != 2.0 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert ray_cluster.available_resources()["CPU"] == 2.0
+    wait_for(lambda: ray_cluster.available_resources().get("CPU") == 2.0)
     with pytest.raises(ValueError, match="must stay free"):
         work_on_chunks(RayEngine(n_workers=2, cpus_per_worker=1), Failing, make_chunks(tmp_path, range(4)), print)

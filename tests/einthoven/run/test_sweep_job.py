@@ -71,7 +71,7 @@ def sweep(project, tmp_path):
             env={**environment, **variables},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
 
     return run

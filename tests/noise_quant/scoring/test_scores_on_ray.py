@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
     pytest.mark.filterwarnings("ignore:no thresholds are known"),
 ]
-ENGINE = RayEngine(n_workers=1, start_timeout_s=120)
+ENGINE = RayEngine(n_workers=1)
 
 
 def workers():
