@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from diffusion_prior.training.data import gather
 from einthoven.ecg.checks import lead_problems
 from noise_quant.data.artefacts import Artefacts
 from noise_quant.data.noise_labels import lead_labels
@@ -82,18 +84,19 @@ class LeadData:
         """Returns leads of fold 9, always the same and with the same artefacts, as `batch` does."""
         return self._images(self._validation, torch.Generator().manual_seed(0))
 
-    def _images(self, places: np.ndarray, generator: Generator) -> dict[str, Tensor]:
-        signals = np.empty((len(places), self.stores[0].n_samples), dtype=np.float32)
-        for number, store in enumerate(self.stores):
-            here = np.flatnonzero(places[:, 0] == number)
-            rows, leads = places[here, 1], places[here, 2]
-            signals[here] = store.signals[rows, leads] / np.float32(store.units_per_mv)
-        x = torch.from_numpy(signals)
+    def _images(self, places: NDArray[np.int64], generator: Generator) -> dict[str, Tensor]:
+        x = torch.from_numpy(gather(places[:, 0], lambda number, here: self._read(number, places[here])))
         if self.artefacts is None:
             return {"x": self._image(x)}
         x = self.artefacts.vary(x, generator)
         noisy = self.artefacts.add(x, self.sampling_rate, generator)
         return dict(zip(("x", "noisy"), self._image(torch.cat([x, noisy])).chunk(2), strict=True))
+
+    def _read(self, number: int, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Reads leads of one store in mV, shape (n, L)."""
+        store = self.stores[number]
+        signals: NDArray[np.int16] = store.signals[places[:, 1], places[:, 2]]
+        return signals.astype(np.float32) / np.float32(store.units_per_mv)
 
     def _image(self, signals: Tensor) -> Tensor:
         return scalogram_image(signals, self.sampling_rate, self.scalogram, self.discretization)[:, None]

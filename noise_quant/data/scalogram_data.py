@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Generator, Tensor
 
+from diffusion_prior.training.data import gather
 from einthoven.ecg.leads import LEADS
 from noise_quant.scalogram.image import MAX_LEVEL, levels_image
 from noise_quant.scalogram.store import ScalogramStore
@@ -94,16 +95,9 @@ class ScalogramData:
 
     def _images(self, leads: pd.DataFrame, picks: np.ndarray) -> Tensor:
         """Returns the images of rows of a table of leads, shape (n, 1, 32, 256)."""
-        origins = leads["store"].to_numpy()[picks]
-        rows = leads["row"].to_numpy()[picks]
-        levels: np.ndarray | None = None
-        for number, store in enumerate(self.stores):
-            here = np.flatnonzero(origins == number)
-            images = store.images(rows[here] // len(LEADS), rows[here] % len(LEADS))
-            if levels is None:
-                levels = np.empty((len(picks), *images.shape[1:]), dtype=np.uint8)
-            levels[here] = images
-        assert levels is not None
+        origins, places = (leads[name].to_numpy()[picks] for name in ("store", "row"))
+        record, lead = np.divmod(places, len(LEADS))
+        levels = gather(origins, lambda number, here: self.stores[number].images(record[here], lead[here]))
         return levels_image(levels)[:, None]
 
 
