@@ -6,13 +6,15 @@ RhythmDiff's own checkpoints are read too, as its training pickles them (`publis
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_prior.model.acceleration import accelerate_denoiser
-from diffusion_prior.model.denoiser import Denoiser, EpsilonDenoiser
+from diffusion_prior.model.denoiser import Denoiser
+from diffusion_prior.model.epsilon import EpsilonDenoiser
+from diffusion_prior.model.preconditioned import PreconditionedDenoiser
 from diffusion_prior.model.sashimi import Sashimi
 from diffusion_prior.model.schedule import DiscreteSchedule, EDMSchedule
 from diffusion_prior.model.unet import UNet1d
@@ -79,7 +81,7 @@ def build_denoiser(spec: Mapping[str, Any]) -> Denoiser:
             denoiser = EpsilonDenoiser(network, levels, leads, rate, sigma_data, n_labels, **own)
         else:
             network = BACKBONES[name](3 * len(leads), len(leads), n_labels, **backbone)
-            denoiser = Denoiser(network, EDMSchedule(**schedule), leads, rate, sigma_data, n_labels)
+            denoiser = PreconditionedDenoiser(network, EDMSchedule(**schedule), leads, rate, sigma_data, n_labels)
     except TypeError as error:
         raise ValueError(f"the settings of model do not fit the backbone {name}: {error}") from error
     denoiser.spec = json.loads(json.dumps({**spec, "leads": list(leads)}))
@@ -169,7 +171,7 @@ def load_denoiser(
                 f"{file} does not say how to build its network: it was not written by diffusion_prior.train"
             )
     if published_offset:
-        if not isinstance(denoiser, EpsilonDenoiser):
+        if not denoiser.finds_noise:
             raise ValueError("published_offset is for a SaShiMi: leave it false for these weights")
         settings = {name: value for name, value in denoiser.spec.get("schedule", {}).items() if name != "name"}
         denoiser.schedule = DiscreteSchedule(**{**settings, "published_offset": True})
@@ -194,9 +196,9 @@ def _load_published(file: Path, weights: dict[str, Tensor], conjugate_pairs: boo
     weights = our_label_order(weights)
 
     def build(pairs: bool) -> EpsilonDenoiser:
-        denoiser = build_denoiser({**spec, "backbone": {**spec["backbone"], "conjugate_pairs": pairs}})
+        built = build_denoiser({**spec, "backbone": {**spec["backbone"], "conjugate_pairs": pairs}})
+        denoiser = cast(EpsilonDenoiser, built)  # as its spec says
         _fill(denoiser, weights, file)
-        assert isinstance(denoiser, EpsilonDenoiser)
         return denoiser.eval().requires_grad_(False)
 
     facts: dict[str, Any] = {"published": True}

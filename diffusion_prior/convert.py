@@ -4,10 +4,10 @@ python -m diffusion_prior.convert checkpoint=checkpoint.pkl out=folder
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from diffusion_prior.checkpoint import load_denoiser, save_denoiser
-from diffusion_prior.model.denoiser import EpsilonDenoiser
+from diffusion_prior.model.epsilon import EpsilonDenoiser
 from diffusion_prior.model_card import describe_network, published_card
 from diffusion_prior.published_checkpoint import CHECKPOINTS
 from einthoven.run.files import write_text
@@ -21,8 +21,8 @@ from einthoven.run.weights_file import WEIGHTS, find_weights
 def main(config: dict[str, Any]) -> str:
     """Reads the checkpoint, says what it is, writes the folder; its weights last."""
     out, source = Path(config["out"]), find_weights(config["checkpoint"], (*CHECKPOINTS, WEIGHTS))
-    denoiser = load_denoiser(source, conjugate_pairs=config["conjugate_pairs"])
-    if not isinstance(denoiser, EpsilonDenoiser) or not denoiser.facts.get("published") or "sha256" in denoiser.facts:
+    denoiser = cast(EpsilonDenoiser, load_denoiser(source, conjugate_pairs=config["conjugate_pairs"]))
+    if not denoiser.facts.get("published") or "sha256" in denoiser.facts:
         raise ValueError(f"{source} is in our form already: use it as it is")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "config.yaml").is_file())):
         raise ValueError(f"{out} holds something else: choose another folder")

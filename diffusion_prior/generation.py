@@ -3,26 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Denoiser
-from diffusion_prior.sampler import DDIMSampler, DDPMSampler, HeunSampler, Sampler
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Denoiser
+from diffusion_prior.sampler import SAMPLERS, Sampler
 from einthoven.ecg.leads import LEADS, consistent_matrix
 from einthoven.randomness import record_generators
 from einthoven.run.files import atomic_write
 from preprocessing.store.files import UNITS_PER_MV
-
-SAMPLERS: dict[str, type[Sampler]] = {
-    "multistep": Sampler,
-    "ddim": DDIMSampler,
-    "ddpm": DDPMSampler,
-    "heun": HeunSampler,
-}
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ def generate_ecgs(
         if not file.is_file():
             rows = slice(first, first + settings.batch_size)
             label = torch.from_numpy(labels[rows]).to(device) if denoiser.n_labels else None
-            conditional = ConditionalDenoiser(denoiser, label, guidance_scale=settings.guidance_scale)
+            conditional = denoiser.given(Conditions(label), settings.guidance_scale)
             sampler = _build_sampler(conditional, settings)
             generators = record_generators(settings.seed, keys[rows], 1)
             shape = (1, len(generators[0]), len(denoiser.leads), settings.length)
@@ -115,9 +107,8 @@ def check_settings(denoiser: Denoiser, labels: NDArray[np.float32], settings: Ge
     """Refuses what a prior cannot draw; arguments and errors as for `generate_ecgs`."""
     if labels.any() and not denoiser.n_labels:
         raise ValueError("this prior was trained without labels (model.unconditional=true): give generate.labels=[]")
-    _build_sampler(ConditionalDenoiser(denoiser), settings)
+    _build_sampler(denoiser.given(), settings)
 
 
 def _build_sampler(denoiser: ConditionalDenoiser, settings: GenerationSettings) -> Sampler:
-    arguments: dict[str, Any] = {"n_steps": settings.n_steps}
-    return SAMPLERS[settings.sampler](denoiser, **arguments)
+    return SAMPLERS[settings.sampler](denoiser, n_steps=settings.n_steps)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diffusion_prior.model.denoiser import EpsilonDenoiser
+from diffusion_prior.model.epsilon import EpsilonDenoiser
 
 
 def describe_network(denoiser: EpsilonDenoiser) -> str:

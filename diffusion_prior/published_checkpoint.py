@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import EpsilonDenoiser
+from diffusion_prior.model.epsilon import EpsilonDenoiser
 from einthoven.ecg.leads import LEADS, NINE_LEADS
 from einthoven.ecg.statements import LABEL_ORDER, STATEMENTS, encode
 from einthoven.randomness import seeded_generator

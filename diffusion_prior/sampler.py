@@ -7,14 +7,14 @@ References:
     Lu et al., DPM-Solver++, 2022, arXiv 2211.01095.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from diffusion_prior.model.denoiser import PriorDenoiser
-from diffusion_prior.model.schedule import DiscreteSchedule, time_grid
-from einthoven.randomness import Noise, randn
+from einthoven.randomness import Generators, randn
 
 
 class Sampler:
@@ -43,17 +43,16 @@ class Sampler:
     def __init__(self, denoiser: PriorDenoiser, n_steps: int = 25, eta: float = 0.0, order: int = 2) -> None:
         if n_steps < 2 or order not in (1, 2) or eta < 0:
             raise ValueError(f"need n_steps >= 2, order 1 or 2, eta >= 0; got {n_steps}, {order}, {eta}")
-        if isinstance(denoiser.schedule, DiscreteSchedule) and n_steps > denoiser.schedule.n_levels:
-            raise ValueError(
-                f"this prior knows {denoiser.schedule.n_levels} noise levels: n_steps is at most that, not {n_steps}"
-            )
+        n_levels = denoiser.schedule.n_levels
+        if n_levels is not None and n_steps > n_levels:
+            raise ValueError(f"this prior knows {n_levels} noise levels: n_steps is at most that, not {n_steps}")
         self.denoiser, self.n_steps, self.eta, self.order = denoiser, n_steps, eta, order
 
     def times(self, like: Tensor) -> Tensor:
-        """Returns the grid of times from 1 to 0, shape (n_steps,), or less on a discrete schedule: see `time_grid`."""
-        return time_grid(self.n_steps - 1, like, self.denoiser.schedule)
+        """Returns the grid of times from 1 to 0, shape (n_steps,), or less on a discrete schedule."""
+        return self.denoiser.schedule.grid(self.n_steps - 1, like)
 
-    def step(self, x_t: Tensor, t: Tensor, s: Tensor, generator: Noise, estimate: Tensor | None = None) -> Tensor:
+    def step(self, x_t: Tensor, t: Tensor, s: Tensor, generator: Generators, estimate: Tensor | None = None) -> Tensor:
         """Goes from time `t` to the less noisy time `s`.
 
         Args:
@@ -80,7 +79,7 @@ class Sampler:
     def sample(
         self,
         shape: Sequence[int],
-        generator: Noise,
+        generator: Generators,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
@@ -101,39 +100,18 @@ class Sampler:
         log_snr = (alpha / sigma).log()
         x_t = sigma[0] * x_t
         before: Tensor | None = None
-        for i in range(len(times)):
-            x = self.denoiser(x_t, times[i])
-            if i + 1 < len(times):
-                estimate = x
-                if before is not None and self.order == 2:
-                    ratio = (log_snr[i + 1] - log_snr[i]) / (log_snr[i] - log_snr[i - 1])
-                    estimate = x + ratio / 2 * (x - before)
-                x_t, before = self.step(x_t, times[i], times[i + 1], generator, estimate), x
-        return x
+        for i in range(len(times) - 1):
+            x_t, t = self.stir(x_t, times[i], generator)
+            estimate = x = self.denoiser(x_t, t)
+            if before is not None and self.order == 2:
+                ratio = (log_snr[i + 1] - log_snr[i]) / (log_snr[i] - log_snr[i - 1])
+                estimate = x + ratio / 2 * (x - before)
+            x_t, before = self.step(x_t, t, times[i + 1], generator, estimate), x
+        return self.denoiser(x_t, times[-1])
 
-
-class DDIMSampler(Sampler):
-    """Deterministic first-order sampler (Song et al. 2021).
-
-    Args:
-        denoiser: The denoiser.
-        n_steps: Steps, and network calls.
-    """
-
-    def __init__(self, denoiser: PriorDenoiser, n_steps: int = 40) -> None:
-        super().__init__(denoiser, n_steps, eta=0.0, order=1)
-
-
-class DDPMSampler(Sampler):
-    """Ancestral sampler (Ho et al. 2020).
-
-    Args:
-        denoiser: The denoiser.
-        n_steps: Steps, and network calls.
-    """
-
-    def __init__(self, denoiser: PriorDenoiser, n_steps: int = 100) -> None:
-        super().__init__(denoiser, n_steps, eta=1.0, order=1)
+    def stir(self, x_t: Tensor, t: Tensor, generator: Generators) -> tuple[Tensor, Tensor]:
+        """Returns the state that a step starts from, and its time: here those that it reached."""
+        return x_t, t
 
 
 class HeunSampler(Sampler):
@@ -153,45 +131,38 @@ class HeunSampler(Sampler):
 
     def __init__(self, denoiser: PriorDenoiser, n_steps: int = 12, churn: float = 0.0) -> None:
         super().__init__(denoiser, n_steps, eta=0.0, order=1)
-        if churn > 0 and isinstance(denoiser.schedule, DiscreteSchedule):
+        if churn > 0 and denoiser.schedule.n_levels is not None:
             raise ValueError("churn needs a schedule of continuous times: leave it 0 for a prior with discrete steps")
         self.churn = churn
 
-    def step(self, x_t: Tensor, t: Tensor, s: Tensor, generator: Noise, estimate: Tensor | None = None) -> Tensor:
+    def step(self, x_t: Tensor, t: Tensor, s: Tensor, generator: Generators, estimate: Tensor | None = None) -> Tensor:
         """Goes from time `t` to the less noisy time `s`; arguments and result as in `Sampler.step`."""
         (alpha_t, sigma_t), (alpha_s, sigma_s) = self.denoiser.schedule(t), self.denoiser.schedule(s)
-        level_t, level_s, scaled = sigma_t / alpha_t, sigma_s / alpha_s, x_t / alpha_t
+        s_t, s_s, scaled = sigma_t / alpha_t, sigma_s / alpha_s, x_t / alpha_t
         x = self.denoiser(x_t, t) if estimate is None else estimate
-        slope = (scaled - x) / level_t
-        x_s = scaled + (level_s - level_t) * slope
-        slope = (slope + (x_s - self.denoiser(alpha_s * x_s, s)) / level_s) / 2
-        return alpha_s * (scaled + (level_s - level_t) * slope)
+        slope = (scaled - x) / s_t
+        x_s = scaled + (s_s - s_t) * slope
+        slope = (slope + (x_s - self.denoiser(alpha_s * x_s, s)) / s_s) / 2
+        return alpha_s * (scaled + (s_s - s_t) * slope)
 
-    @torch.no_grad()
-    def sample(
-        self,
-        shape: Sequence[int],
-        generator: Noise,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Tensor:
-        """Draws signals; arguments and result as in `Sampler.sample`."""
-        x_t = randn(shape, generator, dtype, device)
-        times = self.times(x_t)
-        schedule = self.denoiser.schedule
-        x_t = schedule(times[0])[1] * x_t
-        for t, s in zip(times[:-1], times[1:], strict=True):
-            if self.churn > 0:
-                x_t, t = self._add_noise(x_t, t, randn(x_t.shape, generator, dtype, device))
-            x_t = self.step(x_t, t, s, generator)
-        return self.denoiser(x_t, times[-1])
-
-    def _add_noise(self, x_t: Tensor, t: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the signal with more noise on it, and its time."""
+    def stir(self, x_t: Tensor, t: Tensor, generator: Generators) -> tuple[Tensor, Tensor]:
+        """Returns the state with the churn's noise on it, and its time."""
+        if self.churn == 0:
+            return x_t, t
+        noise = randn(x_t.shape, generator, x_t.dtype, x_t.device)
         alpha, sigma = self.denoiser.schedule(t)
-        level = sigma / alpha
-        noisier = level * (1 + self.churn)
-        extra = (noisier.square() - level.square()).sqrt()
+        ratio = sigma / alpha
+        noisier = ratio * (1 + self.churn)
+        extra = (noisier.square() - ratio.square()).sqrt()
         x = x_t / alpha + extra * noise
         later = self.denoiser.schedule.inverse(noisier)
         return self.denoiser.schedule(later)[0] * x, later
+
+
+SAMPLERS: dict[str, Callable[..., Sampler]] = {
+    "multistep": Sampler,
+    "ddim": partial(Sampler, n_steps=40, eta=0.0, order=1),
+    "ddpm": partial(Sampler, n_steps=100, eta=1.0, order=1),
+    "heun": HeunSampler,
+}
+"""Samplers of the prior by name, each made from a denoiser and settings: Song et al.'s "ddim", Ho et al.'s "ddpm"."""

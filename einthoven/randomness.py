@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-Noise = Generator | Sequence[Sequence[Generator]]
+Generators = Generator | Sequence[Sequence[Generator]]
 """One generator, or generators indexed `[sample][record]`."""
 
 
@@ -32,7 +32,7 @@ def record_generators(seed: int, keys: Sequence[int | str], n_samples: int) -> l
 
 
 def randn(
-    shape: Sequence[int], generator: Noise, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    shape: Sequence[int], generator: Generators, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> Tensor:
     """Draws standard normal numbers.
 

@@ -15,13 +15,15 @@ from einthoven.ecg.filters import resample
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
 from einthoven.statistics import predictive_band
 from reconstruction.measurement.checks import check_choice, check_recording
-from reconstruction.measurement.measurement import Measurement, measure_recording, sample_twelve_leads
+from reconstruction.measurement.measurement import Measurement, measure_recording
+from reconstruction.measurement.noise_model import NoiseModel
 from reconstruction.measurement.noise_start import NOISES
 from reconstruction.measurement.saturation import Saturation, check_saturation
 from reconstruction.samplers.amortised import AmortisedSampler
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
 from reconstruction.samplers.spec import SamplerSpec
+from reconstruction.samplers.twelve_leads import sample_twelve_leads
 
 PRIOR_RATE_HZ = 100.0
 """Sampling rate of the bundled prior."""
@@ -136,7 +138,7 @@ def reconstruct(
     if sampler is None:
         sampler = build_sampler(method, weights, device, blind=noise is not None)
     prior_rate = sampler.sampling_rate
-    if sampling_rate < prior_rate and isinstance(sampler, AmortisedSampler):
+    if sampling_rate < prior_rate and not sampler.takes_any_measurement:
         raise ValueError(
             f"sampling_rate is {sampling_rate:g} Hz, below the prior's {prior_rate:g} Hz, which the amortised sampler "
             f"cannot use: {_other_methods()}"
@@ -146,16 +148,17 @@ def reconstruct(
     )
     measurement = measurement.to(device)
     start = time.perf_counter()
-    drawn, expected = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
+    draws = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
     seconds = time.perf_counter() - start
     rate = min(sampling_rate, prior_rate)
     samples, mean = (
-        _at_own_rate(values, measurement, prior_rate, sampling_rate, x.shape[-1]) for values in (drawn[:, 0], expected)
+        _at_own_rate(values, measurement, prior_rate, sampling_rate, x.shape[-1])
+        for values in (draws.samples[:, 0], draws.mean)
     )
     lower, upper = predictive_band(samples)
     known = replace(measurement, resampling=None).known()[1][0].cpu().numpy()
     nearest = (np.arange(x.shape[-1]) * rate / sampling_rate).round().astype(int).clip(max=known.shape[-1] - 1)
-    level = None if noise is None else _noise_level(sampler, measurement)
+    level = None if noise is None else _noise_level(draws.noise or measurement.noise, measurement)
     return Reconstruction(
         samples=samples,
         mean=mean[0],
@@ -165,8 +168,8 @@ def reconstruct(
         leads=LEADS,
         sampling_rate=float(sampling_rate),
         method=method,
-        network_calls=sampler.network_calls,
-        gradient_calls=sampler.gradient_calls,
+        network_calls=draws.calls.network,
+        gradient_calls=draws.calls.gradient,
         seconds=seconds,
         notes=(*notes, *_describe_noise(noise, level)),
         noise_level=level,
@@ -185,14 +188,13 @@ def _at_own_rate(
     return own.complete(inner[:, None])[:, 0].numpy()
 
 
-def _noise_level(sampler: PosteriorSampler, measurement: Measurement) -> NDArray[np.float32]:
+def _noise_level(noise: NoiseModel | None, measurement: Measurement) -> NDArray[np.float32]:
     """Returns the noise of each of the twelve leads in mV, as it was found in the end, NaN where none was measured."""
-    noise = measurement.noise if sampler.noise is None else sampler.noise
     assert noise is not None
-    levels = np.full(len(LEADS), np.nan, dtype=np.float32)
+    rms = np.full(len(LEADS), np.nan, dtype=np.float32)
     rows = [LEADS.index(lead) for lead in measurement.leads]
-    levels[rows] = noise.levels(measurement.y).cpu().numpy().reshape(-1)
-    return levels
+    rms[rows] = noise.rms(measurement.y).cpu().numpy().reshape(-1)
+    return rms
 
 
 def _describe_noise(noise: str | None, level: NDArray[np.float32] | None) -> list[str]:

@@ -13,11 +13,11 @@ from einthoven.run.files import atomic_write
 from einthoven.run.memory import peak_memory_mb
 from einthoven.statistics import predictive_band
 from preprocessing.store.store import Store
-from reconstruction.measurement.measurement import sample_twelve_leads
 from reconstruction.measurement.missingness import cut_segments
 from reconstruction.measurement.task import Task
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.spec import SamplerSpec
+from reconstruction.samplers.twelve_leads import sample_twelve_leads
 
 COLUMNS: tuple[str, ...] = ("ecg_id", "seconds", "network_calls", "gradient_calls", "memory_mb")
 FAILED: tuple[str, str] = ("failed_ecg_id", "failed_problem")
@@ -105,15 +105,15 @@ class ReconstructionWork:
         measurement, extras = self.task(keys, truth)
         measurement = measurement.to(self.device)
         start = time.perf_counter()
-        drawn, mean = sample_twelve_leads(self.sampler, measurement, keys, self.n_samples, self.seed, self.sigma_y)
+        draws = sample_twelve_leads(self.sampler, measurement, keys, self.n_samples, self.seed, self.sigma_y)
         seconds = (time.perf_counter() - start) / len(rows)
-        samples = drawn.cpu().numpy()
+        samples = draws.samples.cpu().numpy()
         if not np.isfinite(samples).all():
             raise ValueError("the sampler returned values that are not finite")
         lower, upper = predictive_band(samples)
         return {
             "samples": samples.swapaxes(0, 1),
-            "mean": mean.cpu().numpy(),
+            "mean": draws.mean.cpu().numpy(),
             "lower": lower,
             "upper": upper,
             "truth": truth,
@@ -121,8 +121,8 @@ class ReconstructionWork:
             **extras,
             "ecg_id": np.asarray(keys, dtype=np.int64),
             "seconds": np.full(len(rows), seconds),
-            "network_calls": np.full(len(rows), self.sampler.network_calls),
-            "gradient_calls": np.full(len(rows), self.sampler.gradient_calls),
+            "network_calls": np.full(len(rows), draws.calls.network),
+            "gradient_calls": np.full(len(rows), draws.calls.gradient),
             "memory_mb": np.full(len(rows), peak_memory_mb()),
         }
 

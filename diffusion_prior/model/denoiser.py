@@ -1,23 +1,19 @@
-"""The denoiser: a preconditioned network, conditional on labels and on measured samples.
+"""What a denoiser is: an estimate of the clean signal, given the noised one and what else is known of it."""
 
-References:
-    Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022, arXiv 2206.00364.
-    Ho et al., Denoising Diffusion Probabilistic Models, 2020, arXiv 2006.11239.
-"""
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
 
-from collections.abc import Sequence
-from typing import Any, Protocol, cast
-
-import numpy as np
-import torch
 from torch import Tensor, nn
 
-from diffusion_prior.model.schedule import DiscreteSchedule, Schedule
-from einthoven.ecg.leads import NINE_LEADS, consistent_matrix
+from diffusion_prior.model.schedule import Schedule
+from einthoven.ecg.leads import INDEPENDENT_LEADS
 
 
 class PriorDenoiser(Protocol):
-    """What samplers ask of a denoiser whose conditions are fixed: `denoiser(x_t, t)` and its schedule."""
+    """What samplers of the prior ask of a denoiser whose conditions are fixed: `denoiser(x_t, t)` and its schedule."""
 
     @property
     def schedule(self) -> Schedule:
@@ -29,22 +25,82 @@ class PriorDenoiser(Protocol):
         ...
 
 
-class Denoiser(nn.Module):
-    r"""Estimates the clean signal, `E[x given x_t, label, measured samples]`.
+@dataclass(frozen=True)
+class Conditions:
+    """What is known of signals beside their noised form; B may be left out where it is the same for all.
 
-    With `s = sigma_t / alpha_t` and `x_s = x_t / alpha_t`, Karras et al. Eq. (7):
-    `c_skip x_s + c_out F(c_in x_s, c_noise)`, `c_skip = sigma_data^2 / (s^2 + sigma_data^2)`,
-    `c_out = s sigma_data / sqrt(s^2 + sigma_data^2)`, `c_in = 1 / sqrt(s^2 + sigma_data^2)`, `c_noise = log(s) / 4`.
+    Attributes:
+        label: Multi-hot SCP statements, shape (B, n_labels); None or a row of zeros where not known.
+        y: Measured samples in mV, shape (B, C, L); read only where `observed`.
+        observed: True where a sample was measured, shape (B, C, L).
+        sigma_y: Root mean square of the measured samples' noise in each lead, in mV, shape (B, C); None or 0 where they
+            are exact.
 
-    The network sees the measured samples in extra channels: `y / sqrt(sigma_data^2 + sigma_y^2)`, and how much they are
-    worth, `sigma_data / sqrt(sigma_data^2 + sigma_y^2)`, from 1 for exact samples to 0 where nothing was measured. An
-    exact sample is its own estimate. A noisy one is a second noised signal beside `x_s`: both are joined to
-    `u = (x_s / s^2 + y / sigma_y^2) s_u^2` at the noise level `s_u = (1 / s^2 + 1 / sigma_y^2)^(-1/2)`, and `u` and
-    `s_u` take the places of `x_s` and `s` above (in `c_noise` the mean of `log s_u` over what is not exact). If the
-    noise were white, and equal in all leads, the denoiser without a measurement would be the one with it.
+    Raises:
+        ValueError: If only one of `y` and `observed` is given, or `sigma_y` without them.
+    """
+
+    label: Tensor | None = None
+    y: Tensor | None = None
+    observed: Tensor | None = None
+    sigma_y: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if (self.y is None) != (self.observed is None) or (self.y is None and self.sigma_y is not None):
+            raise ValueError("y and observed belong together, and sigma_y to them: give both or neither")
+
+    def expand(self, x_t: Tensor) -> "Conditions":
+        """Returns them for each row of the flattened `x_t (..., C, L)`."""
+
+        def rows(value: Tensor | None, n_dims: int) -> Tensor | None:
+            if value is None:
+                return None
+            value = value.to(x_t.device).expand(*x_t.shape[:-2], *value.shape[-n_dims:])
+            return value.reshape(-1, *value.shape[-n_dims:])
+
+        return Conditions(rows(self.label, 1), rows(self.y, 2), rows(self.observed, 2), rows(self.sigma_y, 1))
+
+
+NOTHING = Conditions()
+
+
+class Prior(ABC):
+    """A denoiser whose conditions may be chosen, and what it says of itself: nobody asks for its class.
+
+    Attributes:
+        schedule: Noise schedule.
+        leads: Names of the C leads.
+        sampling_rate: Sampling rate of the signals in Hz.
+        facts: What its checkpoint says of it.
+        takes_measurements: Whether its conditions may hold measured samples.
+        finds_noise: Whether its network finds the noise, at steps of a discrete schedule.
+    """
+
+    schedule: Schedule
+    leads: tuple[str, ...] = INDEPENDENT_LEADS
+    sampling_rate: float = 100.0
+    facts: Mapping[str, Any] = MappingProxyType({})
+    takes_measurements: ClassVar[bool] = False
+    finds_noise: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, x_t: Tensor, t: Tensor, conditions: Conditions = NOTHING) -> Tensor:
+        """Returns E[x given x_t and conditions], in mV, shape of `x_t` (B, C, L), at times `t` of shape () or (B,)."""
+
+    def has_slope(self, t: Tensor) -> bool:
+        """Tells whether the derivative of the estimate by the noised signal at time `t` (shape ()) is good to go by."""
+        return True
+
+    def given(self, conditions: Conditions = NOTHING, guidance_scale: float = 1.0) -> "ConditionalDenoiser":
+        """Returns the denoiser under conditions: see `ConditionalDenoiser`."""
+        return ConditionalDenoiser(self, conditions, guidance_scale)
+
+
+class Denoiser(nn.Module, Prior):
+    """Estimates the clean signal by a network, `E[x given x_t and conditions]`.
 
     Args:
-        backbone: Network `F(x (B, 3 C, L), c_noise (B,), label (B, n_labels)) -> (B, C, L)`.
+        backbone: The network.
         schedule: Noise schedule.
         leads: Names of the C leads.
         sampling_rate: Sampling rate of the signals, Hz.
@@ -54,10 +110,7 @@ class Denoiser(nn.Module):
     Attributes:
         spec: How the denoiser was built, for its checkpoint.
         facts: What its checkpoint says of it.
-        takes_measurements: Whether it can be told measured samples.
     """
-
-    takes_measurements = True
 
     def __init__(
         self,
@@ -75,194 +128,33 @@ class Denoiser(nn.Module):
         self.spec: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}
 
-    def forward(
-        self,
-        x_t: Tensor,
-        t: Tensor,
-        label: Tensor | None = None,
-        y: Tensor | None = None,
-        observed: Tensor | None = None,
-        level: Tensor | None = None,
-    ) -> Tensor:
+    @abstractmethod
+    def forward(self, x_t: Tensor, t: Tensor, conditions: Conditions = NOTHING) -> Tensor:
         """Denoises.
 
         Args:
             x_t: Noised signal in mV, shape (B, C, L).
             t: Diffusion time in [0, 1], shape () or (B,).
-            label: Multi-hot SCP statements, shape (B, n_labels); None or a row of zeros where not known.
-            y: Measured samples in mV, shape (B, C, L); read only where `observed`.
-            observed: True where a sample was measured, shape (B, C, L).
-            level: Root mean square sigma_y of the measured samples' noise in each lead, in mV, shape (B, C); None or 0
-                where they are exact.
+            conditions: What else is known.
 
         Returns:
             Estimate of the clean signal in mV, shape (B, C, L).
 
         Raises:
-            ValueError: If only one of `y` and `observed` is given, or labels to a prior that was trained without.
+            ValueError: If it does not take such conditions.
         """
-        if label is not None and label.shape[-1] != self.n_labels:
-            raise ValueError(f"this prior takes {self.n_labels} labels, got {label.shape[-1]}")
-        if (y is None) != (observed is None) or (y is None and level is not None):
-            raise ValueError("y and observed belong together, and a level to them: give both or neither")
-        alpha, sigma = self.schedule(torch.as_tensor(t, dtype=x_t.dtype, device=x_t.device).expand(len(x_t)))
-        x_s, s = x_t / alpha[:, None, None], sigma / alpha
-        if label is None:
-            label = x_t.new_zeros(len(x_t), self.n_labels)
-        if y is None or observed is None:
-            u, s_u, c_noise = x_s, s[:, None, None], s.log() / 4
-            measured = x_t.new_zeros(len(x_t), 2 * x_t.shape[1], x_t.shape[2])
-        else:
-            y = torch.where(observed, y, 0)
-            sigma_y = x_t.new_zeros(x_t.shape[:2]) if level is None else level.to(x_t)
-            sigma_y = sigma_y[..., None].expand_as(x_t)
-            s_u = self.joined_level(s, observed, sigma_y)
-            u = torch.lerp(y, x_s, (s_u / s[:, None, None]).square())
-            exact = observed & (sigma_y == 0)
-            open_samples = (~exact).sum(dim=(1, 2)).clamp(min=1)
-            c_noise = torch.where(exact, 0, s_u.log()).sum(dim=(1, 2)) / open_samples / 4
-            scale_y = (sigma_y.square() + self.sigma_data**2).sqrt()
-            measured = torch.cat([y / scale_y, observed * self.sigma_data / scale_y], dim=1)
-        total = (s_u.square() + self.sigma_data**2).sqrt()
-        network = self.backbone(torch.cat([u / total, measured], dim=1), c_noise, label).to(x_t.dtype)
-        x = (self.sigma_data / total).square() * u + s_u * self.sigma_data / total * network
-        return x if y is None or observed is None else torch.where(exact, y, x)
 
-    def joined_level(self, s: Tensor, observed: Tensor, level: Tensor) -> Tensor:
-        """Returns `s_u`, the noise level of the noised and the measured signal together.
-
-        Args:
-            s: Noise level `sigma_t / alpha_t` in mV, shape (B,).
-            observed: True where a sample was measured, shape (B, C, L).
-            level: Root mean square of the measured samples' noise in mV, shape (B, C, L); 0: exact, which counts as
-                not measured here.
-
-        Returns:
-            Noise level in mV, shape (B, C, L).
-        """
-        s = s[:, None, None].expand_as(level)
-        noisy = observed & (level > 0)
-        return torch.where(noisy, s * level / (s.square() + level.square()).sqrt().clamp(min=1e-12), s)
-
-
-class EpsilonDenoiser(Denoiser):
-    r"""Estimates the clean signal by a network that finds the noise at one of a number of steps, as RhythmDiff's does.
-
-    `E[x given x_t] = (x_t - sigma_t F(x_t, k, label)) / alpha_t` (Ho et al. 2020), with k the schedule's step. Where
-    lead III is a lead of its own the estimate is projected onto the ECGs with III = II - I, which brings it nearer to
-    the truth.
-
-    A `gain` g_k between 0 and 1, where there is one, multiplies the estimate: see `estimate_gain`.
-
-    RhythmDiff's network has learnt records of `record_length` samples with zeros behind them, `segment_length` in all,
-    and not without. So behind a record it is shown what noised zeros look like, always with the same noise.
-
-    Args:
-        backbone: Network `F(x (B, C, L), step (B,), label (B, n_labels)) -> (B, C, L)`, with an attribute `stride` of
-            which L has to be a multiple.
-        schedule: Noise schedule with steps.
-        leads: Names of the C leads.
-        sampling_rate: Sampling rate of the signals, Hz.
-        sigma_data: Standard deviation of the signals, mV.
-        n_labels: Length of the label vector; 0 for an unconditional prior.
-        record_length: Samples of the records that the network has learnt; None where they filled the segments.
-        segment_length: Samples of the segments that it was trained on.
-        gain: Pairs of step and gain, ascending by step, interpolated in between; None: one.
-
-    Raises:
-        ValueError: If the segments are no multiple of the backbone's stride, or shorter than the records.
-    """
-
-    takes_measurements = False
-    _consistent: Tensor
-    _behind: Tensor
-    _gain: Tensor
-
-    def __init__(
-        self,
-        backbone: nn.Module,
-        schedule: DiscreteSchedule,
-        leads: Sequence[str] = NINE_LEADS,
-        sampling_rate: float = 100.0,
-        sigma_data: float = 0.25,
-        n_labels: int = 71,
-        record_length: int | None = 1000,
-        segment_length: int = 1024,
-        gain: Sequence[Sequence[float]] | None = None,
-    ) -> None:
-        super().__init__(backbone, schedule, leads, sampling_rate, sigma_data, n_labels)
-        self.schedule: DiscreteSchedule = schedule
-        self._stride = int(cast(int, backbone.stride))
-        if segment_length % self._stride or (record_length or 1) > segment_length:
-            raise ValueError(
-                f"model.segment_length must be a multiple of {self._stride}, the network's stride, and at least "
-                f"model.record_length; got {segment_length} and {record_length}"
-            )
-        self.record_length, self.segment_length = record_length, segment_length
-        self.register_buffer("_consistent", torch.from_numpy(consistent_matrix(self.leads, self.leads)), False)
-        longest = max(self._stride - 1, segment_length - (record_length or segment_length))
-        behind = torch.randn(len(self.leads), longest, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("_behind", behind, False)
-        self.set_gain(gain)
-
-    def set_gain(self, gain: Sequence[Sequence[float]] | None) -> None:
-        """Takes another gain; argument as above."""
-        self.gain = gain
-        steps, gains = zip(*(gain or [(0, 1)]), strict=True)
-        table = np.interp(np.arange(self.schedule.n_steps), steps, gains)
-        self.register_buffer("_gain", torch.from_numpy(table).to(self._behind.device), False)
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the denoiser."""
-        return self._behind.device
-
-    def forward(
-        self,
-        x_t: Tensor,
-        t: Tensor,
-        label: Tensor | None = None,
-        y: Tensor | None = None,
-        observed: Tensor | None = None,
-        level: Tensor | None = None,
-    ) -> Tensor:
-        """Denoises: see `Denoiser.forward`.
+    def label_of(self, x_t: Tensor, label: Tensor | None) -> Tensor:
+        """Returns the label vectors that the network sees, shape (B, n_labels): zeros where none is known.
 
         Raises:
-            ValueError: If measured samples are given, which the network does not know, or labels that it does not.
+            ValueError: If they have another length than the network's.
         """
-        if y is not None or observed is not None or level is not None:
-            raise ValueError("this prior cannot be told measured samples: take a method that needs the prior alone")
-        alpha, sigma = self.schedule(self._times(t, x_t))
-        x = (x_t - sigma[:, None, None] * self.noise(x_t, t, label)) / alpha[:, None, None]
-        if self.gain is not None:
-            x = self._gain[self.schedule.network_step(self._times(t, x_t)).long()].to(x)[:, None, None] * x
-        return (self._consistent.to(x) @ x).to(x_t.dtype)
-
-    def noise(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Returns the standard normal noise that the network finds, shape (B, C, L); arguments as in `forward`."""
-        if label is not None and label.shape[-1] != self.n_labels:
-            raise ValueError(f"this prior takes {self.n_labels} labels, got {label.shape[-1]}")
-        length, t = x_t.shape[-1], self._times(t, x_t)
         if label is None:
-            label = x_t.new_zeros(len(x_t), self.n_labels)
-        n_more = self.padded_length(length) - length
-        if n_more:
-            behind = self.schedule(t)[1][:, None, None] * self._behind[:, :n_more].to(x_t)
-            x_t = torch.cat([x_t, behind], dim=-1)
-        return self.backbone(x_t, self.schedule.network_step(t), label)[..., :length].to(x_t.dtype)
-
-    @staticmethod
-    def _times(t: Tensor, x_t: Tensor) -> Tensor:
-        """Returns `t` for each record, shape (B,); half precision would mix steps up."""
-        dtype = torch.promote_types(x_t.dtype, torch.float32)
-        return torch.as_tensor(t, dtype=dtype, device=x_t.device).expand(len(x_t))
-
-    def padded_length(self, length: int) -> int:
-        """Returns how many samples the network is shown of records of `length` samples."""
-        if self.record_length is not None and self.record_length <= length <= self.segment_length:
-            return self.segment_length
-        return length + -length % self._stride
+            return x_t.new_zeros(len(x_t), self.n_labels)
+        if label.shape[-1] != self.n_labels:
+            raise ValueError(f"this prior takes {self.n_labels} labels, got {label.shape[-1]}")
+        return label
 
 
 class ConditionalDenoiser:
@@ -273,29 +165,31 @@ class ConditionalDenoiser:
 
     Args:
         denoiser: The denoiser.
-        label: Multi-hot SCP statements, shape (n_labels,) or (B, n_labels).
-        y: Measured samples in mV, shape (C, L) or (B, C, L).
-        observed: True where a sample was measured, shape (C, L) or (B, C, L).
+        conditions: The conditions.
         guidance_scale: Classifier-free guidance scale; 1 is the plain conditional model.
-        level: Root mean square of the measured samples' noise in mV, shape (C,) or (B, C); None: exact.
 
     Attributes:
+        takes_measurements: False: they are among the conditions, or not.
         n_calls: Network calls so far.
     """
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        label: Tensor | None = None,
-        y: Tensor | None = None,
-        observed: Tensor | None = None,
-        guidance_scale: float = 1.0,
-        level: Tensor | None = None,
-    ) -> None:
-        self.denoiser, self.schedule = denoiser, denoiser.schedule
-        self.label, self.y, self.observed, self.guidance_scale = label, y, observed, guidance_scale
-        self.level = level
+    takes_measurements = False
+
+    def __init__(self, denoiser: Prior, conditions: Conditions = NOTHING, guidance_scale: float = 1.0) -> None:
+        self.denoiser, self.conditions, self.guidance_scale = denoiser, conditions, guidance_scale
+        self.schedule, self.leads, self.sampling_rate = denoiser.schedule, denoiser.leads, denoiser.sampling_rate
+        self.facts, self.has_slope = denoiser.facts, denoiser.has_slope
         self.n_calls = 0
+
+    def given(self, conditions: Conditions = NOTHING) -> "ConditionalDenoiser":
+        """Returns itself.
+
+        Raises:
+            ValueError: If there are other conditions than its own.
+        """
+        if conditions is not NOTHING:
+            raise ValueError("the conditions of this denoiser are fixed: take the denoiser itself")
+        return self
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Denoises.
@@ -307,22 +201,11 @@ class ConditionalDenoiser:
         Returns:
             Estimate of the clean signal in mV, shape of `x_t`.
         """
-        flat = x_t.reshape(-1, *x_t.shape[-2:])
-
-        def rows(value: Tensor | None, n_dims: int) -> Tensor | None:
-            if value is None:
-                return None
-            value = value.to(x_t.device).expand(*x_t.shape[:-2], *value.shape[-n_dims:])
-            return value.reshape(-1, *value.shape[-n_dims:])
-
-        y, observed = rows(self.y, 2), rows(self.observed, 2)
-        label, level = rows(self.label, 1), rows(self.level, 1)
-        # Without noise the argument is left out: denoisers that know none can stand in.
-        noisy = {} if level is None else {"level": level}
-        x = self.denoiser(flat, t, label, y, observed, **noisy)
+        flat, conditions = x_t.reshape(-1, *x_t.shape[-2:]), self.conditions.expand(x_t)
+        x = self.denoiser(flat, t, conditions)
         self.n_calls += 1
-        if label is not None and self.guidance_scale != 1.0:
-            plain = self.denoiser(flat, t, None, y, observed, **noisy)
+        if conditions.label is not None and self.guidance_scale != 1.0:
+            plain = self.denoiser(flat, t, replace(conditions, label=None))
             self.n_calls += 1
             x = plain + self.guidance_scale * (x - plain)
         return x.reshape(x_t.shape)

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from diffusion_prior.model.denoiser import NOTHING, Conditions, Prior
 from diffusion_prior.model.schedule import Schedule
 
 
-class GaussianDenoiser:
+class GaussianDenoiser(Prior):
     r"""Exact denoiser for `x ~ N(mean, covariance)`.
 
     `E[x given x_t] = mean + alpha C (alpha^2 C + sigma^2 I)^-1 (x_t - alpha mean)`. With measured samples, mean and
@@ -21,39 +22,31 @@ class GaussianDenoiser:
         n_calls: Calls so far.
     """
 
+    takes_measurements = True
+
     def __init__(self, mean: Tensor, covariance: Tensor, schedule: Schedule) -> None:
         self.mean, self.covariance, self.schedule = mean, covariance, schedule
         self.n_calls = 0
 
-    def __call__(
-        self,
-        x_t: Tensor,
-        t: Tensor,
-        label: Tensor | None = None,
-        y: Tensor | None = None,
-        observed: Tensor | None = None,
-        level: Tensor | None = None,
-    ) -> Tensor:
+    def __call__(self, x_t: Tensor, t: Tensor, conditions: Conditions = NOTHING) -> Tensor:
         """Denoises.
 
         Args:
             x_t: Noised signal in mV, shape (..., C, L).
             t: Diffusion time, shape ().
-            label: Not used; a Gaussian has no labels.
-            y: Measured samples in mV, shape (C, L) or the shape of `x_t`.
-            observed: True where a sample was measured, shape of `y`.
-            level: Standard deviation of the measured samples' white noise in mV, shape (..., C); None: exact.
+            conditions: What was measured; shapes may have any leading dimensions. A Gaussian has no labels.
 
         Returns:
             E[x given x_t], and given the measured samples if there are any, shape of `x_t`.
         """
         self.n_calls += 1
         flat = x_t.reshape(-1, self.mean.numel())
+        y, observed, sigma_y = conditions.y, conditions.observed, conditions.sigma_y
         if y is None or observed is None:
             return self._denoise(flat, t, self.mean.reshape(-1), self.covariance).reshape(x_t.shape)
-        sigma_y = x_t.new_zeros(x_t.shape[:-1]) if level is None else level
-        conditions = (value.expand(x_t.shape).reshape(flat.shape) for value in (y, observed, sigma_y[..., None]))
-        rows = [self._denoise(f, t, *self._given(*row)) for f, *row in zip(flat, *conditions, strict=True)]
+        sigma_y = x_t.new_zeros(x_t.shape[:-1]) if sigma_y is None else sigma_y
+        measured = (value.expand(x_t.shape).reshape(flat.shape) for value in (y, observed, sigma_y[..., None]))
+        rows = [self._denoise(f, t, *self._given(*row)) for f, *row in zip(flat, *measured, strict=True)]
         return torch.stack(rows).reshape(x_t.shape)
 
     def posterior(self, operator: Tensor, y: Tensor, sigma_y: float | Tensor) -> tuple[Tensor, Tensor]:

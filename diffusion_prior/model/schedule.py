@@ -22,12 +22,34 @@ class Schedule(Protocol):
         """Returns `(alpha_t, sigma_t)` for times `t` in [0, 1], each of the shape of `t`."""
         ...
 
+    @property
+    def n_levels(self) -> int | None:
+        """How many times differ; None: all do."""
+        ...
+
     def inverse(self, ratio: Tensor) -> Tensor:
         """Returns the times at which `sigma_t / alpha_t` is `ratio`, of its shape."""
         ...
 
+    def grid(self, n_steps: int, like: Tensor) -> Tensor:
+        """Returns the times from 1 to 0 of a sampler of `n_steps` steps, in the type and on the device of `like`.
 
-class EDMSchedule:
+        Shape (n_steps + 1,), or less where the schedule has not so many times.
+        """
+        ...
+
+
+class ContinuousSchedule:
+    """A schedule whose time was made for samplers: their grids are uniform."""
+
+    n_levels: int | None = None
+
+    def grid(self, n_steps: int, like: Tensor) -> Tensor:
+        """Returns `n_steps + 1` uniform times from 1 to 0."""
+        return torch.linspace(1.0, 0.0, n_steps + 1, dtype=like.dtype, device=like.device)
+
+
+class EDMSchedule(ContinuousSchedule):
     r"""Variance-exploding schedule on the grid of Karras et al. (2022), Eq. (5).
 
     `alpha_t = 1` and `sigma_t = (sigma_min^(1/rho) + t (sigma_max^(1/rho) - sigma_min^(1/rho)))^rho`, so that a uniform
@@ -58,7 +80,7 @@ class EDMSchedule:
         return (ratio ** (1 / self.rho) - low) / (high - low)
 
 
-class VPSchedule:
+class VPSchedule(ContinuousSchedule):
     r"""Variance-preserving schedule with linear `beta` (Ho et al. 2020), in continuous time.
 
     `alpha_t = exp(-(beta_min t + (beta_max - beta_min) t^2 / 2) / 2)` and `sigma_t^2 = 1 - alpha_t^2`. RhythmDiff's
@@ -139,6 +161,29 @@ class DiscreteSchedule:
         place = torch.bucketize(ratio.double().log(), borders)
         return (place / (len(alpha_bar) - 1)).to(ratio)
 
+    def grid(self, n_steps: int, like: Tensor) -> Tensor:
+        """Returns the times from 1 to 0 of a sampler.
+
+        The steps were made for signals of standard deviation 1: of ECGs in mV, most of them are all noise. So the steps
+        are taken whose noise levels are nearest to those of `EDMSchedule`, each once; near 0 there may be fewer of them
+        than asked for. On a Gaussian prior the law of each sampler then is that with `EDMSchedule`, where uniform steps
+        made it up to a third too wide ("decoupled") or too narrow. Where all steps are asked for they are taken.
+
+        Args:
+            n_steps: Steps between them.
+            like: Tensor whose type and device are taken.
+
+        Returns:
+            Times, shape (n_steps + 1,), or less.
+        """
+        even = EDMSchedule()
+        times = even.grid(n_steps, like)
+        if n_steps + 1 == self.n_levels:
+            return times
+        alpha, sigma = even(times)
+        steps = self.inverse(sigma / alpha)
+        return torch.cat([steps[:1], steps[1:][steps.diff() < 0]])
+
     def network_step(self, t: Tensor) -> Tensor:
         """Returns the steps that the network is told, of the shape and type of `t`."""
         return (self._place(t) + int(self.published_offset)).to(t)
@@ -155,28 +200,3 @@ class DiscreteSchedule:
 
     def _place(self, t: Tensor) -> Tensor:
         return (t.double() * (self.n_levels - 1)).round().long().clamp(0, self.n_levels - 1)
-
-
-def time_grid(n_steps: int, like: Tensor, schedule: Schedule | None = None) -> Tensor:
-    """Returns the times from 1 to 0 of a sampler.
-
-    They are uniform, as suits a schedule whose time was made for that. The steps of a `DiscreteSchedule` were made for
-    signals of standard deviation 1: of ECGs in mV, most of them are all noise. There the steps are taken whose noise
-    levels are nearest to those of `EDMSchedule`, each once; near 0 there may be fewer of them than asked for. On a
-    Gaussian prior the law of each sampler then is that with `EDMSchedule`, where uniform steps made it up to a third
-    too wide ("decoupled") or too narrow. Where all steps are asked for they are taken.
-
-    Args:
-        n_steps: Steps between them.
-        like: Tensor whose type and device are taken.
-        schedule: Noise schedule; None: one whose times are uniform.
-
-    Returns:
-        Times, shape (n_steps + 1,), or less.
-    """
-    times = torch.linspace(1.0, 0.0, n_steps + 1, dtype=like.dtype, device=like.device)
-    if not isinstance(schedule, DiscreteSchedule) or n_steps + 1 == schedule.n_levels:
-        return times
-    alpha, sigma = EDMSchedule()(times)
-    steps = schedule.inverse(sigma / alpha)
-    return torch.cat([steps[:1], steps[1:][steps.diff() < 0]])

@@ -9,7 +9,8 @@ none of their own never lose it. The error of a perfect estimate is orthogonal t
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import EpsilonDenoiser
+from diffusion_prior.model.denoiser import Conditions
+from diffusion_prior.model.epsilon import EpsilonDenoiser
 from einthoven.randomness import seeded_generator
 
 SHARES: tuple[float, ...] = (0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
@@ -42,7 +43,7 @@ def measure_gain(denoiser: EpsilonDenoiser, x: Tensor, label: Tensor, chunk: int
             rows = slice(start, start + chunk)
             x_t = alpha * x[rows] + sigma * noise[rows]
             known = label[rows].to(device) if denoiser.n_labels else None
-            estimate = denoiser(x_t.to(device), t, known).cpu()
+            estimate = denoiser(x_t.to(device), t, Conditions(known)).cpu()
             product += float((estimate * x[rows]).double().sum())
             square += float(estimate.double().square().sum())
         pairs.append([step, min(max(product / square, 0.0), 1.0) if square else 1.0])

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from diffusion_prior.checkpoint import save_denoiser
-from diffusion_prior.model.denoiser import EpsilonDenoiser
+from diffusion_prior.model.epsilon import EpsilonDenoiser
 from diffusion_prior.training.gain import measure_gain
 from diffusion_prior.training.trainer import Batch, Objective
 

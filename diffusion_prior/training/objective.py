@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Generator, Tensor
 
 from diffusion_prior.checkpoint import save_denoiser
-from diffusion_prior.model.denoiser import Denoiser, EpsilonDenoiser
+from diffusion_prior.model.denoiser import Conditions, Denoiser
+from diffusion_prior.model.epsilon import EpsilonDenoiser
+from diffusion_prior.model.preconditioned import joined_sigma
 from diffusion_prior.training.measurement_noise import MeasurementNoise
 from diffusion_prior.training.noise_objective import NoiseObjective
 from diffusion_prior.training.observation import ObservationPatterns
@@ -63,7 +65,7 @@ def build_objective(
         ValueError: If a setting is missing, not known to the objective or not usable.
     """
     wanted = {"label_dropout"}
-    if not isinstance(denoiser, EpsilonDenoiser):
+    if not denoiser.finds_noise:
         wanted |= {"noise_levels", "patterns", "measurement_noise"}
     if settings.keys() != wanted:
         raise ValueError(
@@ -71,10 +73,10 @@ def build_objective(
             f"{', '.join(sorted(settings))}: choose backbone=sashimi or backbone=unet1d, which go with their models"
         )
     label_dropout = 1.0 if unconditional else settings["label_dropout"]
-    if isinstance(denoiser, EpsilonDenoiser):
+    if denoiser.finds_noise:
         records = {} if validation is None else validation()
         calibration = {name: value[:N_CALIBRATION] for name, value in records.items()} or None
-        return NoiseObjective(denoiser, label_dropout, calibration=calibration)
+        return NoiseObjective(cast(EpsilonDenoiser, denoiser), label_dropout, calibration=calibration)
     noise = settings["measurement_noise"]
     return DenoisingObjective(
         denoiser,
@@ -88,7 +90,7 @@ def build_objective(
 class DenoisingObjective(Objective):
     r"""Weighted denoising error, `E[w (D(alpha (x + sigma z)) - x)^2]` over samples not measured exactly.
 
-    The weight `w = 1 / c_out^2` is the precision of `Denoiser`.
+    The weight `w = 1 / c_out^2` is the precision of `PreconditionedDenoiser`.
 
     Args:
         denoiser: Denoiser to train; its conditions are drawn here.
@@ -150,9 +152,9 @@ class DenoisingObjective(Objective):
         alpha = self.denoiser.schedule(t)[0][:, None, None]
         x_t = alpha * (x + sigma[:, None, None] * batch["noise"])
         label, level = batch["label"] if self.denoiser.n_labels else None, batch["level"]
-        estimate = self.denoiser(x_t, t, label, batch["y"], observed, level)
+        estimate = self.denoiser(x_t, t, Conditions(label, batch["y"], observed, level))
         level = level[..., None].expand_as(x)
-        s_u = self.denoiser.joined_level(sigma, observed, level)
+        s_u = joined_sigma(sigma, observed, level)
         weight = torch.where(observed & (level == 0), 0, s_u**-2 + self.denoiser.sigma_data**-2)
         return (weight * (estimate - x).square()).sum(dim=(1, 2)) / (weight > 0).sum(dim=(1, 2)).clamp(min=1)
 

@@ -37,8 +37,8 @@ class GaussianLikelihood:
     @property
     def sigma_y(self) -> Tensor:
         """Root mean square of the noise over all leads in mV, shape () or (B, 1, 1)."""
-        levels = self.noise.levels(self.y).square().mean(dim=-1).sqrt()
-        return levels if levels.ndim == 0 else levels[:, None, None]
+        rms = self.noise.rms(self.y).square().mean(dim=-1).sqrt()
+        return rms if rms.ndim == 0 else rms[:, None, None]
 
     def residual(self, x: Tensor) -> Tensor:
         """Returns `y - A x` where measured, else 0, in mV: `(..., B, C, L)` to `(..., B, C', L')`."""

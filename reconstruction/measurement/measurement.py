@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,8 +14,6 @@ from torch import Tensor
 
 from einthoven.ecg.filters import HIGH_PASS_HZ, NOTCHES_HZ, clean_signal, fill_gaps, resample
 from einthoven.ecg.leads import LEADS, LIMB_COEFFICIENTS, canonical_leads, independent_part
-from einthoven.randomness import record_generators
-from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import NoiseModel
 from reconstruction.measurement.noise_start import initial_noise
 from reconstruction.measurement.operators import (
@@ -27,7 +26,6 @@ from reconstruction.measurement.operators import (
     SaturatedLeads,
 )
 from reconstruction.measurement.saturation import Saturation, find_saturated
-from reconstruction.samplers.base import PosteriorSampler
 
 RESAMPLING_REACH_S = 0.05
 """How far a gap spreads when the rate changes: beyond, the resampling filter's weights add up to less than 3 %."""
@@ -62,7 +60,7 @@ class Measurement:
     lower: Tensor | None = None
     upper: Tensor | None = None
 
-    @property
+    @cached_property
     def operator(self) -> LinearOperator:
         """The forward operator, from the prior's leads and rate to the measured ones."""
         if self.resampling is None and self.lower is None and self.upper is None:
@@ -82,7 +80,9 @@ class Measurement:
         return self.noise is None and self.resampling is None
 
     def to(self, device: str | torch.device) -> "Measurement":
-        """Returns the same measurement on a device."""
+        """Returns the same measurement on a device; itself where it is there already."""
+        if torch.empty(0, device=device).device == self.y.device:
+            return self
         lower, upper = (None if bound is None else bound.to(device) for bound in (self.lower, self.upper))
         return replace(self, y=self.y.to(device), observed=self.observed.to(device), lower=lower, upper=upper)
 
@@ -94,7 +94,7 @@ class Measurement:
         """
         if self._independent is not self:
             return self._independent.known()
-        inner, known, _ = self._known_inner()
+        inner, known, _ = self._known_inner
         to_twelve = LeadSelection(LEADS, self.prior_leads)
         twelve = to_twelve(inner)
         if not self.is_kept:
@@ -124,7 +124,7 @@ class Measurement:
         own = self._independent
         if own is not self:
             return own.complete(LeadSelection(own.prior_leads, self.prior_leads)(samples))
-        inner, known, fits = self._known_inner()
+        inner, known, fits = self._known_inner
         inner, operator = torch.where(known, inner, samples), self.operator
         if not bool(fits.all()):
             fitted = inner + operator.pinv(self.y - operator(inner))
@@ -134,17 +134,17 @@ class Measurement:
         values, known = self.known()
         return torch.where(known, values, LeadSelection(LEADS, self.prior_leads)(inner))
 
-    @property
+    @cached_property
     def _independent(self) -> "Measurement":
         """The same measurement for a prior without leads that follow from others; itself where there is none."""
         leads = independent_part(self.prior_leads)
         return self if leads == self.prior_leads else replace(self, prior_leads=leads)
 
+    @cached_property
     def _known_inner(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns what is known in the prior's leads.
+        """What is known in the prior's leads, not to be changed.
 
-        Returns:
-            Values and their knownness, each (B, C, L), and at which samples they are all that is kept, (B, L).
+        Values and their knownness, each (B, C, L), and at which samples they are all that is kept, (B, L).
         """
         operator = self.operator
         if not self.is_kept or not isinstance(operator, MeasuredLeads):
@@ -261,35 +261,6 @@ def _with_noise(measurement: Measurement, raw: Tensor, rate: float, noise: str) 
         lower=None,
         upper=None,
     )
-
-
-def sample_twelve_leads(
-    sampler: PosteriorSampler,
-    measurement: Measurement,
-    keys: Sequence[int | str],
-    n_samples: int,
-    seed: int,
-    sigma_y: float,
-) -> tuple[Tensor, Tensor]:
-    """Draws samples of the twelve leads of B records.
-
-    Args:
-        sampler: The posterior sampler.
-        measurement: What was measured of the B records.
-        keys: Keys of the records, to which their random numbers belong.
-        n_samples: Number of samples S for each record.
-        seed: Seed of the run.
-        sigma_y: Standard deviation of the measurement's noise in mV, for samplers that ask for it.
-
-    Returns:
-        ECGs in mV, shape (S, B, 12, L), and the posterior mean, shape (B, 12, L), on the device of the measurement. The
-        mean is the sampler's own where it has one, else the average of the samples.
-    """
-    noise = sigma_y if measurement.noise is None else measurement.noise
-    likelihood = GaussianLikelihood(measurement.operator, measurement.y, noise)
-    samples = sampler(likelihood, n_samples, record_generators(seed, keys, n_samples))
-    mean = samples.mean(dim=0) if sampler.posterior_mean is None else sampler.posterior_mean
-    return measurement.complete(samples), measurement.complete(mean[None])[0]
 
 
 def _spread(

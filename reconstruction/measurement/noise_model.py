@@ -43,7 +43,7 @@ class NoiseModel(ABC):
         """Turns standard normal numbers `(..., B, m, L)` into noise in mV of the same shape."""
         return self.synthesise(self.variances(z).sqrt() * self.analyse(z))
 
-    def levels(self, like: Tensor) -> Tensor:
+    def rms(self, like: Tensor) -> Tensor:
         """Returns the root mean square of the noise of each lead in mV, shape (m,) or (B, m)."""
         return self.variances(like).mean(dim=-1).sqrt()
 

@@ -23,11 +23,12 @@ import torch
 from torch import Generator, Tensor
 
 from diffusion_prior.training.trainer import Batch
-from einthoven.randomness import Noise, randn
+from einthoven.randomness import Generators, randn
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.rivals.network import RivalNetwork
 from reconstruction.rivals.noise import NoisyObjective
 from reconstruction.rivals.sampler import RivalSampler, noisy_leads
+from reconstruction.samplers.base import Calls, Draws
 
 
 class DescodNetwork(RivalNetwork):
@@ -108,7 +109,7 @@ class Descod(RivalSampler[DescodNetwork]):
     network_type: ClassVar[type[RivalNetwork]] = DescodNetwork
 
     @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
         """Draws samples: see `PosteriorSampler`.
 
         Raises:
@@ -127,5 +128,5 @@ class Descod(RivalSampler[DescodNetwork]):
             x = (beta * before**0.5 * clean + (1 - before) * (1 - beta) ** 0.5 * x) / (1 - now)
             if step > 0:
                 x = x + (beta * (1 - before) / (1 - now)) ** 0.5 * randn(shape, generator, y.dtype, y.device)
-        self.network_calls = len(betas)
-        return network.sigma_data * x
+        samples = network.sigma_data * x
+        return Draws(samples, samples.mean(dim=0), Calls(network=len(betas)))

@@ -1,16 +1,18 @@
 """How trained rivals stand in the place of a posterior sampler, so that the same scripts and tables serve them."""
 
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from diffusion_prior.model.denoiser import Denoiser
+from einthoven.run.weights_cache import load_cached
+from einthoven.run.weights_file import find_weights
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.rivals.network import RivalNetwork
-from reconstruction.samplers.amortised import measured_samples
-from reconstruction.samplers.base import PosteriorSampler
+from reconstruction.samplers.base import Calls, Draws, PosteriorSampler
+from reconstruction.samplers.channels import measured_samples
 
 NetworkT = TypeVar("NetworkT", bound=RivalNetwork)
 
@@ -30,6 +32,7 @@ class RivalSampler(PosteriorSampler, Generic[NetworkT]):
         ValueError: If the weights are not there, or those of another network.
     """
 
+    takes_any_measurement = False
     network_type: ClassVar[type[RivalNetwork]]
     network: NetworkT
 
@@ -40,14 +43,14 @@ class RivalSampler(PosteriorSampler, Generic[NetworkT]):
                 f"no weights of {kind} are bundled: train them with python -m reconstruction.train_rival rival={kind}, "
                 "and give algo.weights=<its run folder>"
             )
-        network = self.network_type.load(weights)
+        cls, device = self.network_type, next(prior.parameters()).device
+        network: Any = load_cached(cls.kind, lambda: cls.load(weights), find_weights(weights), device)
         super().__init__(network)
-        self.network = network.to(next(prior.parameters()).device)  # type: ignore[assignment]
+        self.network = network
 
-    def _repeat(self, estimate: Tensor, n_samples: int) -> Tensor:
+    def _repeat(self, estimate: Tensor, n_samples: int) -> Draws:
         """Gives the one estimate (B, C, L) that a network makes, which is its mean, as samples (S, B, C, L)."""
-        self.posterior_mean, self.network_calls = estimate, 1
-        return estimate.expand(n_samples, *estimate.shape)
+        return Draws(estimate.expand(n_samples, *estimate.shape), estimate, Calls(network=1))
 
 
 def noisy_leads(likelihood: GaussianLikelihood, method: str) -> Tensor:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from diffusion_prior.training.trainer import Batch
-from einthoven.randomness import Noise
+from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.rivals.network import RivalNetwork
 from reconstruction.rivals.noise import NoisyObjective
 from reconstruction.rivals.sampler import RivalSampler, noisy_leads
+from reconstruction.samplers.base import Draws
 
 
 class DenoisingNetwork(RivalNetwork):
@@ -61,7 +62,7 @@ class UNetDenoiser(RivalSampler[DenoisingNetwork]):
     network_type: ClassVar[type[RivalNetwork]] = DenoisingNetwork
 
     @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
         """Gives the estimate as samples: see `PosteriorSampler`.
 
         Raises:

@@ -19,11 +19,12 @@ from torch import Generator, Tensor
 
 from diffusion_prior.training.observation import ObservationPatterns
 from diffusion_prior.training.trainer import Batch, Objective
-from einthoven.randomness import Noise
+from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.rivals.network import RivalNetwork
 from reconstruction.rivals.sampler import RivalSampler
-from reconstruction.samplers.amortised import measured_samples
+from reconstruction.samplers.base import Draws
+from reconstruction.samplers.channels import measured_samples
 
 
 class RegressionNetwork(RivalNetwork):
@@ -126,7 +127,7 @@ class UNetRegression(RivalSampler[RegressionNetwork]):
     network_type: ClassVar[type[RivalNetwork]] = RegressionNetwork
 
     @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
         """Gives the estimate as samples: see `PosteriorSampler`.
 
         Raises:

@@ -7,16 +7,17 @@ reverse process then draws from the posterior itself, without a likelihood or a 
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Denoiser
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Prior
 from diffusion_prior.sampler import Sampler
-from einthoven.randomness import Noise, randn
+from einthoven.randomness import Generators, randn
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import WhiteNoise
-from reconstruction.measurement.operators import LinearOperator, SamplewiseOperator
-from reconstruction.samplers.base import PosteriorSampler, only_whole_leads, takes_measurements
+from reconstruction.measurement.operators import SamplewiseOperator
+from reconstruction.samplers.base import Calls, Draws, PosteriorSampler
+from reconstruction.samplers.channels import measured_samples, only_whole_leads
 
-_LEAST_LEVEL = 1e-3
-"""Smallest noise level that is told to the network, in mV."""
+_LEAST_MV = 1e-3
+"""Least noise that the network is told of, in mV."""
 
 
 class AmortisedSampler(PosteriorSampler):
@@ -48,9 +49,11 @@ class AmortisedSampler(PosteriorSampler):
         ValueError: If the denoiser cannot be told measured samples.
     """
 
+    takes_any_measurement = False
+
     def __init__(
         self,
-        denoiser: Denoiser,
+        denoiser: Prior,
         n_steps: int = 18,
         eta: float = 0.0,
         order: int = 2,
@@ -58,7 +61,7 @@ class AmortisedSampler(PosteriorSampler):
         exact_below: float = 0.02,
         blind_error: float | None = 0.035,
     ) -> None:
-        if not takes_measurements(denoiser):
+        if not denoiser.takes_measurements:
             raise ValueError(
                 "the amortised sampler tells the network what was measured, which this prior's network has not learnt: "
                 'take a method that needs the prior alone, method="decoupled" or "mgps", to remove noise "spectral_em" '
@@ -69,7 +72,7 @@ class AmortisedSampler(PosteriorSampler):
         self.exact_below, self.blind_error = exact_below, blind_error
 
     @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
         """Draws samples: see `PosteriorSampler`.
 
         Raises:
@@ -77,87 +80,50 @@ class AmortisedSampler(PosteriorSampler):
         """
         y, observed = measured_samples(likelihood.operator, likelihood.y)
         shape = (n_samples, *y.shape)
-        self.network_calls, self.noise = 0, None
-        level = None
-        if bool((likelihood.noise.levels(likelihood.y) > self.exact_below).any()):
-            level = self._estimate_level(likelihood, y, observed, shape, generator)
-        denoiser = ConditionalDenoiser(self.denoiser, y=y, observed=observed, level=level)
+        sigma_y, n_calls = None, 0
+        if bool((likelihood.noise.rms(likelihood.y) > self.exact_below).any()):
+            sigma_y, n_calls = self._estimate_noise(likelihood, y, observed, shape, generator)
+        denoiser = self.denoiser.given(Conditions(y=y, observed=observed, sigma_y=sigma_y))
         sampler = Sampler(denoiser, self.n_steps, self.eta, self.order)
         samples = self.consistent(sampler.sample(shape, generator, dtype=y.dtype, device=y.device))
         average = samples.mean(dim=0)
-        if level is not None:
-            self.posterior_mean, self.network_calls = average, self.network_calls + denoiser.n_calls
-            left = likelihood.residual(average)
-            self.noise = WhiteNoise(_root_mean_square(left, likelihood.observed))
-            return torch.lerp(average.expand_as(samples), samples, self.spread)
+        if sigma_y is not None:
+            noise = WhiteNoise(_root_mean_square(likelihood.residual(average), likelihood.observed))
+            samples = torch.lerp(average.expand_as(samples), samples, self.spread)
+            return Draws(samples, average, Calls(n_calls + denoiser.n_calls), noise)
         whole, estimate = only_whole_leads(observed), self._mean(denoiser, shape, generator, y)
-        self.posterior_mean = torch.where(whole, estimate, average)
-        self.network_calls += denoiser.n_calls
-        return torch.where(whole, torch.lerp(estimate.expand_as(samples), samples, self.spread), samples)
+        samples = torch.where(whole, torch.lerp(estimate.expand_as(samples), samples, self.spread), samples)
+        return Draws(samples, torch.where(whole, estimate, average), Calls(n_calls + denoiser.n_calls))
 
-    def _estimate_level(
-        self, likelihood: GaussianLikelihood, y: Tensor, observed: Tensor, shape: tuple[int, ...], generator: Noise
-    ) -> Tensor:
-        """Finds the root mean square of the noise in the prior's leads, in mV, shape (B, C)."""
-        level = _prior_levels(likelihood, y)
+    def _estimate_noise(
+        self, likelihood: GaussianLikelihood, y: Tensor, observed: Tensor, shape: tuple[int, ...], generator: Generators
+    ) -> tuple[Tensor, int]:
+        """Finds the root mean square of the noise in the prior's leads, in mV, shape (B, C); and counts its calls."""
+        sigma_y = _noise_of_prior_leads(likelihood, y)
         if self.blind_error is None:
-            return level
-        denoiser = ConditionalDenoiser(self.denoiser, y=y, observed=observed, level=_root_mean_square(y, observed))
-        mean = self._mean(denoiser, shape, generator, y)
-        self.network_calls += denoiser.n_calls
-        left = _root_mean_square(y - mean, observed)
-        least = (left.square() - self.blind_error**2).clamp(min=_LEAST_LEVEL**2).sqrt()
-        return torch.minimum(torch.maximum(level, least), left)
+            return sigma_y, 0
+        denoiser = self.denoiser.given(Conditions(y=y, observed=observed, sigma_y=_root_mean_square(y, observed)))
+        left = _root_mean_square(y - self._mean(denoiser, shape, generator, y), observed)
+        least = (left.square() - self.blind_error**2).clamp(min=_LEAST_MV**2).sqrt()
+        return torch.minimum(torch.maximum(sigma_y, least), left), denoiser.n_calls
 
-    def _mean(self, denoiser: ConditionalDenoiser, shape: tuple[int, ...], generator: Noise, y: Tensor) -> Tensor:
+    def _mean(self, denoiser: ConditionalDenoiser, shape: tuple[int, ...], generator: Generators, y: Tensor) -> Tensor:
         time = torch.ones((), dtype=y.dtype, device=y.device)
-        noisiest = self.denoiser.schedule(time)[1] * randn(shape, generator, y.dtype, y.device)
+        noisiest = denoiser.schedule(time)[1] * randn(shape, generator, y.dtype, y.device)
         return self.consistent(denoiser(noisiest, time)).mean(dim=0)
 
 
 def _root_mean_square(v: Tensor, observed: Tensor) -> Tensor:
     """Root mean square of each lead where measured, never zero, (B, C, L) to (B, C)."""
     total = torch.where(observed, v, 0.0).square().sum(dim=-1)
-    return (total / observed.sum(dim=-1).clamp(min=1)).sqrt().clamp(min=_LEAST_LEVEL)
+    return (total / observed.sum(dim=-1).clamp(min=1)).sqrt().clamp(min=_LEAST_MV)
 
 
-def _prior_levels(likelihood: GaussianLikelihood, like: Tensor) -> Tensor:
-    """Noise levels of the prior's leads in mV, shape (B, C), from those that the likelihood says of measured leads."""
+def _noise_of_prior_leads(likelihood: GaussianLikelihood, like: Tensor) -> Tensor:
+    """Root mean square of the noise of the prior's leads in mV, shape (B, C), from that of the measured leads."""
     assert isinstance(likelihood.operator, SamplewiseOperator)
     inverse = torch.linalg.pinv(likelihood.operator.matrix(like.double()), rtol=1e-9)
-    variances = likelihood.noise.levels(likelihood.y).double().square()
+    variances = likelihood.noise.rms(likelihood.y).double().square()
     spread = (inverse.square() @ variances[..., None, :, None]).squeeze(-1)
-    levels = (spread.sum(dim=-2) / (spread > 0).sum(dim=-2).clamp(min=1)).sqrt()
-    return levels.clamp(min=_LEAST_LEVEL).to(like).expand(like.shape[:-1])
-
-
-def measured_samples(
-    operator: LinearOperator, y: Tensor, method: str = "the amortised sampler"
-) -> tuple[Tensor, Tensor]:
-    """Turns a measurement into samples of the prior's leads, where it is no more and no less than that.
-
-    Two limb leads at one time give leads I and II exactly.
-
-    Args:
-        operator: The forward operator.
-        y: Measurement in mV, shape (B, C', L').
-        method: Name of the method, for the messages.
-
-    Returns:
-        ECG in mV with zeros where nothing is known, and where it is known (bool), each of shape (B, C, L).
-
-    Raises:
-        ValueError: If a part of the measurement is something else, such as a single limb lead other than I and II.
-    """
-    if not isinstance(operator, SamplewiseOperator):
-        name = type(operator).__name__
-        raise ValueError(f'{method} cannot use a measurement by {name}: take method="decoupled"')
-    observed, complete = operator.identified(y)
-    if not bool(complete.all()):
-        raise ValueError(
-            f"{method} needs samples of leads I, II, V1-V6, or two limb leads at the same time, from which "
-            'I and II follow; here a single other limb lead was measured: take method="decoupled"'
-        )
-    x = operator.pinv(y)
-    observed = observed.expand(x.shape)
-    return torch.where(observed, x, 0.0), observed
+    rms = (spread.sum(dim=-2) / (spread > 0).sum(dim=-2).clamp(min=1)).sqrt()
+    return rms.clamp(min=_LEAST_MV).to(like).expand(like.shape[:-1])

@@ -1,50 +1,92 @@
-"""What every posterior sampler offers, and the Gaussian bridge they are made of."""
+"""What every posterior sampler offers, and the one loop of those that walk down the prior's noise levels."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Generator, Tensor
 
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Denoiser, EpsilonDenoiser, PriorDenoiser
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
 from diffusion_prior.model.schedule import Schedule
-from einthoven.ecg.leads import INDEPENDENT_LEADS, consistent_matrix, independent_part
-from einthoven.randomness import Noise, randn
+from einthoven.ecg.leads import consistent_matrix, independent_part
+from einthoven.randomness import Generators, randn
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import NoiseModel
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Evaluations of the network, each on the whole batch.
+
+    Attributes:
+        network: Forward evaluations.
+        gradient: How many of these were followed by a backward evaluation.
+    """
+
+    network: int = 0
+    gradient: int = 0
+
+    def __add__(self, other: "Calls") -> "Calls":
+        """Returns the sum of both."""
+        return Calls(self.network + other.network, self.gradient + other.gradient)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What a call of a posterior sampler returns.
+
+    Attributes:
+        samples: ECGs in mV, shape (S, B, C, L).
+        mean: Posterior mean in mV, shape (B, C, L): the sampler's own estimate where it has a better one, else the
+            average of the samples.
+        calls: How often the network was evaluated.
+        noise: Law of the measurement's noise as the sampler found it; None where it took the likelihood's.
+    """
+
+    samples: Tensor
+    mean: Tensor
+    calls: Calls
+    noise: NoiseModel | None = None
+
+
+class Signals(Protocol):
+    """What says of which leads, at which rate, its signals are."""
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Names of the leads."""
+        ...
+
+    @property
+    def sampling_rate(self) -> float:
+        """Sampling rate in Hz."""
+        ...
 
 
 class PosteriorSampler(ABC):
     """Draws ECGs from the posterior that a prior and a measurement make.
 
     Args:
-        denoiser: The prior's denoiser, which says the leads and the rate of its signals; where it does not, they are
-            the eight independent leads at 100 Hz.
+        signals: The prior, which says the leads and the rate of its signals.
 
     Attributes:
         leads: Names of the C leads of the prior.
         sampling_rate: Sampling rate of the prior in Hz.
-        network_calls: Forward evaluations of the network in the latest call, each on the whole batch.
-        gradient_calls: How many of these were followed by a backward evaluation.
-        posterior_mean: In mV, shape (B, C, L), of the latest call, where the sampler knows it better than by averaging
-            its samples; else None.
-        noise: Law of the measurement's noise as the latest call found it; None where it took the likelihood's.
+        takes_any_measurement: Whether it takes all linear measurements, or samples of the prior's leads alone.
     """
 
-    network_calls: int = 0
-    gradient_calls: int = 0
-    posterior_mean: Tensor | None = None
-    noise: NoiseModel | None = None
+    takes_any_measurement: ClassVar[bool] = True
 
-    def __init__(self, denoiser: object) -> None:
-        prior = denoiser.denoiser if isinstance(denoiser, ConditionalDenoiser) else denoiser
-        self.leads: tuple[str, ...] = tuple(getattr(prior, "leads", INDEPENDENT_LEADS))
-        self.sampling_rate = float(getattr(prior, "sampling_rate", 100.0))
+    def __init__(self, signals: Signals) -> None:
+        self.leads, self.sampling_rate = tuple(signals.leads), float(signals.sampling_rate)
         self._projection: Tensor | None = None
         if independent_part(self.leads) != self.leads:
             self._projection = torch.from_numpy(consistent_matrix(self.leads, self.leads))
 
     @abstractmethod
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
         """Draws samples.
 
         Args:
@@ -53,7 +95,7 @@ class PosteriorSampler(ABC):
             generator: One generator, or one for each sample of each record, indexed `[sample][record]`.
 
         Returns:
-            ECGs in mV, shape (S, B, C, L), in the leads of the prior.
+            ECGs in the leads of the prior, and what was found beside them.
         """
 
     def consistent(self, x: Tensor) -> Tensor:
@@ -70,80 +112,170 @@ class PosteriorSampler(ABC):
         return x if self._projection is None else self._projection.to(x) @ x
 
 
-class TrainingFreeSampler(PosteriorSampler):
-    """Draws from the posterior with the unconditional prior and a likelihood.
+InnerSampler = Callable[[Prior], PosteriorSampler]
+"""Makes the sampler that another one draws with."""
+
+
+class GuidedSampler(PosteriorSampler):
+    """Walks down the noise levels of the prior, guided by the likelihood: a paper says what a `step` is.
 
     Args:
         denoiser: The prior: a denoiser, or one whose conditions are fixed.
+        n_steps: Steps of the grid.
+        n_rounds: How often each stretch of the grid is walked down; in between the state is noised again.
+        stretch: Its length in steps.
     """
 
-    def __init__(self, denoiser: Denoiser | PriorDenoiser) -> None:
+    def __init__(
+        self, denoiser: Prior | ConditionalDenoiser, n_steps: int, n_rounds: int = 1, stretch: int = 1
+    ) -> None:
         super().__init__(denoiser)
-        self.denoiser = ConditionalDenoiser(denoiser) if isinstance(denoiser, Denoiser) else denoiser
+        self.denoiser, self.n_steps, self.n_rounds, self.stretch = denoiser, n_steps, n_rounds, stretch
 
-    def _denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
+    @torch.no_grad()
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
+        """Draws samples: see `PosteriorSampler`."""
+        chain = self.begin(likelihood, n_samples, generator)
+        x_t = self.start(chain)
+        for start, end in walk(len(chain.times) - 1, self.n_rounds, self.stretch):
+            t, s = chain.times[start], chain.times[end]
+            chain.place = start
+            x_t = self.step(chain, x_t, t, s) if start < end else chain.renoise(x_t, t, s)
+        return self.end(chain, x_t, chain.times[-1])
+
+    def begin(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> "Chain":
+        """Returns what a call works with; arguments as in `PosteriorSampler`."""
+        return Chain(self, self.denoiser.given(), self.n_steps, likelihood, n_samples, generator)
+
+    def start(self, chain: "Chain") -> Tensor:
+        """Returns the state at the first time, in mV, shape (S, B, C, L): noise."""
+        return chain.schedule(chain.times[0])[1] * chain.z_x()
+
+    @abstractmethod
+    def step(self, chain: "Chain", x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """Goes from `x_t` at time `t` to `x_s` at the earlier time `s`.
+
+        Args:
+            chain: What the call works with.
+            x_t: Noised ECG in mV, shape (S, B, C, L).
+            t: Its time, shape ().
+            s: The next time, shape ().
+
+        Returns:
+            Noised ECG at time `s`, in mV, shape (S, B, C, L).
+        """
+
+    def end(self, chain: "Chain", x_t: Tensor, t: Tensor) -> Draws:
+        """Makes samples of the state at the last time: the denoised signal, corrected by the measurement."""
+        return chain.draws(self.consistent(chain.proximal(x_t, t)))
+
+
+class Chain:
+    """What one call of a sampler works with: the prior, the measurement, the grid of times, random numbers, a count.
+
+    Args:
+        sampler: The sampler.
+        denoiser: The prior, its conditions fixed.
+        n_steps: Steps of the grid.
+        likelihood: The measurement of B records.
+        n_samples: Number of samples S.
+        generator: As for `PosteriorSampler`.
+
+    Attributes:
+        like: A tensor of the shape (B, C, L), type and device of the ECGs.
+        times: Grid of times from 1 to 0.
+        place: Where on it the present step starts.
+        z_x: Draws standard normal numbers of the shape (S, B, C, L) of the ECGs.
+        z_y: The same in the space of measurements.
+        calls: Evaluations of the network so far.
+        memory: What a sampler keeps from one step to the next.
+    """
+
+    memory: Any
+
+    def __init__(
+        self,
+        sampler: PosteriorSampler,
+        denoiser: ConditionalDenoiser,
+        n_steps: int,
+        likelihood: GaussianLikelihood,
+        n_samples: int,
+        generator: Generators,
+    ) -> None:
+        self.consistent, self.denoiser, self.likelihood = sampler.consistent, denoiser, likelihood
+        self.schedule: Schedule = denoiser.schedule
+        self.like = likelihood.operator.adjoint(likelihood.y)
+        self.times, self.place = self.schedule.grid(n_steps, self.like), 0
+        self.z_x = StandardNormal((n_samples, *self.like.shape), generator, self.like)
+        self.z_y = StandardNormal((n_samples, *likelihood.y.shape), generator, self.like)
+        self.calls, self.memory = Calls(), None
+
+    def denoise(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Returns `D(x_t, t)` in mV, of the shape of `x_t`, and counts the call."""
-        self.network_calls += 1
+        self.calls += Calls(network=1)
         return self.consistent(self.denoiser(x_t, t))
 
+    def proximal(self, x_t: Tensor, t: Tensor, weight: float = 1.0) -> Tensor:
+        """Returns the ECG that fits both `D(x_t, t)` and the measurement, in mV, shape of `x_t`.
 
-class BlindSampler(PosteriorSampler):
-    """Estimates the noise of the measurement too, by other samplers' draws."""
+        It is the mean of x given y where `x ~ N(D(x_t, t), r^2 I)`, `r^2 = (sigma_t / alpha_t)^2 / weight`.
+        """
+        alpha, sigma = self.schedule(t)
+        return self.likelihood.posterior_mean(self.denoise(x_t, t), sigma / alpha / weight**0.5)
 
-    def _draw(
-        self, sampler: PosteriorSampler, likelihood: GaussianLikelihood, n_samples: int, generator: Noise
-    ) -> Tensor:
-        """Draws samples (S, B, C, L) by another sampler, and counts its calls."""
-        samples = sampler(likelihood, n_samples, generator)
-        self.network_calls += sampler.network_calls
-        self.gradient_calls += sampler.gradient_calls
-        return samples
+    def renoise(self, x_s: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        """Takes `x_s` at time `s` to the noisier time `t` by the forward process."""
+        scale, variance = transition(self.schedule, s, t)
+        return scale * x_s + variance.sqrt() * self.z_x()
+
+    def pull_back(
+        self, x_t: Tensor, t: Tensor, sigma_data: float, direction: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Returns `D(x_t, t)` and `J^T v`, J the Jacobian of `D` at `x_t` and `v = direction(D)`.
+
+        Where the denoiser has no derivative to go by, J is that of independent Gaussian samples of standard deviation
+        `sigma_data`, `alpha_t r^2 / sigma_t^2` with `r^2` the variance of a clean sample given the noised one.
+
+        Args:
+            x_t: Noised ECG in mV, shape (S, B, C, L).
+            t: Its time, shape ().
+            sigma_data: Standard deviation of the ECGs in mV.
+            direction: Takes ECGs (S, B, C, L) to vectors of their shape.
+        """
+        guided = self.denoiser.has_slope(t)
+        with torch.set_grad_enabled(guided):
+            x_t = x_t.detach().requires_grad_(guided)
+            x_0 = self.denoise(x_t, t)
+        v = direction(x_0.detach())
+        if not guided:
+            alpha, sigma = self.schedule(t)
+            return x_0, alpha * sigma_data**2 / (alpha.square() * sigma_data**2 + sigma.square()) * v
+        self.calls += Calls(gradient=1)
+        (pulled,) = torch.autograd.grad(x_0, x_t, v)
+        return x_0.detach(), pulled
+
+    def draws(self, samples: Tensor, mean: Tensor | None = None) -> Draws:
+        """Returns samples (S, B, C, L) and their mean (B, C, L), by default their average, with the count of calls."""
+        return Draws(samples, samples.mean(dim=0) if mean is None else mean, self.calls)
 
 
-LARGEST_SLOPE_LEVEL_MV = 2.0
-"""Noise level in mV up to which the derivative of a network that finds noise is used."""
-
-
-def has_slope(denoiser: object, t: Tensor) -> bool:
-    """Tells whether the derivative of a denoiser's estimate by the noised ECG is good enough to go by.
-
-    Where the network finds the noise, its own derivative's error is in the estimate's `sigma_t / alpha_t` times over.
-    Of a small SaShiMi on PTB-XL's fold 9, what guidance made of it was right up to 2 mV, 18 times too large at 5 mV and
-    over 400 times at 30 mV, where guided samplers diverged; that of a preconditioned network is right at any level.
+def walk(n_steps: int, n_rounds: int = 1, stretch: int = 1) -> Iterator[tuple[int, int]]:
+    """Walks down the grid of times, and up again where steps are repeated.
 
     Args:
-        denoiser: The prior: a denoiser, or one whose conditions are fixed.
-        t: Time, shape ().
+        n_steps: Steps of the grid, whose places are 0 (the noisiest) to `n_steps`.
+        n_rounds: How often each stretch is walked down.
+        stretch: Its length in steps; the last one may be shorter.
+
+    Yields:
+        Steps of one place down, or of a whole stretch up, each as its start and end.
     """
-    prior = denoiser.denoiser if isinstance(denoiser, ConditionalDenoiser) else denoiser
-    if not isinstance(prior, EpsilonDenoiser):
-        return True
-    alpha, sigma = prior.schedule(t)
-    return bool(sigma <= LARGEST_SLOPE_LEVEL_MV * alpha)
-
-
-def gaussian_slope(schedule: Schedule, t: Tensor, sigma_data: float) -> Tensor:
-    """Returns the derivative of the estimate, shape (), where samples are independent and Gaussian.
-
-    It is `alpha_t r^2 / sigma_t^2` with `r^2` the variance of a clean sample given the noised one.
-
-    Args:
-        schedule: Noise schedule.
-        t: Time, shape ().
-        sigma_data: Standard deviation of the ECGs in mV.
-    """
-    alpha, sigma = schedule(t)
-    return alpha * sigma_data**2 / (alpha.square() * sigma_data**2 + sigma.square())
-
-
-def takes_measurements(denoiser: object) -> bool:
-    """Tells whether a denoiser can be told measured samples; one that does not say so can."""
-    return bool(getattr(denoiser, "takes_measurements", True))
-
-
-def first_generators(generator: Noise, n_samples: int) -> Noise:
-    """Returns the generators of the first samples, or the one generator of all."""
-    return generator if isinstance(generator, Generator) else generator[:n_samples]
+    for top in range(0, n_steps, stretch):
+        bottom = min(top + stretch, n_steps)
+        for round_ in range(n_rounds):
+            if round_:
+                yield bottom, top
+            yield from ((place, place + 1) for place in range(top, bottom))
 
 
 class Bridge:
@@ -187,21 +319,6 @@ def transition(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor
     return a, (sigma_t.square() - a.square() * sigma_s.square()).clamp(min=0)
 
 
-def only_whole_leads(observed: Tensor) -> Tensor:
-    """Tells the records of which leads were measured throughout or not at all.
-
-    Of the others, the denoiser's one estimate from noise alone is worse than the average of samples (measured on
-    PTB-XL's fold 9): next to what was measured, details show only at low noise.
-
-    Args:
-        observed: True where a sample was measured, shape (B, C, L).
-
-    Returns:
-        Bool, shape (B, 1, 1).
-    """
-    return (observed == observed[..., :1]).all(dim=-1).all(dim=-1)[:, None, None]
-
-
 class StandardNormal:
     """A source of standard normal numbers of one shape.
 
@@ -211,9 +328,14 @@ class StandardNormal:
         like: Tensor whose type and device the draws have.
     """
 
-    def __init__(self, shape: tuple[int, ...], generator: Noise, like: Tensor) -> None:
+    def __init__(self, shape: tuple[int, ...], generator: Generators, like: Tensor) -> None:
         self.shape, self.generator, self.dtype, self.device = shape, generator, like.dtype, like.device
 
     def __call__(self) -> Tensor:
         """Draws the next numbers."""
         return randn(self.shape, self.generator, self.dtype, self.device)
+
+
+def first_generators(generator: Generators, n_samples: int) -> Generators:
+    """Returns the generators of the first samples, or the one generator of all."""
+    return generator if isinstance(generator, Generator) else generator[:n_samples]

@@ -10,15 +10,11 @@ import math
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import Denoiser, PriorDenoiser
-from diffusion_prior.model.schedule import time_grid
-from einthoven.randomness import Noise
-from reconstruction.measurement.likelihood import GaussianLikelihood
-from reconstruction.samplers.base import Bridge, StandardNormal, TrainingFreeSampler
-from reconstruction.samplers.repaint import renoise, walk
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
+from reconstruction.samplers.base import Bridge, Chain, GuidedSampler
 
 
-class DDNM(TrainingFreeSampler):
+class DDNM(GuidedSampler):
     r"""Denoising Diffusion Null-Space Model, for exact and for noisy measurements.
 
     An ancestral step from `t` to `s < t` is made with a corrected clean signal (Eq. 17),
@@ -50,59 +46,22 @@ class DDNM(TrainingFreeSampler):
     """
 
     def __init__(
-        self, denoiser: Denoiser | PriorDenoiser, n_steps: int = 100, n_travels: int = 1, travel_length: int = 1
+        self, denoiser: Prior | ConditionalDenoiser, n_steps: int = 100, n_travels: int = 1, travel_length: int = 1
     ) -> None:
         if min(n_steps, n_travels, travel_length) < 1:
             raise ValueError(
                 f"need n_steps, n_travels and travel_length >= 1, got {n_steps}, {n_travels} and {travel_length}"
             )
-        super().__init__(denoiser)
-        self.n_steps, self.n_travels, self.travel_length = n_steps, n_travels, travel_length
+        super().__init__(denoiser, n_steps, n_travels, travel_length)
 
-    @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
-        """Draws samples: see `PosteriorSampler`."""
-        self.network_calls = 0
-        like = likelihood.operator.adjoint(likelihood.y)
-        times = time_grid(self.n_steps, like, self.denoiser.schedule)
-        z_x = StandardNormal((n_samples, *like.shape), generator, like)
-        z_y = StandardNormal((n_samples, *likelihood.y.shape), generator, like)
-        x_t = self.denoiser.schedule(times[0])[1] * z_x()
-        for start, end in walk(len(times) - 1, self.n_travels, self.travel_length):
-            if start < end:
-                x_t = self.step(x_t, times[start], times[end], likelihood, z_x, z_y)
-            else:
-                x_t = renoise(self.denoiser, x_t, times[start], times[end], z_x)
-        alpha, sigma = self.denoiser.schedule(times[-1])
-        return self.consistent(likelihood.posterior_mean(self._denoise(x_t, times[-1]), sigma / alpha))
-
-    def step(
-        self,
-        x_t: Tensor,
-        t: Tensor,
-        s: Tensor,
-        likelihood: GaussianLikelihood,
-        z_x: StandardNormal,
-        z_y: StandardNormal,
-    ) -> Tensor:
-        """Goes from `x_t` at time `t` to `x_s` at the earlier time `s`.
-
-        Args:
-            x_t: Noised ECG in mV, shape (S, B, C, L).
-            t: Its time.
-            s: The next time.
-            likelihood: The measurement.
-            z_x: Source of standard normal numbers of the shape of `x_t`.
-            z_y: The same in the space of measurements.
-
-        Returns:
-            Noised ECG at time `s`, in mV, shape (S, B, C, L).
-        """
-        bridge = Bridge(self.denoiser.schedule, None, s, t)
+    def step(self, chain: Chain, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """Takes an ancestral step with the corrected clean signal: see `GuidedSampler.step`."""
+        likelihood = chain.likelihood
+        bridge = Bridge(chain.schedule, None, s, t)
         share = bridge.a * (1 - bridge.gain * bridge.b)
-        x_0 = self._denoise(x_t, t)
+        x_0 = chain.denoise(x_t, t)
         r = bridge.std / share
-        w, v = r * z_x(), likelihood.noise.colour(z_y())
+        w, v = r * chain.z_x(), likelihood.noise.colour(chain.z_y())
         # K is linear: the correction of D and that of the noise go through it together.
         misfit = torch.where(likelihood.observed, likelihood.residual(x_0 + 2 * w) - math.sqrt(3) * v, 0.0)
         corrected = r.square() * likelihood.operator.adjoint(likelihood.solve(misfit, r))

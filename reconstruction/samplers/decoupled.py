@@ -6,29 +6,40 @@ Reference:
     with corrector steps and, where the network has them, its conditional channels.
 """
 
-from itertools import pairwise
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Denoiser, PriorDenoiser
-from diffusion_prior.model.schedule import time_grid
-from einthoven.randomness import Noise
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Prior
+from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import SamplewiseOperator
-from reconstruction.samplers.base import (
-    PosteriorSampler,
-    StandardNormal,
-    only_whole_leads,
-    takes_measurements,
-    transition,
-)
+from reconstruction.samplers.base import Chain, Draws, GuidedSampler
+from reconstruction.samplers.channels import only_whole_leads
 
 EXACT_MV = 0.02
 """Noise up to this level counts as none for the conditional channels: what a filtered resting ECG still has."""
 
 
-class DecoupledSampler(PosteriorSampler):
+@dataclass
+class _Memory:
+    """What is kept from step to step.
+
+    Attributes:
+        complete: Records that need no guidance, bool of shape (B, 1, 1).
+        trend: What is added to the denoised signal for the transition, in mV, shape (S, B, C, L).
+        first: The first denoised signal, of that shape.
+        before: That of the step before.
+    """
+
+    complete: Tensor
+    trend: Tensor
+    first: Tensor | None = None
+    before: Tensor | None = None
+
+
+class DecoupledSampler(GuidedSampler):
     r"""Posterior sampling with Gaussian transitions in closed form.
 
     A step from `t` to `s < t` combines the prior's transition `N(mu, v I)`, `mu` a mean of `x_t` and `D(x_t, t)` (that
@@ -67,7 +78,7 @@ class DecoupledSampler(PosteriorSampler):
 
     def __init__(
         self,
-        denoiser: Denoiser | ConditionalDenoiser,
+        denoiser: Prior | ConditionalDenoiser,
         n_steps: int = 60,
         eta: float = 4.0,
         order: int = 2,
@@ -81,108 +92,75 @@ class DecoupledSampler(PosteriorSampler):
                 "need n_steps >= 1, n_corrections >= 0, order 1 or 2, eta > 0 and spread > 0, got "
                 f"{n_steps}, {n_corrections}, {order}, {eta} and {spread}"
             )
-        super().__init__(denoiser)
-        self.denoiser = denoiser
-        self.n_steps, self.eta, self.order, self.n_corrections = n_steps, eta, order, n_corrections
+        super().__init__(denoiser, n_steps)
+        self.eta, self.order, self.n_corrections = eta, order, n_corrections
         self.look_ahead, self.conditional, self.spread = look_ahead, conditional, spread
 
-    @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
-        """Draws samples: see `PosteriorSampler`."""
-        self.network_calls = 0
+    def begin(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Chain:
+        """Gives the network's channels what they can hold: see `GuidedSampler.begin`."""
         like = likelihood.operator.adjoint(likelihood.y)
         known, complete = self._channels(likelihood, like)
-        denoiser = self._conditioned(likelihood, known)
-        times = time_grid(self.n_steps, like, denoiser.schedule)
-        z_x = StandardNormal((n_samples, *like.shape), generator, like)
-        z_y = StandardNormal((n_samples, *likelihood.y.shape), generator, like)
-        x_t = denoiser.schedule(times[0])[1] * z_x()
-        x_0 = first = self._denoise(denoiser, x_t, times[0])
-        trend = torch.zeros_like(x_0)
-        for step, (t, s) in enumerate(pairwise(times)):
-            x_s = self.step(denoiser, x_t, x_0, trend, t, s, likelihood, complete, z_x, z_y)
-            for _ in range(self.n_corrections):
-                scale, variance = transition(denoiser.schedule, s, t)
-                x_t = scale * x_s + variance.sqrt() * z_x()
-                x_0 = self._denoise(denoiser, x_t, t)
-                x_s = self.step(denoiser, x_t, x_0, trend, t, s, likelihood, complete, z_x, z_y)
-            before, x_t, x_0 = x_0, x_s, self._denoise(denoiser, x_s, s)
-            if self.order == 2 and step + 2 < len(times):
-                alpha, sigma = denoiser.schedule(times[step : step + 3])
-                earlier, later = (alpha / sigma).log().diff()
-                trend = later / earlier / 2 * (x_0 - before)
-        alpha, sigma = denoiser.schedule(times[-1])
-        samples = self.consistent(likelihood.posterior_mean(x_0, sigma / alpha))
-        self.posterior_mean = torch.where(complete, first.mean(dim=0), samples.mean(dim=0))
-        return torch.where(complete, torch.lerp(first, samples, self.spread), samples)
+        denoiser = self.denoiser.given()
+        if bool(known.any()):
+            denoiser = self.denoiser.given(Conditions(y=likelihood.operator.pinv(likelihood.y), observed=known))
+        chain = Chain(self, denoiser, self.n_steps, likelihood, n_samples, generator)
+        chain.memory = _Memory(complete, like.new_zeros(chain.z_x.shape))
+        return chain
 
-    def step(
-        self,
-        denoiser: PriorDenoiser,
-        x_t: Tensor,
-        x_0: Tensor,
-        trend: Tensor,
-        t: Tensor,
-        s: Tensor,
-        likelihood: GaussianLikelihood,
-        complete: Tensor,
-        z_x: StandardNormal,
-        z_y: StandardNormal,
-    ) -> Tensor:
-        """Goes from `x_t` at time `t` to `x_s` at the earlier time `s`.
+    def step(self, chain: Chain, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """Goes to `x_s`, and back and again where steps are repeated: see `GuidedSampler.step`."""
+        memory: _Memory = chain.memory
+        x_0 = chain.denoise(x_t, t)
+        if memory.before is None:
+            memory.first = x_0
+        elif self.order == 2:
+            alpha, sigma = chain.schedule(chain.times[chain.place - 1 : chain.place + 2])
+            earlier, later = (alpha / sigma).log().diff()
+            memory.trend = later / earlier / 2 * (x_0 - memory.before)
+        x_s = self._transition(chain, x_t, x_0, t, s)
+        for _ in range(self.n_corrections):
+            x_t = chain.renoise(x_s, s, t)
+            x_0 = chain.denoise(x_t, t)
+            x_s = self._transition(chain, x_t, x_0, t, s)
+        memory.before = x_0
+        return x_s
 
-        Args:
-            denoiser: The denoiser, conditions fixed.
-            x_t: Noised ECG in mV, shape (S, B, C, L).
-            x_0: The denoiser's estimate at `x_t`, in mV, of its shape.
-            trend: What is added to it for the transition, in mV, of its shape.
-            t: Its time.
-            s: The next time.
-            likelihood: The measurement.
-            complete: Records that need no guidance, bool of shape (B, 1, 1).
-            z_x: Source of standard normal numbers of the shape of `x_t`.
-            z_y: The same in the space of measurements.
+    def end(self, chain: Chain, x_t: Tensor, t: Tensor) -> Draws:
+        """Takes the last denoised signal, corrected; of records without guidance the mean is the first one."""
+        samples, first = self.consistent(chain.proximal(x_t, t)), chain.memory.first
+        mean = torch.where(chain.memory.complete, first.mean(dim=0), samples.mean(dim=0))
+        samples = torch.where(chain.memory.complete, torch.lerp(first, samples, self.spread), samples)
+        return chain.draws(samples, mean)
 
-        Returns:
-            Noised ECG at time `s`, in mV, shape (S, B, C, L).
-        """
-        (alpha_t, sigma_t), (alpha_s, sigma_s) = denoiser.schedule(t), denoiser.schedule(s)
+    def _transition(self, chain: Chain, x_t: Tensor, x_0: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """Returns `x_s`, shape (S, B, C, L), from `x_t` and its denoised signal `x_0`."""
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = chain.schedule(t), chain.schedule(s)
+        memory: _Memory = chain.memory
         kept = (alpha_t * sigma_s) / (alpha_s * sigma_t)
 
         def transition_of(eta: float) -> tuple[Tensor, Tensor]:
-            mu = sigma_s / sigma_t * kept**eta * x_t + alpha_s * (1 - kept ** (1 + eta)) * (x_0 + trend)
+            mu = sigma_s / sigma_t * kept**eta * x_t + alpha_s * (1 - kept ** (1 + eta)) * (x_0 + memory.trend)
             return mu, sigma_s * (1 - kept ** (2 * eta)).sqrt()
 
         mu, std = transition_of(self.eta)
         z_hat = (x_t - alpha_t * x_0) / sigma_t
         if self.look_ahead:
-            x = mu + std * z_x()
-            z_hat = (x - alpha_s * self._denoise(denoiser, x, s)) / sigma_s
-        z = z_x()
-        clean = likelihood.posterior_sample((mu - sigma_s * z_hat) / alpha_s, std / alpha_s, z, z_y())
+            x = mu + std * chain.z_x()
+            z_hat = (x - alpha_s * chain.denoise(x, s)) / sigma_s
+        z = chain.z_x()
+        clean = chain.likelihood.posterior_sample((mu - sigma_s * z_hat) / alpha_s, std / alpha_s, z, chain.z_y())
         ancestral_mu, ancestral_std = transition_of(1.0)
-        return torch.where(complete, ancestral_mu + ancestral_std * z, alpha_s * clean + sigma_s * z_hat)
+        return torch.where(memory.complete, ancestral_mu + ancestral_std * z, alpha_s * clean + sigma_s * z_hat)
 
     def _channels(self, likelihood: GaussianLikelihood, like: Tensor) -> tuple[Tensor, Tensor]:
         """Finds which samples go into the channels, (B, C, L), and in which records these hold all, (B, 1, 1)."""
         operator = likelihood.operator
         known, complete = torch.zeros_like(like, dtype=torch.bool), like.new_zeros(len(like), 1, 1).bool()
-        fixed = isinstance(self.denoiser, ConditionalDenoiser) or not takes_measurements(self.denoiser)
-        if fixed or not self.conditional or not isinstance(operator, SamplewiseOperator):
+        use = self.conditional and self.denoiser.takes_measurements
+        if not use or not isinstance(operator, SamplewiseOperator):
             return known, complete
-        levels = likelihood.noise.levels(likelihood.y).expand(likelihood.y.shape[:2])
-        exact = (levels <= EXACT_MV).all(dim=-1)[:, None, None]
+        rms = likelihood.noise.rms(likelihood.y).expand(likelihood.y.shape[:2])
+        exact = (rms <= EXACT_MV).all(dim=-1)[:, None, None]
         determined, all_held = operator.identified(like)
-        told = exact & only_whole_leads(determined.expand(like.shape))
-        return determined.expand(like.shape) & told, all_held.all(dim=-1).expand(len(like))[:, None, None] & told
-
-    def _conditioned(self, likelihood: GaussianLikelihood, known: Tensor) -> ConditionalDenoiser:
-        if isinstance(self.denoiser, ConditionalDenoiser):
-            return self.denoiser
-        if not bool(known.any()):
-            return ConditionalDenoiser(self.denoiser)
-        return ConditionalDenoiser(self.denoiser, y=likelihood.operator.pinv(likelihood.y), observed=known)
-
-    def _denoise(self, denoiser: PriorDenoiser, x_t: Tensor, t: Tensor) -> Tensor:
-        self.network_calls += 1
-        return self.consistent(denoiser(x_t, t))
+        held = exact & only_whole_leads(determined.expand(like.shape))
+        return determined.expand(like.shape) & held, all_held.all(dim=-1).expand(len(like))[:, None, None] & held

@@ -5,19 +5,13 @@ Reference:
     CVPR Workshops 2023, https://arxiv.org/abs/2305.08995 (Algorithm 1).
 """
 
-from itertools import pairwise
-
-import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import Denoiser, PriorDenoiser
-from diffusion_prior.model.schedule import time_grid
-from einthoven.randomness import Noise
-from reconstruction.measurement.likelihood import GaussianLikelihood
-from reconstruction.samplers.base import StandardNormal, TrainingFreeSampler
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
+from reconstruction.samplers.base import Chain, Draws, GuidedSampler
 
 
-class DiffPIR(TrainingFreeSampler):
+class DiffPIR(GuidedSampler):
     r"""Diffusion plug-and-play image restoration.
 
     A step from `t` to `s < t` takes the proximal point of the likelihood near the denoised signal (Eq. 12),
@@ -42,44 +36,20 @@ class DiffPIR(TrainingFreeSampler):
     """
 
     def __init__(
-        self, denoiser: Denoiser | PriorDenoiser, n_steps: int = 100, weight: float = 1.0, zeta: float = 0.5
+        self, denoiser: Prior | ConditionalDenoiser, n_steps: int = 100, weight: float = 1.0, zeta: float = 0.5
     ) -> None:
         if n_steps < 1 or weight <= 0 or not 0 <= zeta <= 1:
             raise ValueError(f"need n_steps >= 1, weight > 0 and 0 <= zeta <= 1, got {n_steps}, {weight} and {zeta}")
-        super().__init__(denoiser)
-        self.n_steps, self.weight, self.zeta = n_steps, weight, zeta
+        super().__init__(denoiser, n_steps)
+        self.weight, self.zeta = weight, zeta
 
-    @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
-        """Draws samples: see `PosteriorSampler`."""
-        self.network_calls = 0
-        like = likelihood.operator.adjoint(likelihood.y)
-        times = time_grid(self.n_steps, like, self.denoiser.schedule)
-        noise = StandardNormal((n_samples, *like.shape), generator, like)
-        x_t = self.denoiser.schedule(times[0])[1] * noise()
-        for t, s in pairwise(times):
-            x_t = self.step(x_t, t, s, likelihood, noise)
-        return self.consistent(self._estimate(x_t, times[-1], likelihood))
-
-    def step(self, x_t: Tensor, t: Tensor, s: Tensor, likelihood: GaussianLikelihood, noise: StandardNormal) -> Tensor:
-        """Goes from `x_t` at time `t` to `x_s` at the earlier time `s`.
-
-        Args:
-            x_t: Noised ECG in mV, shape (S, B, C, L).
-            t: Its time.
-            s: The next time.
-            likelihood: The measurement.
-            noise: Source of standard normal numbers of the shape of `x_t`.
-
-        Returns:
-            Noised ECG at time `s`, in mV, shape (S, B, C, L).
-        """
-        (alpha_t, sigma_t), (alpha_s, sigma_s) = self.denoiser.schedule(t), self.denoiser.schedule(s)
-        x_hat = self._estimate(x_t, t, likelihood)
+    def step(self, chain: Chain, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """Goes to `x_s` by the proximal point: see `GuidedSampler.step`."""
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = chain.schedule(t), chain.schedule(s)
+        x_hat = chain.proximal(x_t, t, self.weight)
         z_hat = (x_t - alpha_t * x_hat) / sigma_t
-        return alpha_s * x_hat + sigma_s * ((1 - self.zeta) ** 0.5 * z_hat + self.zeta**0.5 * noise())
+        return alpha_s * x_hat + sigma_s * ((1 - self.zeta) ** 0.5 * z_hat + self.zeta**0.5 * chain.z_x())
 
-    def _estimate(self, x_t: Tensor, t: Tensor, likelihood: GaussianLikelihood) -> Tensor:
-        """Returns the clean signal that fits both the denoiser and the measurement, of the shape of `x_t`."""
-        alpha, sigma = self.denoiser.schedule(t)
-        return likelihood.posterior_mean(self._denoise(x_t, t), sigma / alpha / self.weight**0.5)
+    def end(self, chain: Chain, x_t: Tensor, t: Tensor) -> Draws:
+        """Takes the last proximal point."""
+        return chain.draws(self.consistent(chain.proximal(x_t, t, self.weight)))

@@ -6,7 +6,6 @@ Reference:
     last fit, adds white noise to the measurement, and takes the cleaned lead's standard deviation for the noise's.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -15,24 +14,25 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Lasso, Ridge
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import Denoiser
-from einthoven.randomness import Noise
+from diffusion_prior.model.denoiser import Prior
+from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import WhiteNoise
-from reconstruction.samplers.base import BlindSampler, PosteriorSampler, first_generators
+from reconstruction.samplers.base import Calls, Draws, InnerSampler, PosteriorSampler, first_generators
 from reconstruction.samplers.ddnm import DDNM
 
 MAX_FREQUENCY_HZ = 50.0
 SMALLEST_STD_MV = 0.01
 
 
-class FourierEM(BlindSampler):
+class FourierEM(PosteriorSampler):
     """Samples of an ECG whose noise is a fixed wave of cosines and sines in each lead, and white noise around it.
 
     Each round draws ECGs given the measurement without the present wave, then fits the wave to what the samples' mean
     leaves of the measurement, and the white noise to what both leave of it. As published, the first round knows no wave
     and takes the standard deviation of each lead for that of its noise; the noise of the likelihood is not used. The
-    last draw is the result. The wave is one estimate without an uncertainty, so the samples are too sure.
+    last draw is the result; its noise is white, with the root mean square of the wave and what is around it. The wave
+    is one estimate without an uncertainty, so the samples are too sure.
 
     Args:
         denoiser: The prior.
@@ -43,22 +43,19 @@ class FourierEM(BlindSampler):
         ridge: Penalty of the others, as in its `Ridge`.
         inner: Makes the sampler from the denoiser; None: DDNM+ in 12 steps.
 
-    Attributes:
-        noise: White noise with the root mean square of the estimated noise after a call, shape (B, m); None before.
-
     Raises:
         ValueError: If a number is not in its range.
     """
 
     def __init__(
         self,
-        denoiser: Denoiser,
+        denoiser: Prior,
         n_rounds: int = 5,
         n_em_samples: int = 10,
         n_frequencies: int = 512,
         lasso: float = 0.1,
         ridge: float = 1.0,
-        inner: Callable[[Denoiser], PosteriorSampler] | None = None,
+        inner: InnerSampler | None = None,
     ) -> None:
         if min(n_rounds, n_em_samples, n_frequencies) < 1 or lasso <= 0 or ridge <= 0:
             raise ValueError(
@@ -69,30 +66,26 @@ class FourierEM(BlindSampler):
         self.n_rounds, self.n_em_samples, self.n_frequencies = n_rounds, n_em_samples, n_frequencies
         self.lasso, self.ridge = lasso, ridge
         self.inner = (inner or partial(DDNM, n_steps=12))(denoiser)
-        self.noise: WhiteNoise | None = None
 
     @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
         """Draws samples: see `PosteriorSampler`; the likelihood's noise is not used."""
-        self.network_calls = self.gradient_calls = 0
         operator, y, observed = likelihood.operator, likelihood.y, likelihood.observed
         duration = operator.adjoint(y).shape[-1] / self.sampling_rate
         basis = fourier_basis(np.arange(y.shape[-1]) * duration / y.shape[-1], self.n_frequencies)
         n_drawn = min(self.n_em_samples, n_samples)
         drawing = first_generators(generator, n_drawn)
         wave, sigma = torch.zeros_like(y), _deviation(y - _mean(y, observed), observed)
+        calls = Calls()
         for round_ in range(self.n_rounds):
-            x = self._draw(self.inner, GaussianLikelihood(operator, y - wave, WhiteNoise(sigma)), n_drawn, drawing)
-            left = likelihood.residual(x)
+            draws = self.inner(GaussianLikelihood(operator, y - wave, WhiteNoise(sigma)), n_drawn, drawing)
+            calls, left = calls + draws.calls, likelihood.residual(draws.samples)
             model = Lasso(self.lasso, fit_intercept=False) if round_ == 0 else Ridge(self.ridge, fit_intercept=False)
             wave = _fit_wave(model, basis, left.mean(dim=0), observed)
             sigma = _deviation(left - wave, observed)
-        samples = self._draw(
-            self.inner, GaussianLikelihood(operator, y - wave, WhiteNoise(sigma)), n_samples, generator
-        )
-        self.noise = WhiteNoise((_deviation(wave, observed).square() + sigma.square()).sqrt())
-        self.posterior_mean = self.inner.posterior_mean
-        return samples
+        draws = self.inner(GaussianLikelihood(operator, y - wave, WhiteNoise(sigma)), n_samples, generator)
+        noise = WhiteNoise((_deviation(wave, observed).square() + sigma.square()).sqrt())
+        return Draws(draws.samples, draws.mean, calls + draws.calls, noise)
 
 
 def fourier_basis(time: NDArray[np.float64], n_frequencies: int) -> NDArray[np.float64]:

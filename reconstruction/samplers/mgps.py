@@ -8,17 +8,13 @@ References:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import Denoiser, PriorDenoiser
-from diffusion_prior.model.schedule import time_grid
-from einthoven.randomness import Noise
-from reconstruction.measurement.likelihood import GaussianLikelihood
-from reconstruction.samplers.base import Bridge, StandardNormal, TrainingFreeSampler, has_slope
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
+from reconstruction.samplers.base import Bridge, Calls, Chain, Draws, GuidedSampler
 
 _ADAM_EPS = 1.0
 """In the fit's units the bridge's own curvature is 1. Gradients far above it make steps of the learning rate; those far
@@ -46,7 +42,7 @@ class GradientSchedule:
         return self.n_early_steps if step < self.early else self.n_steps
 
 
-class MGPS(TrainingFreeSampler):
+class MGPS(GuidedSampler):
     r"""Midpoint Guidance Posterior Sampling.
 
     A step from `t` to `s < t` goes through a midpoint `l <= s`. There the posterior's transition is approximated by
@@ -66,7 +62,7 @@ class MGPS(TrainingFreeSampler):
     `rho - log sqrt(v_q)`, so that one learning rate serves all noise levels of any schedule. And its mean begins not at
     the bridge of `D(x_t, t)` itself but at that of the mean of `x ~ N(D, v_q / alpha_l^2 I)` given y, where the fit
     would end if the denoiser were `x_l / alpha_l`. Neither changes the divergence, only how fast it falls. Where the
-    denoiser has no derivative to go by at `l` (`has_slope`), the fit is left there.
+    denoiser has no derivative to go by at `l` (`Prior.has_slope`), the fit is left there.
 
     Args:
         denoiser: The prior: a denoiser, or one whose conditions are fixed.
@@ -81,67 +77,44 @@ class MGPS(TrainingFreeSampler):
 
     def __init__(
         self,
-        denoiser: Denoiser | PriorDenoiser,
+        denoiser: Prior | ConditionalDenoiser,
         n_steps: int = 64,
         gradients: GradientSchedule | Mapping[str, Any] | None = None,
         midpoint: float = 0.5,
     ) -> None:
         if n_steps < 1 or not 0 <= midpoint < 1:
             raise ValueError(f"need n_steps >= 1 and 0 <= midpoint < 1, got {n_steps} and {midpoint}")
-        super().__init__(denoiser)
-        self.n_steps, self.midpoint = n_steps, midpoint
+        super().__init__(denoiser, n_steps)
+        self.midpoint = midpoint
         self.gradients = gradients if isinstance(gradients, GradientSchedule) else GradientSchedule(**gradients or {})
 
-    @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
-        """Draws samples: see `PosteriorSampler`."""
-        self.network_calls = self.gradient_calls = 0
-        like = likelihood.operator.adjoint(likelihood.y)
-        times = time_grid(self.n_steps, like, self.denoiser.schedule)
-        noise = StandardNormal((n_samples, *like.shape), generator, like)
-        x_t = self.denoiser.schedule(times[0])[1] * noise()
-        for step, (t, s) in enumerate(pairwise(times)):
-            x_t = self.step(x_t, t, s, likelihood, noise, self.gradients.at(step))
-        return self._denoise(x_t, times[-1])
-
-    def step(
-        self, x_t: Tensor, t: Tensor, s: Tensor, likelihood: GaussianLikelihood, noise: StandardNormal, n_gradients: int
-    ) -> Tensor:
-        """Goes from `x_t` at time `t` to `x_s` at the earlier time `s`.
-
-        Args:
-            x_t: Noised ECG in mV, shape (S, B, C, L).
-            t: Its time.
-            s: The next time.
-            likelihood: The measurement.
-            noise: Source of standard normal numbers of the shape of `x_t`.
-            n_gradients: Number of gradient steps.
-
-        Returns:
-            Noised ECG at time `s`, in mV, shape (S, B, C, L).
-        """
-        schedule = self.denoiser.schedule
+    def step(self, chain: Chain, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """Goes through the midpoint: see `GuidedSampler.step`."""
+        schedule = chain.schedule
         l = torch.minimum(self.midpoint * t, s)  # noqa: E741 (the paper's name of the midpoint)
-        n_gradients = n_gradients if has_slope(self.denoiser, l) else 0
+        n_gradients = self.gradients.at(chain.place) if chain.denoiser.has_slope(l) else 0
         prior = Bridge(schedule, None, l, t)
-        x_0 = self._denoise(x_t, t)
+        x_0 = chain.denoise(x_t, t)
         mean = prior.mean(x_0, x_t)
-        start = prior.mean(likelihood.posterior_mean(x_0, prior.std / schedule(l)[0]), x_t)
-        fitted_mean, fitted_std = self._fit(mean, prior.std, start, l, likelihood, noise, n_gradients)
-        x_l = fitted_mean + fitted_std * noise()
+        start = prior.mean(chain.likelihood.posterior_mean(x_0, prior.std / schedule(l)[0]), x_t)
+        fitted_mean, fitted_std = self._fit(chain, mean, prior.std, start, l, n_gradients)
+        x_l = fitted_mean + fitted_std * chain.z_x()
         if bool(l == s):
             return x_l
         bridge = Bridge(schedule, l, s, t)
-        return bridge.mean(x_l, x_t) + bridge.std * noise()
+        return bridge.mean(x_l, x_t) + bridge.std * chain.z_x()
+
+    def end(self, chain: Chain, x_t: Tensor, t: Tensor) -> Draws:
+        """Takes the last denoised signal."""
+        return chain.draws(chain.denoise(x_t, t))
 
     def _fit(
         self,
+        chain: Chain,
         mean: Tensor,
         std: Tensor,
         start: Tensor,
         l: Tensor,  # noqa: E741
-        likelihood: GaussianLikelihood,
-        noise: StandardNormal,
         n_gradients: int,
     ) -> tuple[Tensor, Tensor]:
         """Fits the Gaussian at the midpoint `l` from a mean `start`; returns its mean and std, each (S, B, C, L)."""
@@ -149,18 +122,18 @@ class MGPS(TrainingFreeSampler):
         parameters = [shift, log_scale]
         adam = torch.optim.Adam(parameters, lr=self.gradients.learning_rate, betas=(0.9, 0.99), eps=_ADAM_EPS)
         for _ in range(n_gradients):
-            z = noise()
+            z = chain.z_x()
             with torch.enable_grad():
                 for parameter in parameters:
                     parameter.requires_grad_(True)
                 # Adam's steps know no law between leads, but what moves the mean obeys it: it is a clean ECG's.
                 moved = self.consistent(shift)
                 x_l = mean + std * (moved + log_scale.exp() * z)
-                log_g = likelihood.log_prob(self._denoise(x_l, l))
+                log_g = chain.likelihood.log_prob(chain.denoise(x_l, l))
                 divergence = 0.5 * moved.square() + 0.5 * (2 * log_scale).exp() - log_scale
                 # The sum over records only gathers their separate gradients.
                 gradients = torch.autograd.grad(divergence.sum() - log_g.sum(), parameters)
-            self.gradient_calls += 1
+            chain.calls += Calls(gradient=1)
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.requires_grad_(False)
                 parameter.grad = gradient

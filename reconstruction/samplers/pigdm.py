@@ -5,20 +5,17 @@ Reference:
     https://openreview.net/forum?id=9_gsMA8MRKQ (Section 3, Algorithm 1).
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import Denoiser, PriorDenoiser
-from diffusion_prior.model.schedule import Schedule
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
 from diffusion_prior.sampler import Sampler
-from einthoven.randomness import Noise
+from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
-from reconstruction.samplers.base import TrainingFreeSampler, gaussian_slope, has_slope
+from reconstruction.samplers.base import Chain, Draws, PosteriorSampler
 
 
-class PiGDM(TrainingFreeSampler):
+class PiGDM(PosteriorSampler):
     r"""Pseudo-inverse guided diffusion.
 
     The clean ECG given `x_t` is taken for Gaussian with mean `D(x_t, t)` and variance `r_t^2`, so that `y` given `x_t`
@@ -34,8 +31,8 @@ class PiGDM(TrainingFreeSampler):
 
     The paper's Algorithm 1 adds the gradient, times a weight of its own, to the state after each step (of DDIM with
     eta 1); here the score is followed, so that nothing depends on the number of steps when there are many, and any
-    sampler of the prior will do. Where the denoiser has no derivative to go by (`has_slope`), J is that of the assumed
-    variance, `alpha_t r_t^2 / sigma_t^2`, and no gradient is taken.
+    sampler of the prior will do. Where the denoiser has no derivative to go by (`Chain.pull_back`), J is that of the
+    assumed variance, `alpha_t r_t^2 / sigma_t^2`, and no gradient is taken.
 
     Args:
         denoiser: The prior: a denoiser, or one whose conditions are fixed.
@@ -50,7 +47,7 @@ class PiGDM(TrainingFreeSampler):
 
     def __init__(
         self,
-        denoiser: Denoiser | PriorDenoiser,
+        denoiser: Prior | ConditionalDenoiser,
         n_steps: int = 60,
         eta: float = 0.0,
         order: int = 2,
@@ -59,62 +56,39 @@ class PiGDM(TrainingFreeSampler):
         if sigma_data <= 0:
             raise ValueError(f"sigma_data must be positive, but is {sigma_data}: the standard deviation of ECGs in mV")
         super().__init__(denoiser)
-        Sampler(self.denoiser, n_steps, eta, order)  # wrong settings are refused here, not in the first call
-        self.n_steps, self.eta, self.order, self.sigma_data = n_steps, eta, order, sigma_data
+        Sampler(denoiser.given(), n_steps, eta, order)  # wrong settings are refused here, not in the first call
+        self.denoiser, self.n_steps, self.eta, self.order, self.sigma_data = denoiser, n_steps, eta, order, sigma_data
 
     @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
-        """Draws samples: see `PosteriorSampler`."""
-        like = likelihood.operator.adjoint(likelihood.y)
-        guided = GuidedDenoiser(self.denoiser, likelihood, self.sigma_data, self.consistent)
-        shape = (n_samples, *like.shape)
-        sampler = Sampler(guided, self.n_steps, self.eta, self.order)
-        samples = sampler.sample(shape, generator, like.dtype, like.device)
-        self.network_calls, self.gradient_calls = guided.n_calls, guided.n_gradients
-        return samples
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
+        """Runs a sampler of the prior with the guided denoiser: see `PosteriorSampler`."""
+        chain = Chain(self, self.denoiser.given(), self.n_steps, likelihood, n_samples, generator)
+        sampler = Sampler(GuidedDenoiser(chain, self.sigma_data), self.n_steps, self.eta, self.order)
+        samples = sampler.sample(chain.z_x.shape, generator, chain.like.dtype, chain.like.device)
+        return chain.draws(samples)
 
 
 class GuidedDenoiser:
     """The denoiser of the posterior: that of the prior, moved by pseudo-inverse guidance (see `PiGDM`).
 
     Args:
-        denoiser: The denoiser of the prior.
-        likelihood: The measurement of B records.
+        chain: The prior and the measurement.
         sigma_data: Standard deviation of the ECGs in mV.
-        consistent: Projects clean ECGs onto those that obey Einthoven's law; None: leads are independent.
-
-    Attributes:
-        n_calls: Network calls so far.
-        n_gradients: How many of these had a gradient.
     """
 
-    def __init__(
-        self,
-        denoiser: PriorDenoiser,
-        likelihood: GaussianLikelihood,
-        sigma_data: float,
-        consistent: Callable[[Tensor], Tensor] | None = None,
-    ) -> None:
-        self.denoiser, self.likelihood, self.sigma_data = denoiser, likelihood, sigma_data
-        self.consistent = consistent or (lambda x: x)
-        self.schedule: Schedule = denoiser.schedule
-        self.n_calls = self.n_gradients = 0
+    def __init__(self, chain: Chain, sigma_data: float) -> None:
+        self.chain, self.schedule, self.sigma_data = chain, chain.schedule, sigma_data
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Returns E[x given x_t and y] at time `t` (shape ()), in mV, shape of `x_t` (S, B, C, L)."""
-        alpha, sigma = self.schedule(t)
+        likelihood, (alpha, sigma) = self.chain.likelihood, self.schedule(t)
         ratio = sigma / alpha
         spread = ratio * self.sigma_data / (ratio.square() + self.sigma_data**2).sqrt()
-        guided = has_slope(self.denoiser, t)
-        with torch.set_grad_enabled(guided):
-            x_t = x_t.detach().requires_grad_(guided)
-            x_0 = self.consistent(self.denoiser(x_t, t))
-            weighted = self.likelihood.solve(self.likelihood.residual(x_0.detach()), spread)
-            uphill = self.likelihood.operator.adjoint(weighted)
-            if guided:
-                (score,) = torch.autograd.grad(x_0, x_t, uphill)
-            else:
-                score = gaussian_slope(self.schedule, t, self.sigma_data) * uphill
-        self.n_calls, self.n_gradients = self.n_calls + 1, self.n_gradients + guided
+
+        def uphill(x_0: Tensor) -> Tensor:
+            """Returns the gradient of the likelihood by `x_0`, of its shape."""
+            return likelihood.operator.adjoint(likelihood.solve(likelihood.residual(x_0), spread))
+
+        x_0, score = self.chain.pull_back(x_t, t, self.sigma_data, uphill)
         # Of a network the gradient may leave what its estimates obey.
-        return self.consistent(x_0.detach() + sigma.square() / alpha * score)
+        return self.chain.consistent(x_0 + sigma.square() / alpha * score)

@@ -8,14 +8,11 @@ Reference:
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import Denoiser, PriorDenoiser
-from diffusion_prior.model.schedule import time_grid
-from einthoven.randomness import Noise
-from reconstruction.measurement.likelihood import GaussianLikelihood
-from reconstruction.samplers.base import StandardNormal, TrainingFreeSampler
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
+from reconstruction.samplers.base import Chain, Draws, GuidedSampler
 
 
-class REDDiff(TrainingFreeSampler):
+class REDDiff(GuidedSampler):
     r"""Regularisation by denoising with a diffusion prior.
 
     Each sample is the mean `mu` of a Gaussian of vanishing variance, fitted to the posterior by Adam through the noise
@@ -43,7 +40,7 @@ class REDDiff(TrainingFreeSampler):
 
     def __init__(
         self,
-        denoiser: Denoiser | PriorDenoiser,
+        denoiser: Prior | ConditionalDenoiser,
         n_steps: int = 150,
         learning_rate: float = 0.2,
         weight: float = 0.25,
@@ -54,28 +51,29 @@ class REDDiff(TrainingFreeSampler):
                 "need n_steps >= 1 and positive learning_rate, weight and sigma_data, got "
                 f"{n_steps}, {learning_rate}, {weight} and {sigma_data}"
             )
-        super().__init__(denoiser)
-        self.n_steps, self.learning_rate, self.weight, self.sigma_data = n_steps, learning_rate, weight, sigma_data
+        super().__init__(denoiser, n_steps)
+        self.learning_rate, self.weight, self.sigma_data = learning_rate, weight, sigma_data
 
-    @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
-        """Draws samples: see `PosteriorSampler`."""
-        self.network_calls = 0
-        operator, schedule = likelihood.operator, self.denoiser.schedule
-        like = operator.adjoint(likelihood.y)
-        z_x = StandardNormal((n_samples, *like.shape), generator, like)
-        z_y = StandardNormal((n_samples, *likelihood.y.shape), generator, like)
+    def start(self, chain: Chain) -> Tensor:
+        """Draws each sample's own start from the measurement's posterior under white noise for a prior."""
+        nothing = torch.zeros_like(chain.like)
+        mu = self.consistent(chain.likelihood.posterior_sample(nothing, self.sigma_data, chain.z_x(), chain.z_y()))
+        chain.memory = torch.optim.Adam([mu], lr=self.learning_rate, betas=(0.9, 0.99))
+        return mu
+
+    def step(self, chain: Chain, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """Moves `mu` by a step of Adam at time `t`: see `GuidedSampler.step`."""
+        likelihood, mu = chain.likelihood, x_t
         smallest = likelihood.noise.variances(likelihood.y).amin(dim=(-2, -1))
         scale = smallest if smallest.ndim == 0 else smallest[:, None, None]
-        # Each sample's own start: a draw of the measurement's posterior under white noise for a prior.
-        mu = self.consistent(likelihood.posterior_sample(torch.zeros_like(like), self.sigma_data, z_x(), z_y()))
-        adam = torch.optim.Adam([mu], lr=self.learning_rate, betas=(0.9, 0.99))
-        for t in time_grid(self.n_steps, like, schedule)[:-1]:
-            alpha, sigma = schedule(t)
-            x_0 = self._denoise(alpha * mu + sigma * z_x(), t)
-            uphill = -scale * operator.adjoint(likelihood.solve(likelihood.residual(mu), 0.0))
-            mu.grad = uphill + self.weight * (mu - x_0)
-            adam.step()
-            # Adam's steps are in proportion to each lead's own gradients: they obey no law between leads.
-            mu.copy_(self.consistent(mu))
-        return mu
+        alpha, sigma = chain.schedule(t)
+        x_0 = chain.denoise(alpha * mu + sigma * chain.z_x(), t)
+        uphill = -scale * likelihood.operator.adjoint(likelihood.solve(likelihood.residual(mu), 0.0))
+        mu.grad = uphill + self.weight * (mu - x_0)
+        chain.memory.step()
+        # Adam's steps are in proportion to each lead's own gradients: they obey no law between leads.
+        return mu.copy_(self.consistent(mu))
+
+    def end(self, chain: Chain, x_t: Tensor, t: Tensor) -> Draws:
+        """Takes the means as they are."""
+        return chain.draws(x_t)

@@ -4,24 +4,21 @@ Expectation-maximisation (Dempster, Laird, Rubin, J. R. Stat. Soc. B 39, 1, 1977
 Stat. Assoc. 85, 699, 1990) for Gaussian noise with an unknown spectrum in each lead.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
-from diffusion_prior.model.denoiser import Denoiser
-from einthoven.randomness import Noise
+from diffusion_prior.model.denoiser import Prior
+from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import SpectralNoise
-from reconstruction.samplers.base import BlindSampler, PosteriorSampler, StandardNormal, first_generators
+from reconstruction.samplers.base import Calls, Draws, InnerSampler, PosteriorSampler, StandardNormal, first_generators
 from reconstruction.samplers.ddnm import DDNM
 
-InnerSampler = Callable[[Denoiser], PosteriorSampler]
 
-
-class SpectralEM(BlindSampler):
+class SpectralEM(PosteriorSampler):
     r"""Samples of an ECG whose noise has a spectrum that is known only about.
 
     The likelihood's noise is the start, with the variances `s_k` of the noise's cosine coefficients `c_k`. Each round
@@ -44,16 +41,13 @@ class SpectralEM(BlindSampler):
         spread: Factor by which the samples are moved away from their mean; 1 changes nothing. DDNM+ is too narrow; the
             default was chosen for the bundled weights, on records of PTB-XL's fold 9 with NSTDB's first halves.
 
-    Attributes:
-        noise: The estimate of the noise after a call, shape (B, m, L); None before.
-
     Raises:
         ValueError: If a number is not in its range.
     """
 
     def __init__(
         self,
-        denoiser: Denoiser,
+        denoiser: Prior,
         n_rounds: int = 2,
         n_em_samples: int = 2,
         strength: float = 20.0,
@@ -72,24 +66,24 @@ class SpectralEM(BlindSampler):
         self.spread = spread
         self.early = (early or partial(DDNM, n_steps=16))(denoiser)
         self.final = (final or partial(DDNM, n_steps=20))(denoiser)
-        self.noise: SpectralNoise | None = None
 
     @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Noise) -> Tensor:
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
         """Draws samples: see `PosteriorSampler`; the likelihood's noise is where the estimate starts."""
-        self.network_calls = self.gradient_calls = 0
         start = likelihood.noise.variances(likelihood.y).expand(likelihood.y.shape)
         n_drawn = min(self.n_em_samples, n_samples)
         drawing = first_generators(generator, n_drawn)
         likelihood = GaussianLikelihood(likelihood.operator, likelihood.y, SpectralNoise(start))
+        calls = Calls()
         for _ in range(self.n_rounds):
-            x = self._draw(self.early, likelihood, n_drawn, drawing)
-            spectrum = self._update(start, draw_noise(likelihood, x, drawing))
+            draws = self.early(likelihood, n_drawn, drawing)
+            calls += draws.calls
+            spectrum = self._update(start, draw_noise(likelihood, draws.samples, drawing))
             likelihood = GaussianLikelihood(likelihood.operator, likelihood.y, SpectralNoise(spectrum))
-        samples = self._draw(self.final, likelihood, n_samples, generator)
-        self.noise, mean = SpectralNoise(likelihood.noise.variances(start)), self.final.posterior_mean
-        self.posterior_mean = samples.mean(dim=0) if mean is None else mean
-        return torch.lerp(self.posterior_mean.expand_as(samples), samples, self.spread)
+        draws = self.final(likelihood, n_samples, generator)
+        samples = torch.lerp(draws.mean.expand_as(draws.samples), draws.samples, self.spread)
+        noise = SpectralNoise(likelihood.noise.variances(start))
+        return Draws(samples, draws.mean, calls + draws.calls, noise)
 
     def _update(self, start: Tensor, noise: Tensor) -> Tensor:
         """Returns the spectrum `(B, m, L)` that fits draws of the noise `(S, B, m, L)`."""
@@ -99,7 +93,7 @@ class SpectralEM(BlindSampler):
         return start * (self.strength + n * near) / (self.strength + n)
 
 
-def draw_noise(likelihood: GaussianLikelihood, x: Tensor, generator: Noise) -> Tensor:
+def draw_noise(likelihood: GaussianLikelihood, x: Tensor, generator: Generators) -> Tensor:
     """Draws the noise of a measurement given the ECG: what that leaves of it, and a guess where nothing was measured.
 
     Args:

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from diffusion_prior.checkpoint import PRETRAINED, build_denoiser, load_denoiser, save_denoiser, take_weights
+from diffusion_prior.model.denoiser import Conditions
 from tests.diffusion_prior.training.test_objective import TINY
 
 
@@ -23,7 +24,7 @@ def test_unconditional_prior_refuses_labels():
     denoiser = build_denoiser({**TINY, "unconditional": True})
     assert denoiser(torch.zeros(1, 8, 64), torch.tensor(0.5)).shape == (1, 8, 64)
     with pytest.raises(ValueError, match="takes 0 labels"):
-        denoiser(torch.zeros(1, 8, 64), torch.tensor(0.5), torch.zeros(1, 71))
+        denoiser(torch.zeros(1, 8, 64), torch.tensor(0.5), Conditions(torch.zeros(1, 71)))
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):

@@ -5,7 +5,7 @@ import torch
 
 from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import DiscreteSchedule, EDMSchedule, VPSchedule
-from diffusion_prior.sampler import DDIMSampler, DDPMSampler, HeunSampler, Sampler
+from diffusion_prior.sampler import SAMPLERS, HeunSampler, Sampler
 from einthoven.randomness import record_generators
 
 N = 20_000
@@ -45,11 +45,11 @@ def test_second_order_samplers_draw_from_the_gaussian(make):
     assert worst_error(denoiser, *moments(make(denoiser))) < 4.5
 
 
-@pytest.mark.parametrize("make", [DDIMSampler, DDPMSampler])
+@pytest.mark.parametrize("make", [SAMPLERS["ddim"], SAMPLERS["ddpm"]])
 def test_first_order_samplers_converge(make):
     denoiser = gaussian()
     truth = denoiser.covariance
-    few, many = (moments(make(denoiser, n))[1] for n in (10, 160))
+    few, many = (moments(make(denoiser, n_steps=n))[1] for n in (10, 160))
     assert torch.linalg.norm(many - truth) < 0.06 * torch.linalg.norm(truth)
     assert torch.linalg.norm(few - truth) > 3 * torch.linalg.norm(many - truth)
 
@@ -101,12 +101,12 @@ def test_the_ancestral_sampler_takes_the_published_step(k):
     z = torch.randn(x.shape, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
     mean = (x - (1 - a[k]) / (1 - a_bar[k]).sqrt() * denoiser.noise(x, t)) / a[k].sqrt()
     expected = mean + ((1 - a_bar[k - 1]) / (1 - a_bar[k]) * beta[k]).sqrt() * z
-    step = DDPMSampler(denoiser, 1000).step(x, t, s, torch.Generator().manual_seed(k))
+    step = SAMPLERS["ddpm"](denoiser, n_steps=1000).step(x, t, s, torch.Generator().manual_seed(k))
     torch.testing.assert_close(step, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_all_published_steps_are_taken_once_and_in_order():
-    times = DDPMSampler(NoiseEstimator(DiscreteSchedule()), 1000).times(torch.zeros(()))
+    times = SAMPLERS["ddpm"](NoiseEstimator(DiscreteSchedule()), n_steps=1000).times(torch.zeros(()))
     assert DiscreteSchedule().network_step(times).tolist() == list(range(999, -1, -1))
 
 
@@ -121,7 +121,7 @@ def test_more_steps_than_levels_are_refused():
     with pytest.raises(ValueError, match="knows 1000 noise levels: n_steps is at most that, not 1001"):
         Sampler(NoiseEstimator(DiscreteSchedule()), 1001)
     with pytest.raises(ValueError, match="knows 999 noise levels"):
-        DDPMSampler(NoiseEstimator(DiscreteSchedule(published_offset=True)), 1000)
+        SAMPLERS["ddpm"](NoiseEstimator(DiscreteSchedule(published_offset=True)), n_steps=1000)
     with pytest.raises(ValueError, match="churn"):
         HeunSampler(NoiseEstimator(DiscreteSchedule()), 10, churn=0.1)
 

@@ -8,7 +8,7 @@ import torch
 
 from diffusion_prior.checkpoint import build_denoiser
 from diffusion_prior.model.acceleration import accelerate_denoiser
-from diffusion_prior.model.denoiser import EpsilonDenoiser
+from diffusion_prior.model.epsilon import EpsilonDenoiser
 from diffusion_prior.model.sashimi import Sashimi
 from diffusion_prior.model.schedule import DiscreteSchedule
 

@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Denoiser, EpsilonDenoiser
+from diffusion_prior.model.denoiser import Conditions
+from diffusion_prior.model.epsilon import EpsilonDenoiser
+from diffusion_prior.model.preconditioned import PreconditionedDenoiser
 from diffusion_prior.model.schedule import DiscreteSchedule, EDMSchedule, VPSchedule
 from einthoven.ecg.leads import INDEPENDENT_LEADS, NINE_LEADS, lead_matrix
 
@@ -20,7 +22,9 @@ class Recorder(nn.Module):
 
 
 def make(schedule=None, **kwargs):
-    return Denoiser(Recorder(**kwargs), schedule or EDMSchedule(), ("I", "II"), sigma_data=0.5, n_labels=3)
+    return PreconditionedDenoiser(
+        Recorder(**kwargs), schedule or EDMSchedule(), ("I", "II"), sigma_data=0.5, n_labels=3
+    )
 
 
 @pytest.mark.parametrize("schedule", [EDMSchedule(), VPSchedule()])
@@ -40,7 +44,7 @@ def test_measured_samples_are_kept_and_others_are_not_read():
     x_t, y = torch.randn(3, 2, 8), torch.randn(3, 2, 8)
     observed = torch.rand(3, 2, 8) < 0.5
     y_with_gaps = torch.where(observed, y, torch.nan)
-    x = denoiser(x_t, torch.tensor(0.5), y=y_with_gaps, observed=observed)
+    x = denoiser(x_t, torch.tensor(0.5), Conditions(y=y_with_gaps, observed=observed))
     assert x.isfinite().all()
     assert torch.equal(x[observed], y[observed])
     assert torch.equal(denoiser.backbone.x[:, 4:].bool(), observed)
@@ -51,7 +55,7 @@ def test_a_noisy_measured_sample_is_a_second_noised_signal():
     x_t, y, t = torch.randn(4, 2, 8), torch.randn(4, 2, 8), torch.tensor(0.6)
     observed = torch.rand(4, 2, 8) < 0.5
     level = torch.tensor([0.1, 0.3]).expand(4, 2)
-    x = denoiser(x_t, t, y=y, observed=observed, level=level)
+    x = denoiser(x_t, t, Conditions(None, y, observed, level))
     s, sigma_y = EDMSchedule()(t)[1], level[..., None]
     s_u = (1 / s**2 + observed / sigma_y**2) ** -0.5
     u = (x_t / s**2 + observed * y / sigma_y**2) * s_u**2
@@ -68,27 +72,34 @@ def test_noise_that_vanishes_makes_samples_exact():
     denoiser = make(answer=1.0)
     x_t, y, t = torch.randn(3, 2, 8), torch.randn(3, 2, 8), torch.tensor(0.5)
     observed = torch.rand(3, 2, 8) < 0.5
-    exact = denoiser(x_t, t, y=y, observed=observed)
-    torch.testing.assert_close(denoiser(x_t, t, y=y, observed=observed, level=torch.zeros(3, 2)), exact)
-    nearly = denoiser(x_t, t, y=y, observed=observed, level=torch.full((3, 2), 1e-4))
+    exact = denoiser(x_t, t, Conditions(None, y, observed))
+    torch.testing.assert_close(denoiser(x_t, t, Conditions(None, y, observed, torch.zeros(3, 2))), exact)
+    nearly = denoiser(x_t, t, Conditions(None, y, observed, torch.full((3, 2), 1e-4)))
     torch.testing.assert_close(nearly, exact, rtol=0, atol=1e-3)
 
 
 def test_halves_of_a_condition_are_refused():
     with pytest.raises(ValueError, match="belong together"):
-        make()(torch.zeros(1, 2, 8), torch.tensor(0.5), y=torch.zeros(1, 2, 8))
+        Conditions(y=torch.zeros(1, 2, 8))
     with pytest.raises(ValueError, match="belong together"):
-        make()(torch.zeros(1, 2, 8), torch.tensor(0.5), level=torch.zeros(1, 2))
+        Conditions(sigma_y=torch.zeros(1, 2))
     with pytest.raises(ValueError, match="takes 3 labels"):
-        make()(torch.zeros(1, 2, 8), torch.tensor(0.5), torch.zeros(1, 71))
+        make()(torch.zeros(1, 2, 8), torch.tensor(0.5), Conditions(torch.zeros(1, 71)))
+
+
+def test_fixed_conditions_stay():
+    conditional = make().given()
+    assert conditional.given() is conditional and not conditional.takes_measurements
+    with pytest.raises(ValueError, match="are fixed"):
+        conditional.given(Conditions(torch.zeros(1, 3)))
 
 
 def test_guidance_extrapolates_from_the_unlabelled_estimate():
     denoiser = make(label_gain=1.0)
     x_t, t, label = torch.randn(2, 3, 2, 8), torch.tensor(0.3), torch.tensor([1.0, 0, 1])
-    plain = ConditionalDenoiser(denoiser)(x_t, t)
-    labelled = ConditionalDenoiser(denoiser, label)(x_t, t)
-    guided = ConditionalDenoiser(denoiser, label, guidance_scale=3.0)
+    plain = denoiser.given()(x_t, t)
+    labelled = denoiser.given(Conditions(label))(x_t, t)
+    guided = denoiser.given(Conditions(label), guidance_scale=3.0)
     torch.testing.assert_close(guided(x_t, t), plain + 3 * (labelled - plain))
     assert guided.n_calls == 2
 
@@ -96,9 +107,8 @@ def test_guidance_extrapolates_from_the_unlabelled_estimate():
 def test_conditions_belong_to_the_record_axis():
     denoiser = make()
     y = torch.arange(3.0)[:, None, None].expand(3, 2, 8)
-    x = ConditionalDenoiser(denoiser, y=y, observed=torch.ones(3, 2, 8, dtype=torch.bool))(
-        torch.randn(5, 3, 2, 8), torch.tensor(0.5)
-    )
+    conditional = denoiser.given(Conditions(y=y, observed=torch.ones(3, 2, 8, dtype=torch.bool)))
+    x = conditional(torch.randn(5, 3, 2, 8), torch.tensor(0.5))
     assert torch.equal(x, y.expand(5, 3, 2, 8))
 
 
@@ -168,11 +178,10 @@ def test_in_half_precision_no_step_is_mixed_up():
 def test_what_a_noise_finder_cannot_be_told_is_refused():
     denoiser, x, t = make_epsilon(), torch.zeros(1, 9, 64), torch.tensor(0.5)
     assert not denoiser.takes_measurements and make().takes_measurements
-    for told in ({"y": x}, {"observed": x.bool()}, {"level": torch.zeros(1, 9)}):
-        with pytest.raises(ValueError, match="cannot be told measured samples"):
-            denoiser(x, t, **told)
+    with pytest.raises(ValueError, match="cannot be told measured samples"):
+        denoiser(x, t, Conditions(y=x, observed=x.bool()))
     with pytest.raises(ValueError, match="takes 71 labels"):
-        denoiser(x, t, torch.zeros(1, 3))
+        denoiser(x, t, Conditions(torch.zeros(1, 3)))
     for lengths in ((1000, 1022), (1028, 1024)):
         with pytest.raises(ValueError, match="segment_length must be a multiple of 4"):
             make_epsilon(NINE_LEADS, *lengths)
@@ -184,6 +193,6 @@ def test_a_noise_finder_on_a_gpu():
     denoiser = make_epsilon()
     denoiser.set_gain([[0, 1.0], [999, 0.5]])
     x_t, t, label = torch.randn(2, 9, 1000), torch.tensor([0.3, 0.9]), torch.zeros(2, 71)
-    expected = denoiser(x_t, t, label)
-    on_gpu = denoiser.cuda()(x_t.cuda(), t.cuda(), label.cuda())
+    expected = denoiser(x_t, t, Conditions(label))
+    on_gpu = denoiser.cuda()(x_t.cuda(), t.cuda(), Conditions(label.cuda()))
     torch.testing.assert_close(on_gpu.cpu(), expected, rtol=1e-4, atol=1e-5)

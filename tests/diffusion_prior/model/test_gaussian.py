@@ -1,5 +1,6 @@
 import torch
 
+from diffusion_prior.model.denoiser import Conditions
 from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import VPSchedule
 
@@ -19,7 +20,7 @@ def test_denoiser_is_the_posterior_mean_given_the_noised_signal():
 def test_denoiser_given_measured_samples():
     y = torch.randn(4, 2, 3, generator=GENERATOR, dtype=torch.float64)
     observed = torch.tensor([[True, False, True], [False, False, False]]).expand(4, 2, 3)
-    x = PRIOR(X_T, T, y=y, observed=observed)
+    x = PRIOR(X_T, T, Conditions(y=y, observed=observed))
     torch.testing.assert_close(x[observed], y[observed])
     alpha, sigma = PRIOR.schedule(T)
     rows = torch.cat(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from diffusion_prior.model.denoiser import EpsilonDenoiser
+from diffusion_prior.model.epsilon import EpsilonDenoiser
 from diffusion_prior.model.schedule import DiscreteSchedule
 from diffusion_prior.training.gain import measure_gain
 from einthoven.ecg.leads import INDEPENDENT_LEADS

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_prior.model.denoiser import Denoiser
+from diffusion_prior.model.preconditioned import PreconditionedDenoiser
 from diffusion_prior.model.schedule import EDMSchedule
 from diffusion_prior.training.measurement_noise import MeasurementNoise
 from diffusion_prior.training.objective import DenoisingObjective, NoiseLevels
@@ -63,7 +63,7 @@ def test_a_share_of_the_records_is_noisy_and_the_rest_unchanged(recordings, ecg)
         def forward(self, x, c_noise, label):
             return torch.zeros_like(x[:, :8])
 
-    denoiser = Denoiser(Backbone(), EDMSchedule(), INDEPENDENT_LEADS)
+    denoiser = PreconditionedDenoiser(Backbone(), EDMSchedule(), INDEPENDENT_LEADS)
     x = ecg.repeat(20, 1, 1)
     batch = {"x": x, "label": torch.zeros(len(x), 71)}
     noisy = MeasurementNoise(recordings, share=0.5)

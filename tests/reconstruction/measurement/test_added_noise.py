@@ -36,7 +36,7 @@ def test_power_and_prefilter(truth):
     raw, filtered = (AddNoise(RECORDED, "bw", power=2.0, prefilter=flag)(KEYS, truth) for flag in (False, True))
     np.testing.assert_array_equal(raw[1]["noisy"], filtered[1]["noisy"])
     np.testing.assert_allclose(filtered[0].y.numpy(), clean_signal(raw[0].y.numpy(), 100, 100), atol=1e-5)
-    assert (filtered[0].noise.levels(filtered[0].y) < raw[0].noise.levels(raw[0].y)).all()
+    assert (filtered[0].noise.rms(filtered[0].y) < raw[0].noise.rms(raw[0].y)).all()
     added = (raw[1]["noisy"] - truth)[:, INDEPENDENT]
     np.testing.assert_allclose(np.ptp(added, axis=-1), 2 * np.ptp(truth[:, INDEPENDENT], axis=-1), rtol=1e-4)
 

@@ -133,7 +133,7 @@ def test_posterior_sample_has_the_mean_and_the_covariance_of_the_posterior(likel
 
 
 def test_the_noise_level_is_the_root_mean_square_over_leads(likelihood):
-    power = likelihood.noise.levels(likelihood.y).square().mean(dim=-1)
+    power = likelihood.noise.rms(likelihood.y).square().mean(dim=-1)
     assert likelihood.sigma_y.shape == ((N_RECORDS, 1, 1) if power.ndim else ())
     torch.testing.assert_close(likelihood.sigma_y.flatten(), power.sqrt().flatten())
 

@@ -219,7 +219,7 @@ def test_noise_is_looked_at_in_each_lead():
     rng = np.random.default_rng(0)
     noisy = ECG[[0, 6]] + np.array([[0.2], [0.02]]) * rng.standard_normal((2, 2000))
     measurement, _ = measure(noisy, ["I", "V1"], noise="ma")
-    quiet, loud = sorted(measurement.noise.levels(measurement.y)[0].tolist())
+    quiet, loud = sorted(measurement.noise.rms(measurement.y)[0].tolist())
     assert loud > 2 * quiet
     samples = torch.randn(3, 1, 8, 400, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(measurement.complete(samples), to_twelve(samples))

@@ -58,12 +58,12 @@ def test_synthesis_undoes_and_transposes_the_analysis(noise):
 def test_levels_are_the_root_mean_squares_of_the_leads(noise):
     like = torch.zeros(2, N_LEADS, LENGTH, dtype=torch.float64)
     power = dense(noise).diagonal(dim1=-2, dim2=-1).reshape(2, N_LEADS, LENGTH).mean(dim=-1)
-    torch.testing.assert_close(noise.levels(like).expand(2, -1), power.sqrt())
+    torch.testing.assert_close(noise.rms(like).expand(2, -1), power.sqrt())
 
 
 def test_type_follows_the_signal(noise):
     v = draw(2, N_LEADS, LENGTH).float()
-    results = (noise.variances(v), noise.covariance(v), noise.colour(v), noise.levels(v))
+    results = (noise.variances(v), noise.covariance(v), noise.colour(v), noise.rms(v))
     assert {result.dtype for result in results} == {torch.float32}
 
 

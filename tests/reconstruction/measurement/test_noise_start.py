@@ -47,7 +47,7 @@ def test_packaged_spectra_have_unit_mean(packaged):
 @pytest.mark.parametrize("level", [0.1, 0.5])
 def test_level_of_a_known_noise_is_found(packaged, clean, noise_type, level):
     y, levels = noisy(clean, packaged[noise_type], level)
-    found = initial_noise(y, torch.ones_like(y, dtype=torch.bool), RATE, noise_type).levels(y)
+    found = initial_noise(y, torch.ones_like(y, dtype=torch.bool), RATE, noise_type).rms(y)
     assert found.shape == (4, 8)
     # Lead by lead the power of one piece is known to a few coefficients only.
     assert (found / levels).log().mean().abs() < 0.35
@@ -58,7 +58,7 @@ def test_noise_of_unknown_type_is_found(packaged, clean):
     for name in ("bw", "em", "ma"):
         y, levels = noisy(clean, packaged[name], 0.3)
         auto = initial_noise(y, torch.ones_like(y, dtype=torch.bool), RATE, "auto")
-        assert (auto.levels(y) / levels).log().mean().abs() < 0.35
+        assert (auto.rms(y) / levels).log().mean().abs() < 0.35
         told = initial_noise(y, torch.ones_like(y, dtype=torch.bool), RATE, name)
         assert (auto.spectrum == told.spectrum).all(dim=(1, 2)).sum() >= 3
 
@@ -66,14 +66,14 @@ def test_noise_of_unknown_type_is_found(packaged, clean):
 def test_clean_ecgs_have_little_noise(clean):
     for noise_type in NOISES:
         noise = initial_noise(clean, torch.ones_like(clean, dtype=torch.bool), RATE, noise_type)
-        assert noise.levels(clean).median() < 0.35 * clean.square().mean().sqrt()
+        assert noise.rms(clean).median() < 0.35 * clean.square().mean().sqrt()
 
 
 @pytest.mark.parametrize("noise_type", ["bw", "em", "ma"])
 def test_what_the_high_pass_leaves_is_told_from_what_it_takes(packaged, clean, noise_type):
     y, _ = noisy(clean, packaged[noise_type], 0.5)
     left = torch.from_numpy(clean_signal((y - clean).numpy(), RATE, RATE)).square().mean(dim=-1).sqrt()
-    found = initial_noise(y, torch.ones_like(y, dtype=torch.bool), RATE, noise_type, filtered=True).levels(y)
+    found = initial_noise(y, torch.ones_like(y, dtype=torch.bool), RATE, noise_type, filtered=True).rms(y)
     assert (found / left).log().mean().abs() < 0.35
 
 
@@ -83,7 +83,7 @@ def test_gaps_other_lengths_and_rates(packaged, clean):
     observed[:, 0, 300:500] = False
     observed[:, 1] = False
     noise = initial_noise(torch.where(observed, y, 1e3), observed, RATE, "ma")
-    assert (noise.levels(y)[:, 0] / levels[:, 0]).log().abs().mean() < 0.5
+    assert (noise.rms(y)[:, 0] / levels[:, 0]).log().abs().mean() < 0.5
     assert (noise.spectrum >= FLOOR_MV**2 * 0.99).all()
     short = initial_noise(y[..., :256], observed[..., :256], RATE)
     slow = initial_noise(y[..., ::2], observed[..., ::2], RATE / 2)

@@ -164,8 +164,9 @@ def test_descods_samples_are_draws_of_the_posterior(trained, tiny_denoiser):
     network.forward = exact
     y = torch.full((1, 8, 50), 0.6, dtype=torch.float64) * network.sigma_data
     likelihood = GaussianLikelihood(LeadSelection(INDEPENDENT_LEADS), y, 0.01)
-    z = sampler(likelihood, 20, torch.Generator().manual_seed(0)) / network.sigma_data
-    assert sampler.network_calls == 400
+    draws = sampler(likelihood, 20, torch.Generator().manual_seed(0))
+    z = draws.samples / network.sigma_data
+    assert draws.calls.network == 400
     exact_variance = variance / (1 + variance)
     assert abs(float(z.mean()) - 0.6 / (1 + variance)) < 4 * (exact_variance / z.numel()) ** 0.5
     assert float(z.var()) == pytest.approx(exact_variance, rel=0.05)
@@ -180,18 +181,19 @@ def measurement(kind, n_records):
 def test_a_record_is_the_same_alone_and_beside_others(kind, trained, tiny_denoiser):
     sampler = RIVALS[kind](tiny_denoiser, trained / kind)
     operator, y = measurement(kind, 3)
-    together = sampler(GaussianLikelihood(operator, y, 0.02), 2, record_generators(0, KEYS, 2))
+    together = sampler(GaussianLikelihood(operator, y, 0.02), 2, record_generators(0, KEYS, 2)).samples
     assert together.shape == (2, 3, 8, 96) and together.isfinite().all()
     wild = torch.cat([y[:1], 50 * y[1:].flip(-1) + 10])
-    other = sampler(GaussianLikelihood(operator, wild, 0.02), 2, record_generators(0, ("a", "d", "e"), 2))
+    other = sampler(GaussianLikelihood(operator, wild, 0.02), 2, record_generators(0, ("a", "d", "e"), 2)).samples
     assert torch.equal(other[:, 0], together[:, 0])
-    alone = sampler(GaussianLikelihood(operator, y[:1], 0.02), 2, record_generators(0, ("a",), 2))
+    draws = sampler(GaussianLikelihood(operator, y[:1], 0.02), 2, record_generators(0, ("a",), 2))
+    alone = draws.samples
     torch.testing.assert_close(alone[:, 0], together[:, 0], rtol=1e-4, atol=1e-4)
     if kind == "descod":
         assert not torch.equal(together[0], together[1])
     else:
         assert torch.equal(together[0], together[1])
-        assert torch.equal(sampler.posterior_mean, alone[0]) and sampler.network_calls == 1
+        assert torch.equal(draws.mean, alone[0]) and draws.calls.network == 1
 
 
 def test_mistakes_are_told(trained, tiny_denoiser, folders, tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from diffusion_prior.model.gaussian import GaussianDenoiser
-from diffusion_prior.model.schedule import EDMSchedule, VPSchedule, time_grid
+from diffusion_prior.model.schedule import EDMSchedule, VPSchedule
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import SpectralNoise
 from reconstruction.measurement.operators import LeadSelection, Mask, MeasuredLeads, Resampling
@@ -64,7 +64,7 @@ class Law:
 
     def __init__(self, problem, n_steps):
         self.problem, self.schedule = problem, problem.prior.schedule
-        self.times = time_grid(n_steps, problem.y, self.schedule)
+        self.times = self.schedule.grid(n_steps, problem.y)
         self.mean = torch.zeros(problem.n, dtype=torch.float64)
         self.covariance = self.schedule(self.times[0])[1] ** 2 * problem.identity
 
@@ -122,8 +122,9 @@ def make_problem(name, gaussian, truth, observed, sigma_y=0.05):
 
 
 def check_law(sampler, problem, mean, covariance, n_samples=600):
-    """Compares samples with the exact law, in standard errors."""
-    samples = sampler(problem.likelihood, n_samples, torch.Generator().manual_seed(1))[:, 0].flatten(1)
+    """Compares samples with the exact law, in standard errors; returns the calls."""
+    draws = sampler(problem.likelihood, n_samples, torch.Generator().manual_seed(1))
+    samples = draws.samples[:, 0].flatten(1)
     variance = covariance.diagonal()
     z = (samples.mean(0) - mean) / (variance / n_samples).sqrt()
     assert z.abs().max() < 4.5
@@ -131,3 +132,4 @@ def check_law(sampler, problem, mean, covariance, n_samples=600):
     whitened = torch.linalg.solve_triangular(root, (samples - mean).T, upper=False)
     # In standard errors of a variance of so many Gaussian samples.
     assert (whitened.var(1) - 1).abs().max() < 4.5 * (2 / n_samples) ** 0.5
+    return draws.calls

@@ -6,6 +6,7 @@ from diffusion_prior.model.schedule import EDMSchedule
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import LeadSelection, Mask, MeasuredLeads, Resampling
 from reconstruction.samplers.amortised import AmortisedSampler, measured_samples
+from reconstruction.samplers.base import Calls
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
@@ -16,7 +17,8 @@ def test_samples_follow_the_exact_posterior(gaussian, truth, observed, eta):
     mean, covariance = gaussian.posterior(selected, y.flatten()[observed.flatten()], 0.0)
     sampler = AmortisedSampler(gaussian, n_steps=16, eta=eta, spread=1.0)
     likelihood = GaussianLikelihood(Mask(observed), y, 0.02)
-    samples = sampler(likelihood, n_samples, torch.Generator().manual_seed(1))[:, 0]
+    draws = sampler(likelihood, n_samples, torch.Generator().manual_seed(1))
+    samples = draws.samples[:, 0]
     missing = ~observed
     variance = covariance.diagonal().reshape(observed.shape)[missing]
     z = (samples.mean(0) - mean)[missing] / (variance / n_samples).sqrt()
@@ -25,10 +27,8 @@ def test_samples_follow_the_exact_posterior(gaussian, truth, observed, eta):
     ratio = (samples.var(0)[missing] / variance).mean()
     assert 0.85 < ratio < 1.25
     torch.testing.assert_close(samples.mean(0)[observed], truth[observed], rtol=0, atol=2e-3)
-    assert sampler.posterior_mean is not None
-    torch.testing.assert_close(sampler.posterior_mean[0], samples.mean(0))
-    assert sampler.network_calls == sampler.n_steps + 1 == 17
-    assert sampler.gradient_calls == 0
+    torch.testing.assert_close(draws.mean[0], samples.mean(0))
+    assert draws.calls == Calls(sampler.n_steps + 1, 0) == Calls(17)
 
 
 def test_the_mean_of_a_record_without_gaps_is_the_denoisers_own(gaussian, truth):
@@ -38,10 +38,9 @@ def test_the_mean_of_a_record_without_gaps_is_the_denoisers_own(gaussian, truth)
     mean, _ = gaussian.posterior(selected, truth[0], 0.0)
     likelihood = GaussianLikelihood(Mask(first_lead), truth[None], 0.01)
     plain, wide = (AmortisedSampler(gaussian, n_steps=4, spread=spread) for spread in (1.0, 2.0))
-    samples, wider = (sampler(likelihood, 3, torch.Generator().manual_seed(1)) for sampler in (plain, wide))
-    assert plain.posterior_mean is not None
-    torch.testing.assert_close(plain.posterior_mean[0][~first_lead], mean[~first_lead], rtol=0, atol=5e-3)
-    torch.testing.assert_close(wider - plain.posterior_mean, 2 * (samples - plain.posterior_mean))
+    narrow, wider = (sampler(likelihood, 3, torch.Generator().manual_seed(1)) for sampler in (plain, wide))
+    torch.testing.assert_close(narrow.mean[0][~first_lead], mean[~first_lead], rtol=0, atol=5e-3)
+    torch.testing.assert_close(wider.samples - narrow.mean, 2 * (narrow.samples - narrow.mean))
 
 
 def test_noisy_measurements_follow_the_exact_posterior(gaussian, truth):
@@ -51,12 +50,13 @@ def test_noisy_measurements_follow_the_exact_posterior(gaussian, truth):
     y = (truth + sigma_y * noise)[None]
     mean, covariance = gaussian.posterior(torch.eye(truth.numel(), dtype=torch.float64), y.flatten(), sigma_y)
     sampler = AmortisedSampler(gaussian, n_steps=16, spread=1.0, blind_error=None)
-    samples = sampler(GaussianLikelihood(Mask(everything), y, sigma_y), n_samples, torch.Generator().manual_seed(1))
+    draws = sampler(GaussianLikelihood(Mask(everything), y, sigma_y), n_samples, torch.Generator().manual_seed(1))
     variance = covariance.diagonal().reshape(truth.shape)
+    samples = draws.samples
     z = (samples[:, 0].mean(0) - mean) / (variance / n_samples).sqrt()
     assert z.abs().max() < 4
     assert 0.85 < (samples[:, 0].var(0) / variance).mean() < 1.25
-    torch.testing.assert_close(sampler.posterior_mean[0], samples[:, 0].mean(0))
+    torch.testing.assert_close(draws.mean[0], samples[:, 0].mean(0))
 
 
 def test_the_noise_level_is_found():
@@ -70,26 +70,26 @@ def test_the_noise_level_is_found():
     everything = torch.ones(1, length, dtype=torch.bool)
     likelihood = GaussianLikelihood(Mask(everything), y[None, None], 5.0)
     sampler = AmortisedSampler(prior, n_steps=2, blind_error=0.03)
-    sampler(likelihood, 2, torch.Generator().manual_seed(1))
-    assert sampler.noise is not None
-    assert float(sampler.noise.levels(y[None, None])) == pytest.approx(sigma_y, rel=0.15)
-    assert sampler.network_calls == 1 + 2
+    draws = sampler(likelihood, 2, torch.Generator().manual_seed(1))
+    assert draws.noise is not None
+    assert float(draws.noise.rms(y[None, None])) == pytest.approx(sigma_y, rel=0.15)
+    assert draws.calls.network == 1 + 2
 
 
 @pytest.mark.parametrize("leads", [["II", "V3"], ["III", "aVF", "V6"]])
 def test_some_leads_may_be_measured_with_white_noise(tiny_denoiser, leads):
     y = 0.2 * torch.randn(2, len(leads), 64, generator=torch.Generator().manual_seed(0))
     sampler = AmortisedSampler(tiny_denoiser, n_steps=2)
-    samples = sampler(GaussianLikelihood(LeadSelection(leads), y, 0.05), 2, torch.Generator().manual_seed(1))
-    assert samples.shape == (2, 2, 8, 64)
-    assert sampler.noise is not None
-    assert sampler.noise.levels(y).shape == (2, len(leads))
+    draws = sampler(GaussianLikelihood(LeadSelection(leads), y, 0.05), 2, torch.Generator().manual_seed(1))
+    assert draws.samples.shape == (2, 2, 8, 64)
+    assert draws.noise is not None
+    assert draws.noise.rms(y).shape == (2, len(leads))
 
 
 def test_little_noise_counts_as_none(gaussian, truth, observed):
     sampler = AmortisedSampler(gaussian, n_steps=2)
-    sampler(GaussianLikelihood(Mask(observed), truth[None], 0.01), 2, torch.Generator().manual_seed(1))
-    assert sampler.noise is None
+    draws = sampler(GaussianLikelihood(Mask(observed), truth[None], 0.01), 2, torch.Generator().manual_seed(1))
+    assert draws.noise is None
 
 
 def test_two_limb_leads_give_leads_i_and_ii():

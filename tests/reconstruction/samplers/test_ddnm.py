@@ -5,6 +5,7 @@ import torch
 
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import Mask
+from reconstruction.samplers.base import Calls
 from reconstruction.samplers.ddnm import DDNM
 from tests.reconstruction.samplers.affine import PROBLEMS, Law, check_law, make_problem
 
@@ -25,9 +26,8 @@ def exact_law(problem, n_steps):
 def test_samples_follow_the_exact_law_of_the_algorithm(gaussian, truth, observed, name):
     problem = make_problem(name, gaussian, truth, observed)
     sampler = DDNM(problem.prior, 8)
-    check_law(sampler, problem, *exact_law(problem, 8))
-    assert sampler.network_calls == 9
-    assert sampler.gradient_calls == 0
+    calls = check_law(sampler, problem, *exact_law(problem, 8))
+    assert calls == Calls(9)
 
 
 @pytest.mark.parametrize("sigma_y", [1e-3, 0.05])
@@ -40,15 +40,17 @@ def test_bias_against_the_true_posterior_is_known(gaussian, truth, observed, sig
 
 def test_an_exact_measurement_replaces_the_range_space(gaussian, truth, observed):
     y = torch.where(observed, truth, 0.0)[None]
-    samples = DDNM(gaussian, 10)(GaussianLikelihood(Mask(observed), y, 1e-6), 2, torch.Generator().manual_seed(0))
+    draws = DDNM(gaussian, 10)(GaussianLikelihood(Mask(observed), y, 1e-6), 2, torch.Generator().manual_seed(0))
+    samples = draws.samples
     torch.testing.assert_close(samples[..., observed], y[..., observed].expand(2, 1, -1), rtol=0, atol=1e-5)
 
 
 def test_time_travel_repeats_steps(gaussian, truth, observed):
     y = torch.where(observed, truth, 0.0)[None]
     sampler = DDNM(gaussian, 10, n_travels=3, travel_length=4)
-    assert sampler(GaussianLikelihood(Mask(observed), y, 0.01), 2, torch.Generator().manual_seed(0)).isfinite().all()
-    assert sampler.network_calls == 31
+    draws = sampler(GaussianLikelihood(Mask(observed), y, 0.01), 2, torch.Generator().manual_seed(0))
+    assert draws.samples.isfinite().all()
+    assert draws.calls.network == 31
 
 
 def test_settings_are_checked(gaussian):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from reconstruction.measurement.likelihood import GaussianLikelihood
-from reconstruction.samplers.base import StandardNormal
+from reconstruction.samplers.base import Calls
 from reconstruction.samplers.dps import DPS
 from tests.reconstruction.samplers.affine import PROBLEMS, Law, make_problem
 
@@ -18,7 +18,7 @@ def test_a_step_is_the_one_of_the_paper(gaussian, truth, observed, name):
     t, s = torch.tensor([0.6, 0.4], dtype=torch.float64)
     x_t = torch.randn(5, 1, 3, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     generator = torch.Generator().manual_seed(4)
-    found = sampler.step(x_t, t, s, problem.likelihood, StandardNormal((5, 1, 3, 8), generator, x_t))
+    found = sampler.step(sampler.begin(problem.likelihood, 5, generator), x_t, t, s)
     z = torch.randn(5, 24, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
 
     slope, offset = law.denoiser(t)
@@ -41,9 +41,9 @@ def test_a_step_is_the_one_of_the_paper(gaussian, truth, observed, name):
 
 def run(problem, n_steps, step_size, n_samples=400):
     sampler = DPS(problem.prior, n_steps, step_size, SIGMA_DATA)
-    samples = sampler(problem.likelihood, n_samples, torch.Generator().manual_seed(1))[:, 0].flatten(1)
-    assert sampler.gradient_calls == n_steps
-    assert sampler.network_calls == n_steps + 1
+    draws = sampler(problem.likelihood, n_samples, torch.Generator().manual_seed(1))
+    samples = draws.samples[:, 0].flatten(1)
+    assert draws.calls == Calls(n_steps + 1, n_steps)
     return samples
 
 

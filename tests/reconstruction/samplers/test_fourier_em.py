@@ -37,32 +37,33 @@ def run(prior, y, n_samples=4, observed=None, keys=None, **settings):
     observed = torch.ones(2, LENGTH, dtype=torch.bool) if observed is None else observed
     sampler = FourierEM(prior, n_frequencies=64, **settings)
     generator = record_generators(0, range(len(y)) if keys is None else keys, n_samples)
-    return sampler, sampler(GaussianLikelihood(Mask(observed), y, 0.01), n_samples, generator)
+    return sampler(GaussianLikelihood(Mask(observed), y, 0.01), n_samples, generator)
 
 
 def test_a_fast_wave_is_taken_away(prior, measured):
     x, y = measured
-    sampler, samples = run(prior, y)
+    draws = run(prior, y)
+    samples = draws.samples
     error = (samples.mean(0) - x).square().mean().sqrt()
     assert error < 0.25 * (y - x).square().mean().sqrt()
     assert samples.dtype == torch.float64
-    assert sampler.network_calls == 6 * 13
+    assert draws.calls.network == 6 * 13
     level = (y - x).square().mean().sqrt()
-    assert (sampler.noise.levels(y) / level).log().abs().max() < 0.25
+    assert (draws.noise.rms(y) / level).log().abs().max() < 0.25
 
 
 def test_samples_are_too_sure(prior, measured):
     """The wave is one estimate: the band that leaves it out covers less than it says."""
     x, y = measured
-    _, samples = run(prior, y, 20)
+    samples = run(prior, y, 20).samples
     inside = (samples.mean(0) - x).abs() < 1.645 * samples.std(0)
     assert inside.double().mean() < 0.85
 
 
 def test_a_record_does_not_depend_on_its_batch_mates(prior, measured):
     _, y = measured
-    _, together = run(prior, y, n_rounds=2)
-    _, alone = run(prior, y[1:], keys=[1], n_rounds=2)
+    together = run(prior, y, n_rounds=2).samples
+    alone = run(prior, y[1:], keys=[1], n_rounds=2).samples
     torch.testing.assert_close(together[:, 1], alone[:, 0])
 
 
@@ -71,7 +72,7 @@ def test_gaps_are_left_out_of_the_fit(prior, measured):
     observed = torch.ones(2, LENGTH, dtype=torch.bool)
     observed[0, 20:30] = False
     observed[1] = False
-    _, samples = run(prior, torch.where(observed, y, 1e3), observed=observed, n_rounds=2)
+    samples = run(prior, torch.where(observed, y, 1e3), observed=observed, n_rounds=2).samples
     assert samples.abs().max() < 10
     with pytest.raises(ValueError, match="need n_rounds"):
         FourierEM(prior, lasso=0.0)

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from diffusion_prior.model.gaussian import GaussianDenoiser
-from diffusion_prior.model.schedule import EDMSchedule, VPSchedule, time_grid
+from diffusion_prior.model.schedule import EDMSchedule, VPSchedule
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import Mask
+from reconstruction.samplers.base import Calls
 from reconstruction.samplers.mgps import MGPS, GradientSchedule
 
 LAW_SIGMA_Y = 0.05
@@ -45,7 +46,7 @@ def exact_law(prior, operator, y, sigma_y, n_steps, midpoint=0.5):
         gain = alpha * covariance @ torch.linalg.inv(alpha**2 * covariance + sigma**2 * identity)
         return gain, m - alpha * gain @ m
 
-    times = time_grid(n_steps, y, schedule)
+    times = schedule.grid(n_steps, y)
     law_mean, law_cov = torch.zeros(n, dtype=torch.float64), schedule(times[0])[1] ** 2 * identity
     for t, s in zip(times[:-1], times[1:], strict=True):
         middle = torch.minimum(midpoint * t, s)
@@ -80,16 +81,15 @@ def test_samples_follow_the_exact_law_of_the_algorithm(gaussian, truth, observed
     y = torch.where(observed, measure(truth, operator, LAW_SIGMA_Y), 0.0)
     mean, covariance = exact_law(prior, operator, y, LAW_SIGMA_Y, n_steps)
     sampler = MGPS(prior, n_steps, GradientSchedule(120, 120, 0, 0.05))
-    samples = sampler(GaussianLikelihood(operator, y, LAW_SIGMA_Y), n_samples, torch.Generator().manual_seed(1))
-    samples = samples[:, 0].flatten(1)
+    draws = sampler(GaussianLikelihood(operator, y, LAW_SIGMA_Y), n_samples, torch.Generator().manual_seed(1))
+    samples = draws.samples[:, 0].flatten(1)
     variance = covariance.diagonal()
     z = (samples.mean(0) - mean) / (variance / n_samples).sqrt()
     assert z.abs().max() < 4.5
     ratio = samples.var(0) / variance
     # In standard errors of a variance of 600 Gaussian samples.
     assert (ratio - 1).abs().max() < 4.5 * (2 / n_samples) ** 0.5
-    assert sampler.gradient_calls == 120 * n_steps
-    assert sampler.network_calls == 121 * n_steps + 1
+    assert draws.calls == Calls(121 * n_steps + 1, 120 * n_steps)
 
 
 def test_bias_against_the_true_posterior_is_known(gaussian, truth, observed):
@@ -110,7 +110,7 @@ def test_default_settings_come_near_the_true_posterior(gaussian, truth, observed
     selected = torch.eye(observed.numel(), dtype=torch.float64)[observed.flatten()]
     mean, covariance = gaussian.posterior(selected, y.flatten()[observed.flatten()], SIGMA_Y)
     likelihood = GaussianLikelihood(Mask(observed), y, SIGMA_Y)
-    samples = MGPS(gaussian)(likelihood, n_samples, torch.Generator().manual_seed(1))[:, 0].flatten(1)
+    samples = MGPS(gaussian)(likelihood, n_samples, torch.Generator().manual_seed(1)).samples[:, 0].flatten(1)
     std, missing = covariance.diagonal().sqrt(), ~observed.flatten()
     standard_error = n_samples**-0.5
     shift = ((samples.mean(0) - mean.flatten()) / std)[missing]
@@ -125,7 +125,7 @@ def test_without_information_the_samples_are_the_prior(gaussian):
     n_samples = 600
     likelihood = GaussianLikelihood(Mask(torch.ones(3, 8)), torch.zeros(1, 3, 8, dtype=torch.float64), 1e4)
     sampler = MGPS(gaussian, 150, GradientSchedule(1, 1, 0))
-    samples = sampler(likelihood, n_samples, torch.Generator().manual_seed(1))[:, 0].flatten(1)
+    samples = sampler(likelihood, n_samples, torch.Generator().manual_seed(1)).samples[:, 0].flatten(1)
     variance = gaussian.covariance.diagonal()
     z = (samples.mean(0) - gaussian.mean.flatten()) / (variance / n_samples).sqrt()
     assert z.abs().max() < 4.5

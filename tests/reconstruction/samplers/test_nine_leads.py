@@ -13,24 +13,24 @@ import pytest
 import torch
 
 from diffusion_prior.checkpoint import build_denoiser, save_denoiser
-from diffusion_prior.model.denoiser import ConditionalDenoiser, EpsilonDenoiser
+from diffusion_prior.model.epsilon import EpsilonDenoiser
 from diffusion_prior.model.gaussian import GaussianDenoiser
-from diffusion_prior.model.schedule import DiscreteSchedule, time_grid
+from diffusion_prior.model.schedule import DiscreteSchedule
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, NINE_LEADS, consistent_matrix, lead_matrix, to_twelve
 from einthoven.randomness import record_generators
 from preprocessing.cohorts.simulator import simulate_ecg
 from reconstruction import reconstruct
 from reconstruction.measurement.likelihood import GaussianLikelihood
-from reconstruction.measurement.measurement import Measurement, sample_twelve_leads
+from reconstruction.measurement.measurement import Measurement
 from reconstruction.measurement.missingness import Missingness
 from reconstruction.measurement.noise_model import SpectralNoise, WhiteNoise
 from reconstruction.measurement.operators import Compose, LeadSelection, Mask, MeasuredLeads, Resampling
 from reconstruction.samplers.amortised import AmortisedSampler
-from reconstruction.samplers.base import gaussian_slope, has_slope
 from reconstruction.samplers.ddnm import DDNM
 from reconstruction.samplers.decoupled import DecoupledSampler
 from reconstruction.samplers.mgps import MGPS, GradientSchedule
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS
+from reconstruction.samplers.twelve_leads import sample_twelve_leads
 from tests.reconstruction.samplers import test_ddnm, test_decoupled, test_mgps
 from tests.reconstruction.samplers.affine import Problem
 from tests.reconstruction.samplers.test_samplers import FEW_STEPS
@@ -130,20 +130,21 @@ def test_samples_obey_einthovens_law(method, measurement, quick_prior):
     operator, noise = MEASUREMENTS[measurement]
     sampler = SAMPLERS[method](quick_prior, **FEW_STEPS[method][0])
     assert sampler.leads == NINE_LEADS
-    samples = run(sampler, operator, noise, operator(ecgs()), "abc")
+    draws = run(sampler, operator, noise, operator(ecgs()), "abc")
+    samples = draws.samples
     assert samples.shape == (2, 3, 9, LENGTH)
     assert samples.isfinite().all()
     assert samples.std() > 0.05
     assert misfit(samples) < 1e-5
-    assert sampler.posterior_mean is None or misfit(sampler.posterior_mean) < 1e-5
+    assert misfit(draws.mean) < 1e-5
 
 
 @pytest.mark.parametrize("method", SAMPLERS)
 def test_a_record_is_the_same_alone_and_beside_others(method, sashimi_prior):
     operator, noise = MEASUREMENTS["III and V1"]
     sampler, y = SAMPLERS[method](sashimi_prior, **FEW_STEPS[method][0]), operator(ecgs())
-    together = run(sampler, operator, noise, y, "abc")
-    other = run(sampler, operator, noise, torch.cat([y[:1], 50 * y[1:].flip(-1) + 10]), "ade")
+    together = run(sampler, operator, noise, y, "abc").samples
+    other = run(sampler, operator, noise, torch.cat([y[:1], 50 * y[1:].flip(-1) + 10]), "ade").samples
     tolerance = LOOSE.get(method, 1e-4)
     torch.testing.assert_close(other[:, 0], together[:, 0], rtol=tolerance, atol=tolerance)
     assert misfit(together) < 1e-5
@@ -154,7 +155,7 @@ def test_what_is_measured_of_iii_moves_i_and_ii(quick_prior):
     x = ecgs(1)
     operator = LeadSelection(["III"], NINE_LEADS)
     for method in ("ddnm", "decoupled", "diffpir", "repaint"):
-        samples = run(SAMPLERS[method](quick_prior, **FEW_STEPS[method][0]), operator, 1e-3, operator(x), "a")
+        samples = run(SAMPLERS[method](quick_prior, **FEW_STEPS[method][0]), operator, 1e-3, operator(x), "a").samples
         assert (samples[:, :, 1] - samples[:, :, 0] - x[:, 2]).abs().max() < 0.02
 
 
@@ -209,7 +210,7 @@ def test_samples_follow_the_exact_law_of_the_algorithm(method, problem_name, nin
     make, exact_law = LAWS[method]
     sampler = make(problem.prior)
     mean, covariance = exact_law(problem, sampler.n_steps)
-    samples = sampler(problem.likelihood, n_samples, torch.Generator().manual_seed(1))[:, 0]
+    samples = sampler(problem.likelihood, n_samples, torch.Generator().manual_seed(1)).samples[:, 0]
     assert misfit(samples, SMALL) < 1e-9
     mean, variance = (value.reshape(4, -1)[WITHOUT_III] for value in (mean, covariance.diagonal()))
     samples = samples[:, WITHOUT_III]
@@ -279,9 +280,9 @@ def test_no_time_is_met_twice(nine_gaussian, nine_truth):
     for name, cls in METHODS.items():
         if name in ("amortised", "pigdm"):  # plain samplers refuse so many steps themselves
             continue
-        samples = cls(prior, n_steps=40)(problem.likelihood, 2, torch.Generator().manual_seed(0))
+        samples = cls(prior, n_steps=40)(problem.likelihood, 2, torch.Generator().manual_seed(0)).samples
         assert samples.isfinite().all(), name
-    alpha, sigma = prior.schedule(time_grid(40, nine_truth, prior.schedule))
+    alpha, sigma = prior.schedule(prior.schedule.grid(40, nine_truth))
     assert len(alpha) == 10
     assert ((sigma / alpha).diff() < 0).all()
 
@@ -289,15 +290,15 @@ def test_no_time_is_met_twice(nine_gaussian, nine_truth):
 @pytest.mark.parametrize("method", ["mgps", "dps", "pigdm"])
 def test_gradients_are_taken_only_where_they_are_good(method, quick_prior):
     """The derivative of a network that finds noise is nothing to go by at high noise."""
-    times = time_grid(6, torch.zeros(1), quick_prior.schedule)
+    times = quick_prior.schedule.grid(6, torch.zeros(1))
     ratios = [float(sigma / alpha) for alpha, sigma in (quick_prior.schedule(t) for t in times)]
-    assert [has_slope(ConditionalDenoiser(quick_prior), t) for t in times] == [ratio <= 2 for ratio in ratios]
-    assert not has_slope(quick_prior, times[0])
+    assert [quick_prior.given().has_slope(t) for t in times] == [ratio <= 2 for ratio in ratios]
+    assert not quick_prior.has_slope(times[0])
     settings = {"gradients": GradientSchedule(1, 1, 0)} if method == "mgps" else {}
     sampler = SAMPLERS[method](quick_prior, n_steps=6, **settings)
     operator, noise = MEASUREMENTS["lead I"]
-    run(sampler, operator, noise, operator(ecgs()), "abc")
-    assert 0 < sampler.gradient_calls < (5 if method == "pigdm" else 6)
+    draws = run(sampler, operator, noise, operator(ecgs()), "abc")
+    assert 0 < draws.calls.gradient < (5 if method == "pigdm" else 6)
 
 
 def test_the_slope_of_independent_samples():
@@ -306,8 +307,10 @@ def test_the_slope_of_independent_samples():
         x_t = torch.randn(2, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
         v = torch.randn(2, 3, generator=torch.Generator().manual_seed(1))
         (back,) = torch.autograd.grad(prior(x_t, t), x_t, v)
-        torch.testing.assert_close(back, gaussian_slope(prior.schedule, t, 0.25) * v)
-        assert has_slope(prior, t)
+        alpha, sigma = prior.schedule(t)
+        slope = alpha * 0.25**2 / (alpha**2 * 0.25**2 + sigma**2)
+        torch.testing.assert_close(back, slope * v)
+        assert prior.has_slope(t)
 
 
 PATTERNS = {
@@ -336,15 +339,15 @@ def test_every_pattern_of_missing_samples(kind, quick_prior, tmp_path):
     eight = missingness.measure([1, 2], truth, INDEPENDENT_LEADS, 0)
     for found, expected in zip(measurement.known(), eight.known(), strict=True):
         assert torch.equal(found, expected)
-    samples, mean = sample_twelve_leads(DDNM(quick_prior, n_steps=4), measurement, [1, 2], 2, 0, 0.01)
-    for twelve in (samples, mean[None]):
+    draws = sample_twelve_leads(DDNM(quick_prior, n_steps=4), measurement, [1, 2], 2, 0, 0.01)
+    for twelve in (draws.samples, draws.mean[None]):
         assert twelve.isfinite().all()
         torch.testing.assert_close(twelve, to_twelve(twelve[:, :, [0, 1, *range(6, 12)]]), rtol=0, atol=1e-5)
         known = measurement.known()[1].expand(twelve.shape)
         torch.testing.assert_close(twelve[known], torch.from_numpy(truth).expand(twelve.shape)[known])
     assert bool(measurement.known()[1].any()) == (kind != "low_rate")
     if kind == "clip":
-        inner = samples[:, :, [0, 1, *range(6, 12)]]
+        inner = draws.samples[:, :, [0, 1, *range(6, 12)]]
         assert (inner >= measurement.lower - 1e-4).all()
         assert (inner <= measurement.upper + 1e-4).all()
 
@@ -381,13 +384,13 @@ def test_the_amortised_sampler_of_a_conditional_prior_obeys_the_law_too(tiny_den
     denoiser = build_denoiser({"backbone": backbone, "leads": NINE_LEADS}).eval().requires_grad_(False)
     operator = LeadSelection(["III", "V1"], NINE_LEADS)
     for sampler in (AmortisedSampler(denoiser, n_steps=3), DecoupledSampler(denoiser, n_steps=3)):
-        samples = run(sampler, operator, 0.01, operator(ecgs()), "abc")
-        assert misfit(samples) < 1e-5
-        assert misfit(sampler.posterior_mean) < 1e-5
+        draws = run(sampler, operator, 0.01, operator(ecgs()), "abc")
+        assert misfit(draws.samples) < 1e-5
+        assert misfit(draws.mean) < 1e-5
 
 
 def test_leads_of_a_denoiser_with_fixed_conditions_are_known(quick_prior):
-    assert DDNM(ConditionalDenoiser(quick_prior)).leads == NINE_LEADS
+    assert DDNM(quick_prior.given()).leads == NINE_LEADS
 
 
 def test_the_amortised_sampler_refuses_a_prior_that_cannot_be_told(quick_prior):
@@ -432,6 +435,6 @@ def test_on_a_gpu_it_is_the_same(method, quick_prior):
     results = []
     for device in ("cpu", "cuda"):
         sampler = SAMPLERS[method](copy.deepcopy(quick_prior).to(device), **FEW_STEPS[method][0])
-        samples, mean = sample_twelve_leads(sampler, measurement.to(device), [1, 2], 2, 0, 0.01)
-        results.append((samples.cpu(), mean.cpu()))
+        draws = sample_twelve_leads(sampler, measurement.to(device), [1, 2], 2, 0, 0.01)
+        results.append((draws.samples.cpu(), draws.mean.cpu()))
     torch.testing.assert_close(*results, rtol=1e-2, atol=1e-2)

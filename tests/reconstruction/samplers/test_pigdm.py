@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from diffusion_prior.model.gaussian import GaussianDenoiser
+from reconstruction.samplers.base import Calls, Chain
 from reconstruction.samplers.pigdm import GuidedDenoiser, PiGDM
 from tests.reconstruction.samplers.affine import PROBLEMS, Law, Problem, check_law, make_problem
 
@@ -41,8 +42,8 @@ def independent(problem):
 def test_samples_follow_the_exact_law_of_the_algorithm(gaussian, truth, observed, name):
     problem = make_problem(name, gaussian, truth, observed)
     sampler = PiGDM(problem.prior, 10, eta=1.0, order=1, sigma_data=SIGMA_DATA)
-    check_law(sampler, problem, *exact_law(problem, 10))
-    assert sampler.network_calls == sampler.gradient_calls == 10
+    calls = check_law(sampler, problem, *exact_law(problem, 10))
+    assert calls == Calls(10, 10)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -56,7 +57,9 @@ def test_guidance_is_exact_where_samples_are_independent(gaussian, truth, observ
     means = (m * SIGMA_DATA**-2 + alpha / sigma**2 * x_t.flatten(1)) / precision
     gain = problem.gain(precision**-0.5)
     expected = means + (problem.y - means @ problem.operator.T) @ gain.T
-    found = GuidedDenoiser(problem.prior, problem.likelihood, SIGMA_DATA)(x_t, t)
+    sampler = PiGDM(problem.prior, 2, sigma_data=SIGMA_DATA)
+    chain = Chain(sampler, problem.prior.given(), 2, problem.likelihood, 4, torch.Generator())
+    found = GuidedDenoiser(chain, SIGMA_DATA)(x_t, t)
     torch.testing.assert_close(found.flatten(1), expected, rtol=1e-6, atol=1e-8)
 
 

@@ -14,6 +14,7 @@ from einthoven.run.launch import CONFIGS
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import SpectralNoise, WhiteNoise
 from reconstruction.measurement.operators import Compose, LeadSelection, Mask, MeasuredLeads, Resampling
+from reconstruction.samplers.base import Calls
 from reconstruction.samplers.ddnm import DDNM
 from reconstruction.samplers.decoupled import DecoupledSampler
 from reconstruction.samplers.mgps import GradientSchedule
@@ -102,6 +103,10 @@ def ecgs(n_records=3, dtype=torch.float32):
 
 
 def run(sampler, y, keys, operator=MEASUREMENTS["lead I"][0], noise=0.02, n_samples=2):
+    return draw(sampler, y, keys, operator, noise, n_samples).samples
+
+
+def draw(sampler, y, keys, operator=MEASUREMENTS["lead I"][0], noise=0.02, n_samples=2):
     return sampler(GaussianLikelihood(operator, y, noise), n_samples, record_generators(0, keys, n_samples))
 
 
@@ -136,7 +141,7 @@ def test_a_sample_belongs_to_its_generator(method, sampler):
     y = ecgs(1)[:, :1]
     three = run(sampler, y, ["a"], n_samples=3)
     likelihood = GaussianLikelihood(MEASUREMENTS["lead I"][0], y, 0.02)
-    back = sampler(likelihood, 3, record_generators(0, ["a"], 3)[::-1]).flip(0)
+    back = sampler(likelihood, 3, record_generators(0, ["a"], 3)[::-1]).samples.flip(0)
     tolerance = LOOSE.get(method, 1e-4)
     torch.testing.assert_close(back, three, rtol=tolerance, atol=tolerance)
     assert not torch.equal(three, run(sampler, y, ["b"], n_samples=3))
@@ -147,7 +152,7 @@ def test_shapes_of_few_samples_and_records(sampler, n_samples, n_records):
     y = ecgs(n_records)[:, :1]
     assert run(sampler, y, KEYS[:n_records], n_samples=n_samples).shape == (n_samples, n_records, 8, LENGTH)
     plain = sampler(GaussianLikelihood(MEASUREMENTS["lead I"][0], y, 0.02), n_samples, torch.Generator())
-    assert plain.shape == (n_samples, n_records, 8, LENGTH)
+    assert plain.samples.shape == (n_samples, n_records, 8, LENGTH)
 
 
 @pytest.mark.parametrize("measurement", ["mask", "half the rate", "coloured noise"])
@@ -172,13 +177,12 @@ def test_calls_are_counted(method, sampler, tiny_denoiser):
             output.register_hook(lambda gradient: counts.update(["gradient"]))
 
     handle = tiny_denoiser.backbone.register_forward_hook(count)
-    run(sampler, ecgs(1)[:, :1], ["a"])
+    draws = draw(sampler, ecgs(1)[:, :1], ["a"])
     handle.remove()
     _, network_calls, gradient_calls = FEW_STEPS[method]
-    assert (sampler.network_calls, sampler.gradient_calls) == (network_calls, gradient_calls)
+    assert draws.calls == Calls(network_calls, gradient_calls)
     assert (counts["network"], counts["gradient"]) == (network_calls, gradient_calls)
-    run(sampler, ecgs(1)[:, :1], ["a"])
-    assert sampler.network_calls == network_calls
+    assert draw(sampler, ecgs(1)[:, :1], ["a"]).calls == draws.calls
 
 
 def test_samples_carry_no_gradient(sampler):

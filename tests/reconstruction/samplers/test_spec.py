@@ -19,7 +19,7 @@ def test_it_is_plain_data_that_makes_the_sampler_anywhere(tiny_weights):
     sampler = spec.build()
     assert isinstance(sampler, SpectralEM) and isinstance(sampler.early, DDNM) and isinstance(sampler.final, MGPS)
     assert (sampler.n_rounds, sampler.early.n_steps, sampler.final.n_steps) == (1, 2, 3)
-    assert spec.build().final.denoiser.denoiser is sampler.final.denoiser.denoiser
+    assert spec.build().final.denoiser is sampler.final.denoiser
 
 
 def test_from_config(tiny_weights):

@@ -9,7 +9,7 @@ from einthoven.randomness import randn, record_generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import SpectralNoise, WhiteNoise, cosine_basis
 from reconstruction.measurement.operators import Mask
-from reconstruction.samplers.base import PosteriorSampler
+from reconstruction.samplers.base import Calls, Draws, PosteriorSampler
 from reconstruction.samplers.spectral_em import SpectralEM, draw_noise
 
 LEADS, LENGTH, RECORDS = 2, 48, 12
@@ -39,12 +39,12 @@ class ExactPosterior(PosteriorSampler):
         self.prior = prior
 
     def __call__(self, likelihood, n_samples, generator):
-        self.network_calls = 1
         mean, covariance = posterior(self.prior, likelihood)
         shape = (n_samples, *likelihood.y.shape)
         z = randn(shape, generator, torch.float64).flatten(2)
         factors = torch.linalg.cholesky(covariance)
-        return (mean + (factors @ z.unsqueeze(-1)).squeeze(-1)).reshape(shape)
+        samples = (mean + (factors @ z.unsqueeze(-1)).squeeze(-1)).reshape(shape)
+        return Draws(samples, samples.mean(dim=0), Calls(network=1))
 
 
 def posterior(prior, likelihood):
@@ -81,15 +81,15 @@ def run(prior, likelihood, n_samples=20, **settings):
     exact = {"early": ExactPosterior, "final": ExactPosterior, "n_em_samples": 20, "spread": 1.0}
     sampler = SpectralEM(prior, **exact | settings)
     generator = record_generators(0, range(len(likelihood.y)), n_samples)
-    return sampler, sampler(likelihood, n_samples, generator)
+    return sampler(likelihood, n_samples, generator)
 
 
 def test_em_finds_the_spectrum_and_the_posterior(prior, spectrum, measured):
     x, y = measured
     start = SpectralNoise(torch.full_like(spectrum, 0.5**2))
     blind, told = likelihood_of(y, start), likelihood_of(y, SpectralNoise(spectrum))
-    sampler, samples = run(prior, blind, n_rounds=25, strength=1e-3, reach=3)
-    found = sampler.noise.variances(y)
+    draws = run(prior, blind, n_rounds=25, strength=1e-3, reach=3)
+    samples, found = draws.samples, draws.noise.variances(y)
     assert found.shape == y.shape
     # The first coefficients hold the ECG. Of the others seven are known of each record: a chance of 0.5, mean over 12.
     ratio = (found / spectrum).log()[..., 12:]
@@ -111,8 +111,8 @@ def test_updates_never_make_the_measurement_less_probable(prior, spectrum, measu
     start = SpectralNoise(torch.full_like(spectrum, 0.5**2))
     evidences = []
     for n_rounds in (0, 1, 4):
-        sampler, _ = run(prior, likelihood_of(y, start), n_rounds=n_rounds, strength=1e-3, reach=0)
-        noise = sampler.noise.variances(y)
+        draws = run(prior, likelihood_of(y, start), n_rounds=n_rounds, strength=1e-3, reach=0)
+        noise = draws.noise.variances(y)
         basis = cosine_basis(LENGTH)
         totals = [prior.covariance + torch.block_diag(*((basis.T * row) @ basis for row in rows)) for rows in noise]
         laws = [torch.distributions.MultivariateNormal(torch.zeros(len(c), dtype=c.dtype), c) for c in totals]
@@ -122,17 +122,17 @@ def test_updates_never_make_the_measurement_less_probable(prior, spectrum, measu
 
 def test_a_strong_start_stays(prior, spectrum, measured):
     _, y = measured
-    sampler, _ = run(prior, likelihood_of(y, SpectralNoise(spectrum)), n_rounds=2, strength=1e9)
-    torch.testing.assert_close(sampler.noise.spectrum, spectrum.expand(y.shape), rtol=1e-6, atol=0)
-    assert sampler.network_calls == 3
+    draws = run(prior, likelihood_of(y, SpectralNoise(spectrum)), n_rounds=2, strength=1e9)
+    torch.testing.assert_close(draws.noise.spectrum, spectrum.expand(y.shape), rtol=1e-6, atol=0)
+    assert draws.calls.network == 3
 
 
 def test_a_record_does_not_depend_on_its_batch_mates(prior, measured):
     _, y = measured
-    _, together = run(prior, likelihood_of(y[:2], 0.2), 3, n_rounds=2)
+    together = run(prior, likelihood_of(y[:2], 0.2), 3, n_rounds=2).samples
     settings = {"early": ExactPosterior, "final": ExactPosterior, "spread": 1.0}
     generator = [[row[1]] for row in record_generators(0, range(2), 3)]
-    alone = SpectralEM(prior, n_rounds=2, n_em_samples=20, **settings)(likelihood_of(y[1:2], 0.2), 3, generator)
+    alone = SpectralEM(prior, n_rounds=2, n_em_samples=20, **settings)(likelihood_of(y[1:2], 0.2), 3, generator).samples
     torch.testing.assert_close(together[:, 1], alone[:, 0])
 
 
@@ -140,7 +140,7 @@ def test_the_usual_inner_samplers_serve(prior, spectrum, measured):
     _, y = measured
     samples = SpectralEM(prior, n_rounds=1)(
         likelihood_of(y, SpectralNoise(spectrum)), 2, torch.Generator().manual_seed(0)
-    )
+    ).samples
     assert samples.shape == (2, *y.shape)
     assert samples.dtype == torch.float64
 
@@ -148,10 +148,11 @@ def test_the_usual_inner_samplers_serve(prior, spectrum, measured):
 def test_spread_moves_the_samples_away_from_their_mean(prior, spectrum, measured):
     _, y = measured
     likelihood = likelihood_of(y, SpectralNoise(spectrum))
-    (_, plain), (sampler, wide) = (run(prior, likelihood, 5, n_rounds=0, spread=spread) for spread in (1.0, 1.5))
+    narrow, wider = (run(prior, likelihood, 5, n_rounds=0, spread=spread) for spread in (1.0, 1.5))
+    plain, wide = narrow.samples, wider.samples
     torch.testing.assert_close(wide.mean(0), plain.mean(0))
     torch.testing.assert_close(wide.std(0), 1.5 * plain.std(0))
-    torch.testing.assert_close(sampler.posterior_mean, plain.mean(0))
+    torch.testing.assert_close(wider.mean, plain.mean(0))
 
 
 def test_noise_in_gaps_has_its_law(prior, spectrum, measured):
@@ -182,5 +183,5 @@ def test_settings_are_checked(prior):
 
 def test_white_noise_may_be_the_start(prior, measured):
     _, y = measured
-    sampler, _ = run(prior, likelihood_of(y, WhiteNoise(0.2)), 2, n_rounds=1)
-    assert sampler.noise.spectrum.shape == y.shape
+    draws = run(prior, likelihood_of(y, WhiteNoise(0.2)), 2, n_rounds=1)
+    assert draws.noise.spectrum.shape == y.shape
