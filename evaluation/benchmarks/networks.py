@@ -12,7 +12,8 @@ import torch
 
 from diffusion_prior.checkpoint import load_denoiser
 from diffusion_prior.model.acceleration import accelerate_denoiser
-from diffusion_prior.model.denoiser import Denoiser, EpsilonDenoiser
+from diffusion_prior.model.denoiser import Denoiser
+from diffusion_prior.model.epsilon import EpsilonDenoiser
 from diffusion_prior.model.sashimi import Sashimi
 from diffusion_prior.model.schedule import DiscreteSchedule
 from evaluation.benchmarks.measuring import Calls, timed

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from diffusion_prior.checkpoint import load_denoiser, save_denoiser
+from diffusion_prior.model.denoiser import Conditions
 from einthoven.ecg.statements import encode
 from tests.diffusion_prior.test_published_checkpoint import made_up, pickled
 from tests.scripts import run_script
@@ -27,7 +28,8 @@ def test_the_folder_gives_the_same_outputs_and_says_what_it_is(tmp_path):
     assert "d_model 12, n_layers 2, pool [2, 1]" in done.stdout and "9 leads, 71 labels" in done.stdout
     assert f"{losses['conjugate_pairs']:.4f} with both, {losses['without']:.4f} with one" in done.stdout
     x_t, t, label = torch.randn(2, 9, 32), torch.tensor(0.3), torch.from_numpy(encode(["AFIB"])).expand(2, -1)
-    assert torch.equal(converted(x_t, t, label), original(x_t, t, label))
+    known = Conditions(label)
+    assert torch.equal(converted(x_t, t, known), original(x_t, t, known))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     assert converted.facts["denoising_losses"] == pytest.approx(losses, rel=1e-5)  # the script's threads may be others
     expected = {**original.facts, "source": "checkpoint.pkl", "sha256": digest}

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from diffusion_prior.checkpoint import build_denoiser, load_denoiser, save_denoiser, take_weights
+from diffusion_prior.model.denoiser import Conditions
 from diffusion_prior.published_checkpoint import denoising_loss, pairs_were_trained
 from einthoven.ecg.leads import LEADS, NINE_LEADS
 from einthoven.ecg.statements import LABEL_ORDER, STATEMENTS, encode
@@ -226,10 +227,11 @@ def test_ours_keep_what_they_are(tmp_path):
     ours = load_denoiser(tmp_path / "ours.safetensors", published_offset=True)
     assert ours.spec == published.spec and ours.facts == published.facts and ours.schedule.published_offset
     x_t, t, label = torch.randn(2, 9, 32), torch.tensor(0.3), torch.from_numpy(encode(["AFIB"])).expand(2, -1)
+    known = Conditions(label)
     same = load_denoiser(tmp_path / "ours.safetensors")
-    assert torch.equal(same(x_t, t, label), published(x_t, t, label))
+    assert torch.equal(same(x_t, t, known), published(x_t, t, known))
     other = load_denoiser(tmp_path / "ours.safetensors", conjugate_pairs=False)
-    assert not torch.allclose(other(x_t, t, label), published(x_t, t, label))
+    assert not torch.allclose(other(x_t, t, known), published(x_t, t, known))
 
 
 def test_training_can_start_from_a_published_checkpoint(tmp_path):

@@ -115,11 +115,11 @@ class Picky(AmortisedSampler):
         first = likelihood.y[:, 0]
         if any(torch.equal(lead, self.failing) for lead in first):
             raise IndexError("no such row")
-        samples = super().__call__(likelihood, n_samples, generator)
+        draws = super().__call__(likelihood, n_samples, generator)
         for record, lead in enumerate(first):
             if torch.equal(lead, self.infinite):
-                samples[:, record] = torch.inf
-        return samples
+                draws.samples[:, record] = torch.inf
+        return draws
 
 
 def test_records_that_fail_cost_no_other_record_its_results(store, tiny_denoiser, tmp_path):

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from diffusion_prior.checkpoint import build_denoiser
+from diffusion_prior.model.denoiser import Conditions
 from diffusion_prior.training.augmentation import Augmentation
 from diffusion_prior.training.noise_objective import NoiseObjective
 from diffusion_prior.training.objective import DenoisingObjective, NoiseLevels, build_objective
@@ -55,7 +56,7 @@ def test_loss_counts_only_what_was_not_measured():
     estimate = objective.denoiser(
         batch["x"] + batch["sigma"][:, None, None] * batch["noise"],
         objective.denoiser.schedule.inverse(batch["sigma"]),
-        batch["label"], batch["x"], batch["observed"],
+        Conditions(batch["label"], batch["x"], batch["observed"]),
     )  # fmt: skip
     weight = 1 / batch["sigma"] ** 2 + 1 / 0.25**2
     expected = weight * (estimate - batch["x"])[:, 4:].square().mean(dim=(1, 2))
