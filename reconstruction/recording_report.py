@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import wfdb
@@ -59,39 +60,17 @@ def reconstruct_recording(
     """
     kept = recording.leads if keep is None else canonical_leads(keep)
     given = Recording(recording.ordered(kept), recording.sampling_rate, kept, recording.name)
+    settings: dict[str, Any] = {"noise": noise, "saturation": saturation, "sigma_y": sigma_y, "device": device}
     result = reconstruct(
-        given.ecg,
-        given.sampling_rate,
-        kept,
-        n_samples,
-        method,
-        seed,
-        noise=noise,
-        saturation=saturation,
-        sampler=sampler,
-        sigma_y=sigma_y,
-        key=recording.name,
-        device=device,
+        given.ecg, given.sampling_rate, kept, n_samples, method, seed, sampler=sampler, key=recording.name, **settings
     )
     known = _twelve_filtered(recording if noise is None else given, sampler.sampling_rate)
     truth, noisy = (known, None) if noise is None else (np.full(known.shape, np.nan), known)
     _write(folder, result, truth, noisy)
     removed = "" if noise is None else f", noise removed ({noise})"
     title = f"{recording.name}: 12 leads from {', '.join(kept)}{removed} ({method}, {n_samples} samples)"
-    draw_reconstruction(
-        folder / "reconstruction.png",
-        result.mean,
-        result.lower,
-        result.upper,
-        result.sampling_rate,
-        truth=truth if np.isfinite(truth).any() else None,
-        observed=result.observed,
-        noisy=noisy,
-        title=title,
-    )
-    table = _table(result, truth) if result.noise_level is None else _noise_table(result, result.noise_level)
-    calls = f"{result.network_calls} network calls ({result.gradient_calls} with a gradient) in {result.seconds:.1f} s"
-    return "\n".join([title, *table, calls, *result.notes, f"written to {folder}"])
+    _draw(folder / "reconstruction.png", result, truth, noisy, title)
+    return "\n".join([title, *_describe(result, truth), f"written to {folder}"])
 
 
 def leads_to_keep(recording: Recording, n_leads: int) -> tuple[str, ...] | None:
@@ -123,6 +102,30 @@ def _twelve_filtered(recording: Recording, prior_rate: float) -> NDArray[np.floa
             continue
         twelve[row] = weights[weights != 0] @ clean[weights != 0]
     return twelve
+
+
+def _draw(
+    path: Path, result: Reconstruction, truth: NDArray[np.float64], noisy: NDArray[np.float64] | None, title: str
+) -> None:
+    """Draws the reconstruction beside what is known."""
+    draw_reconstruction(
+        path,
+        result.mean,
+        result.lower,
+        result.upper,
+        result.sampling_rate,
+        truth=truth if np.isfinite(truth).any() else None,
+        observed=result.observed,
+        noisy=noisy,
+        title=title,
+    )
+
+
+def _describe(result: Reconstruction, truth: NDArray[np.float64]) -> list[str]:
+    """Says of each lead how it was restored, and what it took."""
+    table = _table(result, truth) if result.noise_level is None else _noise_table(result, result.noise_level)
+    calls = f"{result.network_calls} network calls ({result.gradient_calls} with a gradient) in {result.seconds:.1f} s"
+    return [*table, calls, *result.notes]
 
 
 def _table(result: Reconstruction, truth: NDArray[np.float64]) -> list[str]:

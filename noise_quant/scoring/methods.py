@@ -16,7 +16,7 @@ from noise_quant.scoring.scorer import Scorer
 from noise_quant.scoring.verdict import Thresholds, find_thresholds, verdicts
 from noise_quant.scoring.windows import cut_windows
 
-METHODS: tuple[str, ...] = ("diffusion", "baseline")
+SCORING_METHODS: tuple[str, ...] = ("diffusion", "baseline")
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def scoring_method(
     Raises:
         ValueError: If a value is out of range or unknown, or the checkpoint is not as asked for.
     """
-    if method not in METHODS:
-        raise ValueError(f"no method {method!r}: choose one of {', '.join(METHODS)}")
+    if method not in SCORING_METHODS:
+        raise ValueError(f"no method {method!r}: choose one of {', '.join(SCORING_METHODS)}")
     process = ReverseProcess(timestep, step_interval, noise_scheduler_type)
     if not 1 <= n_partitions <= WIDTH:
         raise ValueError(f"n_partitions must lie between 1 and {WIDTH}, not {n_partitions}")
