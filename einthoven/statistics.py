@@ -210,28 +210,3 @@ def bootstrap_intervals(
         lower, upper = np.quantile(finite, [tail, 1.0 - tail]) if len(finite) else (np.nan, np.nan)
         intervals.append(Interval(float(estimate), float(lower), float(upper)))
     return intervals
-
-
-def bootstrap_interval(
-    values: np.ndarray,
-    statistic: Callable[[np.ndarray], float | np.ndarray] = finite_mean,
-    n_resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """Percentile bootstrap interval of one statistic over records, as `bootstrap_intervals` makes several.
-
-    Args:
-        values: Per-record values, shape (n, ...), n at least 1.
-        statistic: Function of an array of the same shape as `values` that returns one number.
-        n_resamples: Number of bootstrap draws.
-        seed: Seed of the draws.
-        level: Coverage of the interval, in (0, 1).
-
-    Returns:
-        The statistic of all records with its interval.
-
-    Raises:
-        ValueError: If there is no record, or the level is no probability.
-    """
-    return bootstrap_intervals(values, lambda drawn: np.reshape(statistic(drawn), (1,)), n_resamples, seed, level)[0]

@@ -17,8 +17,8 @@ from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from evaluation.classification.classifier import check_classifier, load_classifier
 from evaluation.classification.data import ClassificationObjective, new_classifier
+from evaluation.classification.data_sets import TRAINED_ON, DataSets
 from evaluation.classification.report import compare_runs, write_report
-from evaluation.classification.sources import TRAINED_ON, Sources
 
 
 @script("downstream_classifier")
@@ -31,22 +31,22 @@ def main(config: dict[str, Any]) -> str:
     if config["compare"]:
         return compare_runs(config["compare"], RunFolder.create(folder, config, seed=seed, device="cpu").path, **draws)
     runs = (config["generated"], evaluate["reconstructions"])
-    sources = Sources.open(config["dataset"]["database_path"], *runs, evaluate["split"])
-    manifest_hash = sources.real.manifest_hash
+    data_sets = DataSets.open(config["dataset"]["database_path"], *runs, evaluate["split"])
+    manifest_hash = data_sets.real.manifest_hash
     if config["classifier"]:
         classifier = check_classifier(load_classifier(config["classifier"]), classes, leads)
-        sources.check(classifier)
+        data_sets.check(classifier)
         run = RunFolder.create(folder, config, seed=seed, device="cpu", data_manifest_hash=manifest_hash)
     else:
-        stores = sources.to_train(kind)
+        stores = data_sets.to_train(kind)
         torch.manual_seed(seed)
         spec = {**config["model"], "classes": classes or "statements", "leads": leads or LEADS}
         untrained, data = new_classifier(*stores, {**spec, "trained_on": TRAINED_ON[kind]})
-        sources.check(untrained)
+        data_sets.check(untrained)
         objective = ClassificationObjective(untrained)
         run = run_training(objective, data, settings, folder, config, data_manifest_hash=manifest_hash).run
         classifier = load_classifier(run.path)
-    return f"{write_report(classifier, sources.predict(classifier), run.path, **draws)}\nwritten to {run.path}"
+    return f"{write_report(classifier, data_sets.predict(classifier), run.path, **draws)}\nwritten to {run.path}"
 
 
 if __name__ == "__main__":

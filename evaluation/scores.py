@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from einthoven.ecg.leads import LEADS
+from einthoven.ecg.leads import LEADS, lead_rows
 from einthoven.report.tables import Row
 from einthoven.statistics import bootstrap_intervals, finite_mean
 
@@ -21,9 +21,12 @@ REPORTED = "reported"
 CHUNK = 8
 """Records that are scored at a time."""
 
-RESULT_COLUMNS = ("metric", "value", "lower", "upper", "n_records")
+SUMMARY_COLUMNS = ["metric", "lead", "value", "lower", "upper", "n_records"]
 
 Statistic = Callable[[np.ndarray], np.ndarray]
+Statistics = dict[str, tuple[np.ndarray, Statistic]]
+"""By metric, values of N records, shape (N, ..., 12 or 13), the leads last as in `record_values`, and a function of
+such an array to thirteen numbers."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def record_values(estimate: Estimate, metrics: Sequence[Metric], reported: Seque
         By metric, values of shape (N, 13): the leads in the order of `LEADS`, then the reported leads together; NaN
         where there is none.
     """
-    leads = [LEADS.index(lead) for lead in reported]
+    leads = lead_rows(reported)
     chosen = {metric.metric: metric for metric in metrics if metric.of is not None}
     found = per_lead(estimate, {name: metric.of for name, metric in chosen.items() if metric.of is not None})
     values = {}
@@ -137,14 +140,11 @@ def record_values(estimate: Estimate, metrics: Sequence[Metric], reported: Seque
     return values
 
 
-def summarise(
-    statistics: Mapping[str, tuple[np.ndarray, Statistic]], reported: Sequence[str], n_resamples: int, seed: int
-) -> pd.DataFrame:
+def summarise(statistics: Statistics, reported: Sequence[str], n_resamples: int, seed: int) -> pd.DataFrame:
     """Sums values up over records, with bootstrap 95 % intervals.
 
     Args:
-        statistics: By metric, values of N records, shape (N, ..., 12 or 13), the leads last as in `record_values`, and
-            a function of such an array to thirteen numbers.
+        statistics: Values and what is made of them.
         reported: Names of the reported leads.
         n_resamples: Number of bootstrap draws.
         seed: Seed of the draws.
@@ -153,7 +153,7 @@ def summarise(
         One row per metric and lead (`REPORTED` for the reported leads together): columns `metric`, `lead`, `value`,
         `lower`, `upper`, `n_records`.
     """
-    leads = [LEADS.index(lead) for lead in reported]
+    leads = lead_rows(reported)
     rows = []
     for name, (values, statistic) in statistics.items():
         finite = np.isfinite(values if values.ndim == 2 else values.sum(axis=1))
@@ -162,10 +162,10 @@ def summarise(
         intervals = bootstrap_intervals(values, statistic, n_resamples, seed)
         for lead, count, interval in zip((*LEADS, REPORTED), counts, intervals, strict=True):
             rows.append((name, lead, interval.estimate, interval.lower, interval.upper, int(count)))
-    return pd.DataFrame(rows, columns=["metric", "lead", "value", "lower", "upper", "n_records"])
+    return pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
 
 
-def means(values: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, Statistic]]:
+def means(values: Mapping[str, np.ndarray]) -> Statistics:
     """Takes the mean over records as the statistic of each metric."""
     return {name: (column, finite_mean) for name, column in values.items()}
 
@@ -194,6 +194,49 @@ def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
         total["memory_mb"] = cost["memory_mb"].max()
     table = pd.DataFrame({"metric": total.index.astype(str), "lead": REPORTED, "value": total.to_numpy(dtype=float)})
     return table.assign(lower=np.nan, upper=np.nan, n_records=len(cost))
+
+
+def score_tables(
+    statistics: Mapping[str, Statistics],
+    values: Mapping[str, Mapping[str, np.ndarray]],
+    costs: Mapping[str, pd.DataFrame],
+    ecg_ids: np.ndarray,
+    reported: Sequence[str],
+    n_resamples: int,
+    seed: int,
+    **keys: str,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sums up the scores of several methods on the same records.
+
+    Args:
+        statistics: By method, what `summarise` takes.
+        values: By method, what `record_table` takes.
+        costs: By method, what `cost_table` takes.
+        ecg_ids: Keys of the records, shape (N,).
+        reported: Names of the reported leads.
+        n_resamples: Number of bootstrap draws.
+        seed: Seed of the draws.
+        **keys: Columns to set before the others, such as the noise.
+
+    Returns:
+        One row per method, metric and lead, and one per method, record and lead.
+    """
+    summaries = [summarise(jobs, reported, n_resamples, seed).assign(method=name) for name, jobs in statistics.items()]
+    summaries += [cost_table(cost).assign(method=name) for name, cost in costs.items()]
+    summary = pd.concat(summaries, ignore_index=True).assign(**keys)[[*keys, "method", *SUMMARY_COLUMNS]]
+    records = [record_table(columns, ecg_ids, **keys, method=name) for name, columns in values.items()]
+    return summary, pd.concat(records, ignore_index=True)
+
+
+def report_tables(found: Sequence[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """Joins what `score_tables` returned, by file: the reported leads, each lead that has values, and each record."""
+    summary, per_record = (pd.concat(parts, ignore_index=True) for parts in zip(*found, strict=True))
+    is_joint = summary["lead"] == REPORTED
+    return {
+        "table.csv": summary[is_joint].drop(columns="lead").reset_index(drop=True),
+        "per_lead.csv": summary[~is_joint & (summary["n_records"] > 0)],
+        "per_record.parquet": per_record,
+    }
 
 
 def best_of(values: Mapping[str, Mapping[str, np.ndarray]], metric: str, highest: bool) -> str | None:

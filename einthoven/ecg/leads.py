@@ -6,7 +6,7 @@ III = II - I (Einthoven's law), aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II 
 
 import difflib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +35,14 @@ LIMB_COEFFICIENTS: dict[str, tuple[float, float]] = {
 _BY_UPPER = {lead.upper(): lead for lead in LEADS}
 
 SignalT = TypeVar("SignalT", NDArray[np.float32], NDArray[np.float64], "torch.Tensor")
+
+
+def lead_rows(leads: Iterable[str]) -> list[int]:
+    """Gives the rows of leads in arrays of all twelve."""
+    return [LEADS.index(lead) for lead in leads]
+
+
+INDEPENDENT_ROWS = lead_rows(INDEPENDENT_LEADS)
 
 
 def canonical_leads(names: Sequence[str]) -> tuple[str, ...]:

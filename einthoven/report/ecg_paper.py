@@ -4,7 +4,7 @@ Lengths are millimetres, which are the axes' data unit too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,6 @@ class Page:
     baselines: list[float]
     width: float
     height: float
-    row_tops: list[float] = field(default_factory=list)
 
     def trace(
         self, strip: Strip, values: np.ndarray, sampling_rate: float, colour: str = INK, thickness: float = 0.9

@@ -8,6 +8,7 @@ import pandas as pd
 
 from einthoven.report.tables import format_row, markdown_table
 from evaluation.classification.classifier import Classifier
+from evaluation.classification.data_sets import REAL
 from evaluation.classification.figures import draw_class_scores
 from evaluation.classification.scores import (
     AUROC,
@@ -18,7 +19,6 @@ from evaluation.classification.scores import (
     compare_predictions,
     score_predictions,
 )
-from evaluation.classification.sources import REAL
 from evaluation.report import Report, bullets
 
 PREDICTIONS = "predictions.parquet"

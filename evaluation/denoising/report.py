@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, to_twelve
+from einthoven.ecg.leads import INDEPENDENT_LEADS, INDEPENDENT_ROWS, LEADS, canonical_leads, to_twelve
 from einthoven.report.tables import markdown_table, results_table
 from evaluation.denoising.baselines import Chosen, Cleaner, choose_baselines
 from evaluation.denoising.figures import DenoisedLead, draw_denoising, draw_snr_curves
@@ -15,16 +15,7 @@ from evaluation.denoising.runs import Condition, DenoisingRun, open_denoising_ru
 from evaluation.denoising.scores import METRICS, find_all_beats, score_beats
 from evaluation.denoising.wiener import WienerFilter
 from evaluation.report import Report, best_median_worst, bullets, folder_name, result_cell
-from evaluation.scores import (
-    REPORTED,
-    Estimate,
-    best_of,
-    cost_table,
-    means,
-    record_table,
-    record_values,
-    summarise,
-)
+from evaluation.scores import Estimate, best_of, means, record_values, report_tables, score_tables
 from preprocessing.cohorts.nstdb import load_noise, mix_recorded_noise
 
 NOISY = "noisy"
@@ -49,14 +40,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Found:
-    """What was found for one noise and level: values by method, summed up, and the settings of the baselines."""
+    """What was found for one noise and level."""
 
     condition: Condition
     methods: tuple[str, ...]
+    chosen: dict[str, Chosen]
     best: str | None
-    summary: pd.DataFrame
-    per_record: pd.DataFrame
-    baselines: pd.DataFrame
+    tables: tuple[pd.DataFrame, pd.DataFrame]
     notes: tuple[str, ...]
 
 
@@ -100,16 +90,10 @@ def evaluate_denoising_runs(
     settings = Settings(store, noise_path, n_validation, canonical_leads(beat_leads), n_resamples, seed)
     folder = Path(folder)
     found = [_evaluate(condition, runs, folder, settings) for condition, runs in open_denoising_runs(paths).items()]
-    whole = pd.concat([part.summary for part in found], ignore_index=True)
-    table = whole[whole["lead"] == REPORTED].drop(columns="lead")
-    tables = {
-        "table.csv": table,
-        "per_lead.csv": whole[(whole["lead"] != REPORTED) & (whole["n_records"] > 0)],
-        "baselines.csv": pd.concat([part.baselines for part in found], ignore_index=True),
-        "per_record.parquet": pd.concat([part.per_record for part in found], ignore_index=True),
-    }
+    tables = report_tables([part.tables for part in found])
+    table = tables["table.csv"]
     draw_snr_curves(folder / "snr.png", _curves(table))
-    return Report(tables, _markdown(found, table)).write(folder)
+    return Report({**tables, "baselines.csv": _baseline_table(found)}, _markdown(found, table)).write(folder)
 
 
 def _evaluate(condition: Condition, runs: Sequence[DenoisingRun], folder: Path, settings: Settings) -> _Found:
@@ -119,7 +103,7 @@ def _evaluate(condition: Condition, runs: Sequence[DenoisingRun], folder: Path, 
     chosen = _choose(condition, first, settings, notes)
     estimates = {run.name: run.estimate() for run in runs}
     noisy = np.asarray(first.noisy, dtype=np.float64)
-    independent = noisy[:, [LEADS.index(lead) for lead in INDEPENDENT_LEADS]]
+    independent = noisy[:, INDEPENDENT_ROWS]
     cleaned = {name: to_twelve(one.cleaner(independent, first.sampling_rate)) for name, one in chosen.items()}
     blank = replace(estimates[first.name], samples=None, band=None)
     points: dict[str, np.ndarray] = {NOISY: noisy, **cleaned}
@@ -132,7 +116,18 @@ def _evaluate(condition: Condition, runs: Sequence[DenoisingRun], folder: Path, 
                 values[run.name][metric] = values[run.name]["output_snr"] - values[str(reference)]["output_snr"]
         where = folder / condition.folder / folder_name(run.name)
         _draw(run, values[run.name], where, cleaned[best] if best else noisy, best or NOISY)
-    return _found(condition, runs, values, chosen, best, notes, settings)
+    tables = score_tables(
+        {name: means(columns) for name, columns in values.items()},
+        values,
+        {run.name: run.cost for run in runs},
+        first.ecg_ids,
+        INDEPENDENT_LEADS,
+        settings.n_resamples,
+        settings.seed,
+        noise_type=condition.noise_type,
+        level=condition.level,
+    )
+    return _Found(condition, tuple(run.name for run in runs), chosen, best, tables, tuple(notes))
 
 
 def _score(estimates: Mapping[str, Estimate], beat_leads: Sequence[str]) -> dict[str, Values]:
@@ -144,38 +139,6 @@ def _score(estimates: Mapping[str, Estimate], beat_leads: Sequence[str]) -> dict
         name: record_values(estimate, METRICS, INDEPENDENT_LEADS) | score_beats(beats[name], true_beats, beat_leads)
         for name, estimate in estimates.items()
     }
-
-
-def _found(
-    condition: Condition,
-    runs: Sequence[DenoisingRun],
-    values: Mapping[str, Values],
-    chosen: Mapping[str, Chosen],
-    best: str | None,
-    notes: Sequence[str],
-    settings: Settings,
-) -> _Found:
-    keys = {"noise_type": condition.noise_type, "level": condition.level}
-    draws = (settings.n_resamples, settings.seed)
-    summaries = [
-        summarise(means(found), INDEPENDENT_LEADS, *draws).assign(method=name) for name, found in values.items()
-    ]
-    summaries += [cost_table(run.cost).assign(method=run.name) for run in runs]
-    records = [record_table(found, runs[0].ecg_ids, **keys, method=name) for name, found in values.items()]
-    baselines = [
-        {**keys, "baseline": name, "output_snr": baseline.output_snr, "settings": _settings_text(baseline)}
-        for name, baseline in chosen.items()
-    ]
-    summary = pd.concat(summaries, ignore_index=True).assign(**keys)
-    return _Found(
-        condition=condition,
-        methods=tuple(run.name for run in runs),
-        best=best,
-        summary=summary[[*keys, "method", "metric", "lead", "value", "lower", "upper", "n_records"]],
-        per_record=pd.concat(records, ignore_index=True),
-        baselines=pd.DataFrame(baselines, columns=[*keys, "baseline", "output_snr", "settings"]),
-        notes=tuple(notes),
-    )
 
 
 def _choose(condition: Condition, run: DenoisingRun, settings: Settings, notes: list[str]) -> dict[str, Chosen]:
@@ -210,6 +173,15 @@ def _choose(condition: Condition, run: DenoisingRun, settings: Settings, notes: 
 
 def _settings_text(baseline: Chosen) -> str:
     return ", ".join(f"{name} {value}" for name, value in baseline.settings.items())
+
+
+def _baseline_table(found: Sequence[_Found]) -> pd.DataFrame:
+    rows = [
+        (part.condition.noise_type, part.condition.level, name, baseline.output_snr, _settings_text(baseline))
+        for part in found
+        for name, baseline in part.chosen.items()
+    ]
+    return pd.DataFrame(rows, columns=["noise_type", "level", "baseline", "output_snr", "settings"])
 
 
 def _markdown(found: Sequence[_Found], table: pd.DataFrame) -> str:

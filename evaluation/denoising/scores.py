@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from einthoven.ecg.leads import LEADS
+from einthoven.ecg.leads import LEADS, lead_rows
 from einthoven.statistics import finite_mean
 from evaluation.denoising import metrics
 from evaluation.denoising.metrics import BeatErrors, Beats
@@ -72,8 +72,7 @@ def find_all_beats(ecg: np.ndarray, sampling_rate: float, leads: Sequence[str]) 
     Returns:
         For each record, the beats of each lead.
     """
-    places = [LEADS.index(lead) for lead in leads]
-    return [[metrics.find_beats(record[place], sampling_rate) for place in places] for record in ecg]
+    return [[metrics.find_beats(lead, sampling_rate) for lead in record] for record in ecg[:, lead_rows(leads)]]
 
 
 def score_beats(
@@ -90,7 +89,7 @@ def score_beats(
         By metric (the fields of `BeatErrors`), values of shape (N, 13); NaN in leads without beats; last the mean over
         `leads`.
     """
-    places = [LEADS.index(lead) for lead in leads]
+    places = lead_rows(leads)
     names = [field.name for field in fields(BeatErrors)]
     values = np.full((len(names), len(truth), len(LEADS)), np.nan)
     for record, (found, true) in enumerate(zip(estimate, truth, strict=True)):

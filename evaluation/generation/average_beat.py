@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from einthoven.ecg.filters import resample
-from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
+from einthoven.ecg.leads import INDEPENDENT_ROWS
 from evaluation.inpainting.gap_baselines import find_r_peaks
 
 BEAT_RATE = 500.0
@@ -22,8 +22,6 @@ BEFORE_R = 0.4
 
 FEWEST_PEAKS = 3
 LONGEST_RR_S = 3.0
-
-_INNER = [LEADS.index(lead) for lead in INDEPENDENT_LEADS]
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,8 @@ def average_beat(ecg: NDArray[np.floating], sampling_rate: float) -> AverageBeat
     if not np.isfinite(ecg).all():
         raise ValueError("values that are not finite")
     fine = resample(ecg, sampling_rate, BEAT_RATE)
-    peaks = find_r_peaks(fine[_INNER], np.ones((len(_INNER), fine.shape[-1]), dtype=bool), BEAT_RATE)
+    independent = fine[INDEPENDENT_ROWS]
+    peaks = find_r_peaks(independent, np.ones(independent.shape, dtype=bool), BEAT_RATE)
     if len(peaks) < FEWEST_PEAKS:
         raise ValueError(f"{len(peaks)} R peaks")
     between = np.diff(peaks)

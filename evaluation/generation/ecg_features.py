@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
 
-from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
+from einthoven.ecg.leads import INDEPENDENT_ROWS, LEADS
 from evaluation.generation.average_beat import BEAT_RATE, AverageBeat
 
 WAVES = ("P", "R", "T")
@@ -39,7 +39,6 @@ QRS_REACH_S = (0.12, 0.14)
 
 _N_TILES = 6
 _MS = 1000.0 / BEAT_RATE
-_INNER = [LEADS.index(lead) for lead in INDEPENDENT_LEADS]
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,9 @@ def qrs_bounds(average: AverageBeat) -> tuple[int, int]:
     Returns:
         Start and end in samples at `BEAT_RATE`.
     """
-    slopes = gaussian_filter1d(average.beat[_INNER], QRS_SMOOTHING_S * BEAT_RATE, axis=1, order=1, mode="wrap")
+    slopes = gaussian_filter1d(
+        average.beat[INDEPENDENT_ROWS], QRS_SMOOTHING_S * BEAT_RATE, axis=1, order=1, mode="wrap"
+    )
     speed = np.sqrt(np.square(slopes).sum(axis=0))
     first = max(0, average.peak - int(QRS_REACH_S[0] * BEAT_RATE))
     last = min(len(speed), average.peak + int(QRS_REACH_S[1] * BEAT_RATE))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from einthoven.ecg.filters import resample
-from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
-from einthoven.statistics import bootstrap_interval, bootstrap_intervals, finite_mean
+from einthoven.ecg.leads import INDEPENDENT_ROWS
+from einthoven.statistics import bootstrap_intervals
 from evaluation.generation.average_beat import AverageBeat
 from evaluation.report import interval_columns
 
@@ -28,7 +28,6 @@ LEAST_OVERLAP = 0.5
 
 BEAT_WINDOW_S = (-0.25, 0.45)
 BEAT_RATE = 100.0
-_INNER = [LEADS.index(lead) for lead in INDEPENDENT_LEADS]
 _CHUNK = 6_000_000
 
 
@@ -65,7 +64,7 @@ def recording_distances(
         shape (N, M).
     """
     rate = min(SEARCH_RATE, sampling_rate)
-    a, b = (resample(x[:, _INNER], sampling_rate, rate).astype(np.float32) for x in (first, second))
+    a, b = (resample(x[:, INDEPENDENT_ROWS], sampling_rate, rate).astype(np.float32) for x in (first, second))
     length = a.shape[-1]
     size = fft.next_fast_len(2 * length, real=True)
     a_f, b_f = (np.ascontiguousarray(np.moveaxis(fft.rfft(x, size), -1, 0)) for x in (a, b))
@@ -104,9 +103,11 @@ def beat_vectors(beats: Sequence[AverageBeat | None]) -> NDArray[np.float64]:
     Returns:
         The independent leads in mV at 100 Hz, shape (N, 8 * 70), NaN for an ECG without beats.
     """
-    size = len(_INNER) * round((BEAT_WINDOW_S[1] - BEAT_WINDOW_S[0]) * BEAT_RATE)
+    size = len(INDEPENDENT_ROWS) * round((BEAT_WINDOW_S[1] - BEAT_WINDOW_S[0]) * BEAT_RATE)
     blank = np.full(size, np.nan)
-    cut = [blank if beat is None else beat.window(*BEAT_WINDOW_S, BEAT_RATE)[_INNER].ravel() for beat in beats]
+    cut = [
+        blank if beat is None else beat.window(*BEAT_WINDOW_S, BEAT_RATE)[INDEPENDENT_ROWS].ravel() for beat in beats
+    ]
     return np.stack(cut) if cut else np.empty((0, size))
 
 
@@ -174,15 +175,18 @@ def nearness_table(
         if not usable.any():
             continue
         found, others = distances[usable], held_out[name][usable]
+        values = np.stack([found, 100.0 * (found < threshold), 100.0 * (found < others)], axis=1)
+        intervals = bootstrap_intervals(values, _median_and_means, n_resamples, seed)
         row: dict[str, object] = {"set": name}
-        for column, values, statistic in (
-            ("median", found, lambda drawn: float(np.median(drawn))),
-            ("near", 100.0 * (found < threshold), finite_mean),
-            ("training", 100.0 * (found < others), finite_mean),
-        ):
-            row |= interval_columns(column, bootstrap_interval(values, statistic, n_resamples, seed))
+        for column, interval in zip(("median", "near", "training"), intervals, strict=True):
+            row |= interval_columns(column, interval)
         rows.append({**row, "nearest": found.min(), "threshold": threshold, "n": len(found)})
     return pd.DataFrame(rows)
+
+
+def _median_and_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median of the first column, means of the others: (n, 3) to (3,)."""
+    return np.array([np.median(values[:, 0]), *values[:, 1:].mean(axis=0)])
 
 
 def diversity(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, NINE_REPORTED, canonical_leads, to_twelve
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, NINE_REPORTED, canonical_leads, lead_rows, to_twelve
 from einthoven.run.files import atomic_write
 from preprocessing.store.store import Store
 
@@ -190,7 +190,7 @@ def _normal_equations(
 
 
 def _validation_errors(candidates: Sequence[RidgeLeads], store: Store, rows: np.ndarray) -> list[float]:
-    leads = [LEADS.index(lead) for lead in NINE_REPORTED if lead not in candidates[0].observed_leads]
+    leads = lead_rows(lead for lead in NINE_REPORTED if lead not in candidates[0].observed_leads)
     return [
         mean_validation_error(candidate.predict, store, rows, candidate.observed_leads, leads)
         for candidate in candidates

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.lapack import dpotri
 
-from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, lead_matrix, to_twelve
+from einthoven.ecg.leads import INDEPENDENT_LEADS, INDEPENDENT_ROWS, LEADS, lead_matrix, to_twelve
 from preprocessing.store.store import Store
 
 STRENGTHS = tuple(10.0**power for power in range(-4, 2))
@@ -33,7 +33,6 @@ N_COPIED = 3
 CHUNK = 64
 """Records per chunk of the covariance."""
 
-_INNER = [LEADS.index(lead) for lead in INDEPENDENT_LEADS]
 _N_LIMB = 6
 
 
@@ -47,7 +46,7 @@ def interpolate_gaps(ecg: NDArray[np.floating], observed: NDArray[np.bool_]) -> 
     Returns:
         ECG in mV, shape (N, 12, L).
     """
-    inner = [_interpolate(x[_INNER], o[_INNER]) for x, o in zip(ecg, observed, strict=True)]
+    inner = [_interpolate(x[INDEPENDENT_ROWS], o[INDEPENDENT_ROWS]) for x, o in zip(ecg, observed, strict=True)]
     return _complete(np.stack(inner), ecg, observed)
 
 
@@ -69,7 +68,7 @@ def copy_beats(ecg: NDArray[np.floating], observed: NDArray[np.bool_], sampling_
     """
     inner = []
     for x, o in zip(ecg, observed, strict=True):
-        filled, seen = _interpolate(x[_INNER], o[_INNER]), o[_INNER]
+        filled, seen = _interpolate(x[INDEPENDENT_ROWS], o[INDEPENDENT_ROWS]), o[INDEPENDENT_ROWS]
         peaks = find_r_peaks(filled, seen, sampling_rate)
         inner.append(_copy(filled, seen, peaks, sampling_rate) if len(peaks) else filled)
     return _complete(np.stack(inner), ecg, observed)
@@ -135,7 +134,7 @@ class GapRidge:
         groups = [np.flatnonzero(mask_of.ravel() == mask) for mask in range(len(masks))]
         used = [_without_repeats(observed[rows[0]]) for rows in groups]
         estimate = self._from_hidden if self._has_smaller_inverse(used) else self._from_observed
-        inner = np.empty((len(ecg), len(_INNER), ecg.shape[-1]))
+        inner = np.empty((len(ecg), len(INDEPENDENT_ROWS), ecg.shape[-1]))
         for rows, mask in zip(groups, used, strict=True):
             inner[rows] = estimate(np.where(mask, ecg[rows], 0.0).astype(np.float64), mask)
         return _complete(inner, ecg, observed)
@@ -143,8 +142,8 @@ class GapRidge:
     def _has_smaller_inverse(self, used: list[NDArray[np.bool_]]) -> bool:
         """Tells whether it is less work to invert the covariance of whole records, and solve for the hidden samples."""
         seen = np.array([float(mask.sum()) for mask in used])
-        size = float(len(_INNER) * used[0].shape[-1])
-        only_inner = all(mask[_INNER].sum() == mask.sum() for mask in used)
+        size = float(len(INDEPENDENT_ROWS) * used[0].shape[-1])
+        only_inner = all(mask[INDEPENDENT_ROWS].sum() == mask.sum() for mask in used)
         return only_inner and 3 * size**3 + ((size - seen) ** 3).sum() < (seen**3).sum()
 
     def _from_observed(self, ecg: NDArray[np.float64], used: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -155,20 +154,20 @@ class GapRidge:
         gram = _covariance(lags, leads, times, leads, times)
         gram[np.diag_indices_from(gram)] += self._noise
         weights = cho_solve(cho_factor(gram, overwrite_a=True), ecg[:, leads, times].T)
-        all_leads, all_times = np.indices((len(_INNER), used.shape[-1])).reshape(2, -1)
-        cross = _covariance(lags, np.asarray(_INNER)[all_leads], all_times, leads, times)
-        return np.asarray((cross @ weights).T.reshape(len(ecg), len(_INNER), -1))
+        all_leads, all_times = np.indices((len(INDEPENDENT_ROWS), used.shape[-1])).reshape(2, -1)
+        cross = _covariance(lags, np.asarray(INDEPENDENT_ROWS)[all_leads], all_times, leads, times)
+        return np.asarray((cross @ weights).T.reshape(len(ecg), len(INDEPENDENT_ROWS), -1))
 
     def _from_hidden(self, ecg: NDArray[np.float64], used: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The same where independent leads alone are used, with P the inverse of the whole covariance.
 
         E[hidden | seen] = -P_hh^-1 P_hs seen.
         """
-        hidden = np.flatnonzero(~used[_INNER])
-        x, inverse = ecg[:, _INNER].reshape(len(ecg), -1), self._precision(used.shape[-1])
+        hidden = np.flatnonzero(~used[INDEPENDENT_ROWS])
+        x, inverse = ecg[:, INDEPENDENT_ROWS].reshape(len(ecg), -1), self._precision(used.shape[-1])
         system = cho_factor(inverse[np.ix_(hidden, hidden)], overwrite_a=True)
         x[:, hidden] = -cho_solve(system, inverse[hidden] @ x.T).T
-        return x.reshape(len(ecg), len(_INNER), -1)
+        return x.reshape(len(ecg), len(INDEPENDENT_ROWS), -1)
 
     @property
     def _noise(self) -> float:
@@ -178,7 +177,7 @@ class GapRidge:
     def _precision(self, length: int) -> NDArray[np.float64]:
         """Returns the inverse of the covariance with noise of whole records, shape (8 L, 8 L); found once."""
         if "all" not in self._inverse:
-            leads, times = np.indices((len(_INNER), length)).reshape(2, -1)
+            leads, times = np.indices((len(INDEPENDENT_ROWS), length)).reshape(2, -1)
             whole = _covariance(self.lags, leads, times, leads, times)
             whole[np.diag_indices_from(whole)] += self._noise
             inverse, _ = dpotri(cho_factor(whole, lower=True, overwrite_a=True)[0], lower=True, overwrite_c=True)
@@ -193,7 +192,7 @@ def _lag_covariance(store: Store, rows: NDArray[np.int64], length: int) -> NDArr
     positive semi-definite, at any length up to the record's.
     """
     size = 2 * store.n_samples
-    spectrum = np.zeros((len(_INNER), len(_INNER), size // 2 + 1), dtype=np.complex128)
+    spectrum = np.zeros((len(INDEPENDENT_ROWS), len(INDEPENDENT_ROWS), size // 2 + 1), dtype=np.complex128)
     for start in range(0, len(rows), CHUNK):
         transform = np.fft.rfft(store.read(rows[start : start + CHUNK], INDEPENDENT_LEADS).astype(np.float64), size)
         spectrum += np.einsum("naf,nbf->abf", transform.conj(), transform)

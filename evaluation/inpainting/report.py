@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix, leads_to_report
+from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix, lead_rows, leads_to_report
 from einthoven.report.figures import draw_reconstruction
 from einthoven.report.tables import results_table
 from einthoven.statistics import finite_mean
@@ -17,7 +16,7 @@ from evaluation.inpainting.gap_baselines import GapRidge, copy_beats, interpolat
 from evaluation.inpainting.runs import Reconstructions, open_runs
 from evaluation.inpainting.scores import AMPLITUDES, LEVELS, METRICS, coverage_at_levels, statistics
 from evaluation.report import Report, best_median_worst, bullets, common_keys, folder_name
-from evaluation.scores import REPORTED, Estimate, best_of, cost_table, per_lead, record_table, record_values, summarise
+from evaluation.scores import Estimate, best_of, per_lead, record_values, report_tables, score_tables
 from preprocessing.store.store import Store
 
 RIDGE = "ridge"
@@ -102,21 +101,23 @@ def evaluate_runs(
     estimates |= {name: replace(blank, mean=mean) for name, mean in baselines.items()}
     scores = {name: _Scored.of(estimate, reported) for name, estimate in estimates.items()}
     best = best_of({name: scores[name].values for name in baselines if name != MEAN_ECG}, "mae_mean", highest=False)
-    summaries = []
-    for name, scored in scores.items():
-        reference = (best, scores[best].values) if best and name != best else None
-        jobs = statistics(scored.values, scored.amplitudes, reported, reference)
-        summaries.append(summarise(jobs, reported, n_resamples, seed).assign(method=name))
-    summaries += [cost_table(run.cost).assign(method=run.name) for run in runs]
-    records = [record_table(scored.columns(), ecg_ids, method=name) for name, scored in scores.items()]
-    point_estimates = [*baselines, *(run.name for run in runs if run.is_point_estimate)]
-    notes.append(f"over leads {', '.join(reported)}; unobserved samples only; 95 % bootstrap intervals over records")
-    report = _report(
-        pd.concat(summaries, ignore_index=True), pd.concat(records, ignore_index=True), point_estimates, notes
+    references = {name: (best, scores[best].values) if best and name != best else None for name in scores}
+    found = score_tables(
+        {name: statistics(one.values, one.amplitudes, reported, references[name]) for name, one in scores.items()},
+        {name: one.columns() for name, one in scores.items()},
+        {run.name: run.cost for run in runs},
+        ecg_ids,
+        reported,
+        n_resamples,
+        seed,
     )
+    notes.append(f"over leads {', '.join(reported)}; unobserved samples only; 95 % bootstrap intervals over records")
     for run in runs:
         _draw(run, scores[run.name], reported, folder / folder_name(run.name), layout)
-    return report.write(folder)
+    tables = report_tables([found])
+    point_estimates = [*baselines, *(run.name for run in runs if run.is_point_estimate)]
+    markdown = f"{results_table(tables['table.csv'], METRICS, point_estimates)}\n{bullets(notes)}"
+    return Report(tables, markdown, tuple(notes)).write(folder)
 
 
 def default_leads(run: Reconstructions) -> tuple[str, ...]:
@@ -154,7 +155,7 @@ def _check_same_task(first: Reconstructions, other: Reconstructions) -> None:
 def _baselines(
     run: Reconstructions, store: Path | str | None, ridge: Path | str | None, folder: Path, notes: list[str]
 ) -> dict[str, np.ndarray]:
-    """Predictions of the baselines in mV, shape (N, 12, L), by name; what cannot be had is told in the notes."""
+    """Predictions of the baselines in mV, shape (N, 12, L), by name; the notes say what cannot be had."""
     data = run.baseline_store(store, notes)
     if data is None:
         return {}
@@ -171,7 +172,7 @@ def _baselines(
         if regression.observed_leads != whole:
             raise ValueError(f"{ridge} regresses from {regression.observed_leads}, the runs observed {whole}: fit anew")
         regression.save(folder / "ridge.npz")
-        predictions[RIDGE] = regression.predict(run.truth[:, [LEADS.index(lead) for lead in whole]])
+        predictions[RIDGE] = regression.predict(run.truth[:, lead_rows(whole)])
         notes.append(
             f"ridge from {', '.join(whole)}: strength {regression.strength:.0e}, chosen on the validation records"
         )
@@ -181,7 +182,7 @@ def _baselines(
 
 
 def _is_of_whole_leads(run: Reconstructions) -> bool:
-    """Tells whether the same leads were given in all records, and nothing else."""
+    """Says whether the same leads were given in all records, and nothing else."""
     whole = [lead in run.whole_leads() for lead in LEADS]
     return bool((np.asarray(run.observed).any(axis=(0, 2)) == whole).all())
 
@@ -195,18 +196,6 @@ def _gap_baselines(run: Reconstructions, data: Store, notes: list[str]) -> dict[
         COPIED_BEATS: copy_beats(truth, observed, run.sampling_rate),
         RIDGE: ridge.predict(truth, observed),
     }
-
-
-def _report(whole: pd.DataFrame, records: pd.DataFrame, point_estimates: Sequence[str], notes: Sequence[str]) -> Report:
-    whole = whole[["method", "metric", "lead", "value", "lower", "upper", "n_records"]]
-    is_joint = whole["lead"] == REPORTED
-    table = whole[is_joint].drop(columns="lead").reset_index(drop=True)
-    tables = {
-        "table.csv": table,
-        "per_lead.csv": whole[~is_joint & (whole["n_records"] > 0)],
-        "per_record.parquet": records,
-    }
-    return Report(tables, f"{results_table(table, METRICS, point_estimates)}\n{bullets(notes)}", tuple(notes))
 
 
 def _draw(run: Reconstructions, scored: _Scored, reported: tuple[str, ...], folder: Path, layout: str) -> None:
@@ -223,7 +212,7 @@ def _draw(run: Reconstructions, scored: _Scored, reported: tuple[str, ...], fold
             title=f"{run.name}: {name} of {count} records (ecg_id {run.ecg_ids[row]}, MAE {errors[row]:.3f} mV)",
             layout=layout,
         )
-    leads = [LEADS.index(lead) for lead in reported]
+    leads = lead_rows(reported)
     curve = finite_mean(scored.coverage_at)[:, leads]
     if np.isfinite(curve).any():
         draw_coverage(folder / "coverage.png", LEVELS, curve, reported, f"{run.name}: calibration")

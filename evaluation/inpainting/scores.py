@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from einthoven.ecg.leads import LEADS
+from einthoven.ecg.leads import lead_rows
 from einthoven.statistics import crps, finite_mean, percent_below, predictive_band
 from evaluation.inpainting import metrics
-from evaluation.scores import Estimate, Metric, PerLead, Statistic, means, pooled
+from evaluation.scores import Estimate, Metric, PerLead, Statistic, Statistics, means, pooled
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Nominal levels of the calibration curve."""
@@ -114,7 +114,7 @@ def statistics(
     amplitudes: Mapping[str, np.ndarray],
     reported: Sequence[str],
     reference: tuple[str, Mapping[str, np.ndarray]] | None,
-) -> dict[str, tuple[np.ndarray, Statistic]]:
+) -> Statistics:
     """Says what is made of a method's values over records.
 
     Amplitude statistics are taken over records lead by lead, then averaged over the reported leads. What lies "below"
@@ -129,10 +129,10 @@ def statistics(
             values of the same records in the same order, or None.
 
     Returns:
-        By metric, values and a statistic of them, as `evaluation.scores.summarise` takes them.
+        What `evaluation.scores.summarise` takes.
     """
     found = means(values)
-    leads = [LEADS.index(lead) for lead in reported]
+    leads = lead_rows(reported)
     for kind in ("sample", "mean"):
         estimate = amplitudes[f"amplitude_{kind}"]
         estimate = estimate if estimate.ndim == 3 else estimate[:, None]

@@ -5,7 +5,6 @@ from scipy.stats import norm
 
 from einthoven.statistics import (
     band_stretch,
-    bootstrap_interval,
     bootstrap_intervals,
     finite_mean,
     percent_below,
@@ -59,7 +58,7 @@ def test_band_refuses_one_sample_and_levels_that_are_none():
 
 def test_bootstrap_interval_of_a_mean_is_the_normal_one():
     values = np.random.default_rng(0).standard_normal(400)
-    interval = bootstrap_interval(values, n_resamples=2000)
+    (interval,) = bootstrap_intervals(values[:, None], n_resamples=2000)
     assert interval.estimate == pytest.approx(values.mean())
     half = 1.96 * values.std() / 20
     assert interval.lower == pytest.approx(values.mean() - half, abs=0.15 * half)
@@ -68,11 +67,12 @@ def test_bootstrap_interval_of_a_mean_is_the_normal_one():
 
 def test_bootstrap_is_seeded_and_covers():
     rng = np.random.default_rng(5)
-    assert bootstrap_interval(np.arange(9.0), seed=1) == bootstrap_interval(np.arange(9.0), seed=1)
-    assert bootstrap_interval(np.arange(9.0), seed=1) != bootstrap_interval(np.arange(9.0), seed=2)
+    column = np.arange(9.0)[:, None]
+    assert bootstrap_intervals(column, seed=1) == bootstrap_intervals(column, seed=1)
+    assert bootstrap_intervals(column, seed=1) != bootstrap_intervals(column, seed=2)
     inside = []
     for seed in range(150):
-        interval = bootstrap_interval(rng.standard_normal(60), n_resamples=300, seed=seed)
+        (interval,) = bootstrap_intervals(rng.standard_normal((60, 1)), n_resamples=300, seed=seed)
         inside.append(interval.lower <= 0.0 <= interval.upper)
     assert 0.88 <= np.mean(inside) <= 0.99
 
@@ -81,7 +81,7 @@ def test_paired_ratio_is_narrower_than_its_parts():
     rng = np.random.default_rng(0)
     reference = rng.lognormal(0.0, 1.0, 100)
     pairs = np.stack([0.8 * reference, reference], axis=1)
-    interval = bootstrap_interval(pairs, percent_below)
+    (interval,) = bootstrap_intervals(pairs[..., None], percent_below)
     assert interval.estimate == pytest.approx(20.0)
     assert interval.upper - interval.lower < 1e-9
 
@@ -98,4 +98,4 @@ def test_records_without_a_value_are_left_out():
 
 def test_bootstrap_needs_a_record():
     with pytest.raises(ValueError, match="at least one"):
-        bootstrap_interval(np.empty(0))
+        bootstrap_intervals(np.empty((0, 1)))

@@ -13,8 +13,8 @@ from einthoven.randomness import seeded_generator
 from einthoven.run.run_folder import RunFolder
 from evaluation.classification.classifier import Classifier, load_classifier
 from evaluation.classification.data import ClassificationObjective, new_classifier
+from evaluation.classification.data_sets import DataSets, open_twins
 from evaluation.classification.report import compare_runs, write_report
-from evaluation.classification.sources import Sources, open_twins
 from evaluation.downstream_classifier import main
 from preprocessing.store.store import Store, write_store
 from tests.evaluation.classification.test_classifier import NETWORK, SPEC
@@ -45,15 +45,15 @@ def stores(tmp_path):
     return tmp_path
 
 
-def open_sources(folder: Path, reconstructions: tuple[Path, ...] = (), split: str = "test") -> Sources:
+def open_data_sets(folder: Path, reconstructions: tuple[Path, ...] = (), split: str = "test") -> DataSets:
     twins = {name: folder / f"generated_{name}" for name in COUNTS}
-    return Sources.open(folder / "real", twins, reconstructions, split)
+    return DataSets.open(folder / "real", twins, reconstructions, split)
 
 
-def train(sources: Sources, kind: str, folder: Path, n_steps: int = 30) -> Classifier:
+def train(data_sets: DataSets, kind: str, folder: Path, n_steps: int = 30) -> Classifier:
     torch.manual_seed(0)
     spec = {**SETTINGS, "trained_on": "generated" if kind == "gen" else "real"}
-    untrained, data = new_classifier(*sources.to_train(kind), spec)
+    untrained, data = new_classifier(*data_sets.to_train(kind), spec)
     run = RunFolder.create(folder, {}, seed=0, device="cpu")
     settings = TrainerSettings(
         n_steps=n_steps, batch_size=16, learning_rate=2e-2, warmup_steps=1, ema_decay=0.5, validate_every=n_steps
@@ -64,11 +64,11 @@ def train(sources: Sources, kind: str, folder: Path, n_steps: int = 30) -> Class
 
 def test_a_trained_classifier_tells_classes_apart_wherever_they_come_from(stores):
     run = FakeRun(Store.open(stores / "real"), stores / "runs").write("amortised", noise=0.05)
-    sources = open_sources(stores, (run,))
+    data_sets = open_data_sets(stores, (run,))
     found = {}
     for kind in ("real", "gen"):
-        classifier = train(sources, kind, stores / kind)
-        predictions = sources.predict(classifier)
+        classifier = train(data_sets, kind, stores / kind)
+        predictions = data_sets.predict(classifier)
         write_report(classifier, predictions, stores / kind, n_resamples=20)
         found[kind] = pd.read_csv(stores / kind / "scores.csv").set_index("dataset")
     for table in found.values():
@@ -88,7 +88,7 @@ def test_a_classifier_of_generated_ecgs_never_sees_a_real_one(stores):
     weights = []
     for seed in (1, 2):
         labelled_store(stores / "real", seed)
-        classifier = train(open_sources(stores), "gen", stores / f"gen {seed}", n_steps=2)
+        classifier = train(open_data_sets(stores), "gen", stores / f"gen {seed}", n_steps=2)
         weights.append(classifier.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     metrics = [RunFolder.open(stores / f"gen {seed}").metrics() for seed in (1, 2)]
@@ -117,21 +117,21 @@ def test_batches_are_crops_of_labelled_training_records(stores):
 
 def test_only_the_leads_asked_for_are_read(stores):
     run = FakeRun(Store.open(stores / "real"), stores / "runs").write("ridge")
-    sources = open_sources(stores, (run,))
-    store = sources.real
+    data_sets = open_data_sets(stores, (run,))
+    store = data_sets.real
     classifier, _ = new_classifier(store, store, {**SETTINGS, "leads": ["I"]})
-    found = sources.predict(classifier.eval())
+    found = data_sets.predict(classifier.eval())
     # Lead I was observed, so reconstructions of it are the lead itself.
     np.testing.assert_allclose(found["ridge: samples"].probabilities, found["real"].probabilities, atol=1e-6)
 
 
-def test_mistakes_are_told_before_work_starts(stores):
+def test_errors_are_reported_before_any_work_starts(stores):
     real, runs = stores / "real", FakeRun(Store.open(stores / "real"), stores / "runs")
     nothing = {"train": None, "val": None, "test": None}
     with pytest.raises(ValueError, match=r"diffusion_prior\.generate dataset\.training_class=train"):
-        Sources.open(real, nothing, (), "test").to_train("gen")
+        DataSets.open(real, nothing, (), "test").to_train("gen")
     with pytest.raises(ValueError, match="real or gen"):
-        Sources.open(real, nothing, (), "test").to_train("generated")
+        DataSets.open(real, nothing, (), "test").to_train("generated")
     with pytest.raises(ValueError, match="no finished run"):
         open_twins(stores / "nowhere", "test")
     with pytest.raises(ValueError, match="another split"):
@@ -142,11 +142,11 @@ def test_mistakes_are_told_before_work_starts(stores):
     classifier = Classifier(SETTINGS)
     leak = runs.write("leak", ecg_ids=np.array([100, 101, 300]))
     with pytest.raises(ValueError, match="2 records of leak are not of split test"):
-        open_sources(stores, (leak,)).check(classifier)
+        open_data_sets(stores, (leak,)).check(classifier)
     with pytest.raises(ValueError, match="the classifier at 250 Hz"):
-        open_sources(stores).check(Classifier({**SETTINGS, "sampling_rate": 250.0}))
+        open_data_sets(stores).check(Classifier({**SETTINGS, "sampling_rate": 250.0}))
     with pytest.raises(ValueError, match=r"shorter than model\.crop"):
-        open_sources(stores).check(Classifier({**SETTINGS, "crop": LENGTH / RATE + 1}))
+        open_data_sets(stores).check(Classifier({**SETTINGS, "crop": LENGTH / RATE + 1}))
     with pytest.raises(ValueError, match="no predictions"):
         compare_runs([stores], stores)
 

@@ -102,7 +102,7 @@ def test_figures_are_drawn_from_several_threads(tmp_path: Path):
     assert len({path.read_bytes() for path in paths}) == 1
 
 
-def test_drawing_mistakes_are_told(tmp_path: Path):
+def test_drawing_errors_are_reported(tmp_path: Path):
     with pytest.raises(ValueError, match="twelve leads"):
         draw_ecg(tmp_path / "a.png", beats(8), RATE, leads=LEADS[:8])
     with pytest.raises(ValueError, match="one name a lead"):

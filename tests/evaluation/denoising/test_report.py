@@ -138,7 +138,7 @@ def test_without_store_or_noise_the_baselines_are_left_out_and_said(fake, tmp_pa
         assert (tmp_path / "report" / "em_0dB" / "mine" / f"{picture}.png").is_file()
 
 
-def test_mistakes_are_told(fake, tmp_path):
+def test_errors_are_reported(fake, tmp_path):
     with pytest.raises(ValueError, match="no run to evaluate"):
         evaluate_denoising_runs([], tmp_path / "report")
     path = fake.write("mine")

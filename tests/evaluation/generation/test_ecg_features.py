@@ -64,7 +64,7 @@ def test_limb_amplitudes_obey_einthoven(ecgs):
 
 
 @pytest.mark.filterwarnings("error")
-def test_what_has_no_beats_is_contained_and_told(ecgs):
+def test_what_has_no_beats_is_contained_and_reported(ecgs):
     broken = ecgs.copy()
     broken[0], broken[1, 3, 5] = 0.0, np.nan
     broken[2] = 0.0

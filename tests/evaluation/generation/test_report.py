@@ -53,7 +53,7 @@ def value(report, method, metric):
     return float(table[(table["method"] == method) & (table["metric"] == metric)]["value"].iloc[0])
 
 
-def test_copies_are_told_from_new_ecgs(report):
+def test_copies_are_distinguished_from_new_ecgs(report):
     found, _ = report
     for kind in ("recording", "beat"):
         assert value(found, "copies (control)", f"{kind}_training") == 100.0
@@ -146,7 +146,7 @@ def test_diversity_compares_pairs_of_the_same_statements():
     assert np.isnan(diversity(real[:2, :2], real[:2, :2], statements[3:5], 10, 0)["ratio"])
 
 
-def test_mistakes_are_told_before_work(store, tmp_path):
+def test_errors_are_reported_before_any_work(store, tmp_path):
     def refused(match, paths, **settings):
         with pytest.raises(ValueError, match=match):
             evaluate_generation_runs(paths, tmp_path / "out", **settings)
@@ -162,7 +162,7 @@ def test_mistakes_are_told_before_work(store, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_script_tells_the_tables_even_of_ecgs_without_beats(store, tmp_path, monkeypatch, capsys):
+def test_script_prints_the_tables_even_of_ecgs_without_beats(store, tmp_path, monkeypatch, capsys):
     silent = np.zeros((N_OTHER, len(LEADS), 1000), np.float32)
     run = generate(store, tmp_path / "run", silent)
     overrides = [f"runs=[{run}]", f"evaluate.results_path={tmp_path / 'out'}", f"paths.runs={tmp_path}"]

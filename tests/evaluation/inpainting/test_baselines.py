@@ -85,7 +85,7 @@ def test_ridge_survives_its_file(filtered_store: Store, tmp_path: Path):
     assert (again.observed_leads, again.targets, again.strengths) == (("I",), ridge.targets, ridge.strengths)
 
 
-def test_ridge_mistakes_are_told(filtered_store: Store, tmp_path: Path):
+def test_ridge_errors_are_reported(filtered_store: Store, tmp_path: Path):
     with pytest.raises(ValueError, match="nothing to regress"):
         RidgeLeads.fit(filtered_store, INDEPENDENT_LEADS)
     with pytest.raises(ValueError, match="train and val"):

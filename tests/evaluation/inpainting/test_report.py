@@ -79,7 +79,7 @@ def test_runs_are_joined_by_key(fake_run: FakeRun, tmp_path: Path):
     assert value(again.table, "amortised", "crps") == pytest.approx(value(both.table, "amortised", "crps"))
 
 
-def test_two_runs_of_one_method_are_told_apart(fake_run: FakeRun, tmp_path: Path):
+def test_two_runs_of_one_method_keep_distinct_names(fake_run: FakeRun, tmp_path: Path):
     first = fake_run.write("mgps")
     second = tmp_path / "runs" / "later"
     first_copy = fake_run.write("mgps_copy")
@@ -154,7 +154,7 @@ def test_a_fitted_ridge_is_taken_again(fake_run: FakeRun, tmp_path: Path):
     pd.testing.assert_frame_equal(first.table, second.table)
 
 
-def test_mistakes_are_told(fake_run: FakeRun, tmp_path: Path):
+def test_errors_are_reported(fake_run: FakeRun, tmp_path: Path):
     path = fake_run.write("mgps")
     with pytest.raises(ValueError, match="no run to evaluate"):
         evaluate_runs([], tmp_path / "report")

@@ -185,7 +185,7 @@ def test_records_with_one_label_only_are_refused(tmp_path):
         evaluate_noise_runs([path], tmp_path / "out")
 
 
-def test_leads_combine_as_told():
+def test_leads_combine_by_their_rule():
     scores = np.array([[1.0, 2.0, 3.0, 4.0], [-np.inf, 5.0, 6.0, 7.0], [9.0, np.nan, np.nan, 8.0]])
     np.testing.assert_allclose(combine_leads(scores, "lowest lead", AS_LOWEST), [1, 1, 8])
     np.testing.assert_allclose(combine_leads(scores, "second lowest lead", AS_LOWEST), [2, 5, 9])
@@ -245,7 +245,7 @@ def test_a_missing_column_is_named(tmp_path, column):
         open_runs([path])
 
 
-def test_mistakes_are_told(tmp_path):
+def test_errors_are_reported(tmp_path):
     path = write_run(tmp_path / "a", score(ptbxl_leads(), 1.0))
     with pytest.raises(ValueError, match="give runs="):
         open_runs([])

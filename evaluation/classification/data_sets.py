@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from einthoven.ecg.leads import LEADS
+from einthoven.ecg.leads import lead_rows
 from evaluation.classification.classifier import Classifier
 from evaluation.classification.data import LabelledRecords
 from evaluation.classification.scores import Predictions
@@ -21,7 +21,7 @@ TRAINED_ON = {"real": REAL, "gen": GENERATED}
 
 
 @dataclass(frozen=True)
-class Sources:
+class DataSets:
     """Everything that a run reads.
 
     Attributes:
@@ -43,7 +43,7 @@ class Sources:
         generated: Mapping[str, Path | str | None],
         reconstructions: Sequence[Path | str],
         split: str,
-    ) -> "Sources":
+    ) -> "DataSets":
         """Opens the stores and the runs.
 
         Args:
@@ -109,7 +109,7 @@ class Sources:
         for name, records in self._records(classifier).items():
             probabilities = classifier.predict(records.read())
             found[name] = Predictions(classifier.classes, records.ecg_ids, records.labels, probabilities)
-        leads = [LEADS.index(lead) for lead in classifier.leads]
+        leads = lead_rows(classifier.leads)
         for run in self.reconstructions:
             ids = self._keys(run, classifier)
             rows, truth = run.select(ids), found[REAL].select(ids)
