@@ -7,7 +7,7 @@ import pytest
 
 from tests.wfdb_files import write_wfdb
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"  # of every process: results to the bit must not hang on how many there are
 
 
 def pytest_collection_modifyitems(items):

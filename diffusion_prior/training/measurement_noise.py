@@ -28,8 +28,8 @@ class MeasurementNoise:
         sampling_rate: That rate in Hz.
         share: Share of the records of a batch whose measured samples are noisy.
         gain: Standard deviation of the log of each lead's own gain.
-        level_error: Standard deviation of the log of the error that the level given to the denoiser has.
-        unknown: Share of the noisy records whose level is not known: the root mean square of the measurement is given.
+        sigma_error: Standard deviation of the log of the error of the `sigma_y` that the denoiser gets.
+        unknown: Share of the noisy records whose `sigma_y` is not known: the measurement's root mean square is given.
         snr_db: Range of the signal-to-noise ratio of each kind, in dB, before the high-pass.
     """
 
@@ -37,7 +37,7 @@ class MeasurementNoise:
     sampling_rate: float = 100.0
     share: float = 0.25
     gain: float = 0.4
-    level_error: float = 0.5
+    sigma_error: float = 0.5
     unknown: float = 0.3
     snr_db: Mapping[str, tuple[float, float]] = field(default_factory=lambda: dict(SNR_DB))
 
@@ -70,7 +70,7 @@ class MeasurementNoise:
             generator: Random numbers.
 
         Returns:
-            Noise in mV, shape (B, C, L), and the level to tell the denoiser, in mV, shape (B, C).
+            Noise in mV, shape (B, C, L), and `sigma_y`, its root mean square as the denoiser gets it, in mV, (B, C).
         """
         noise = torch.stack([self._draw_one(row, generator) for row in x])
         rate = self.sampling_rate
@@ -78,10 +78,10 @@ class MeasurementNoise:
         total = torch.where(both[:, None, None], x + noise, noise)
         filtered = torch.from_numpy(clean_signal(total.numpy(), rate, rate)).to(x)
         noise = torch.where(both[:, None, None], filtered - x, filtered)
-        level = noise.square().mean(dim=-1).sqrt().clamp(min=1e-3)
-        level = level * (self.level_error * torch.randn(level.shape, generator=generator)).exp()
+        sigma_y = noise.square().mean(dim=-1).sqrt().clamp(min=1e-3)
+        sigma_y = sigma_y * (self.sigma_error * torch.randn(sigma_y.shape, generator=generator)).exp()
         unknown = torch.rand(len(x), 1, generator=generator) < self.unknown
-        return noise, torch.where(unknown, (x + noise).square().mean(dim=-1).sqrt(), level)
+        return noise, torch.where(unknown, (x + noise).square().mean(dim=-1).sqrt(), sigma_y)
 
     def _draw_one(self, x: Tensor, generator: Generator) -> Tensor:
         """Draws the noise of one record, shape (C, L), before the high-pass."""

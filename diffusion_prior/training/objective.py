@@ -126,7 +126,7 @@ class DenoisingObjective(Objective):
             "noise": torch.randn(x.shape, generator=generator),
             "observed": self.patterns.draw(tuple(x.shape), generator),
             "y": x,
-            "level": torch.zeros(x.shape[:2]),
+            "sigma_y": torch.zeros(x.shape[:2]),
         }
         return self._add_noise(drawn, self.measurement_noise.share, generator) if self.measurement_noise else drawn
 
@@ -140,10 +140,10 @@ class DenoisingObjective(Objective):
         whole = torch.rand(len(x), generator=generator) < 0.6
         measured = torch.where(whole[:, None, None], torch.ones_like(observed), _PARTS.draw(tuple(x.shape), generator))
         observed = torch.where(rows[:, None, None], measured, observed)
-        y, level = x.clone(), batch["level"].clone()
-        noise, level[rows] = self.measurement_noise.draw(x[rows], generator)
+        y, sigma_y = x.clone(), batch["sigma_y"].clone()
+        noise, sigma_y[rows] = self.measurement_noise.draw(x[rows], generator)
         y[rows] += noise
-        return {**batch, "observed": observed, "y": y, "level": level}
+        return {**batch, "observed": observed, "y": y, "sigma_y": sigma_y}
 
     def forward(self, batch: Batch) -> Tensor:
         """Returns the loss of each record of a drawn batch, shape (B,)."""
@@ -151,17 +151,17 @@ class DenoisingObjective(Objective):
         t = self.denoiser.schedule.inverse(sigma)
         alpha = self.denoiser.schedule(t)[0][:, None, None]
         x_t = alpha * (x + sigma[:, None, None] * batch["noise"])
-        label, level = batch["label"] if self.denoiser.n_labels else None, batch["level"]
-        estimate = self.denoiser(x_t, t, Conditions(label, batch["y"], observed, level))
-        level = level[..., None].expand_as(x)
-        s_u = joined_sigma(sigma, observed, level)
-        weight = torch.where(observed & (level == 0), 0, s_u**-2 + self.denoiser.sigma_data**-2)
+        label, sigma_y = batch["label"] if self.denoiser.n_labels else None, batch["sigma_y"]
+        estimate = self.denoiser(x_t, t, Conditions(label, batch["y"], observed, sigma_y))
+        sigma_y = sigma_y[..., None].expand_as(x)
+        s_u = joined_sigma(sigma, observed, sigma_y)
+        weight = torch.where(observed & (sigma_y == 0), 0, s_u**-2 + self.denoiser.sigma_data**-2)
         return (weight * (estimate - x).square()).sum(dim=(1, 2)) / (weight > 0).sum(dim=(1, 2)).clamp(min=1)
 
     def validation_batches(self, batch: Batch, generator: Generator) -> dict[str, Batch]:
         """Returns drawn batches by name: for each noise level without measured samples and with lead I alone.
 
-        With measurement noise, one more has all leads measured with noise, at the highest level.
+        With measurement noise, one more has all leads measured with noise, at the highest one.
         """
         none = torch.zeros(batch["x"].shape, dtype=torch.bool)
         lead_i = none.clone()
@@ -170,11 +170,10 @@ class DenoisingObjective(Objective):
         drawn = {}
         for name, observed in (("none", none), ("lead_I", lead_i)):
             for sigma in self.validation_levels:
-                levels = torch.full((len(noise),), sigma)
-                label = torch.zeros_like(batch["label"])
                 drawn[f"{name}/{sigma:g}"] = {
-                    "x": batch["x"], "label": label, "sigma": levels, "noise": noise, "observed": observed,
-                    "y": batch["x"], "level": torch.zeros(noise.shape[:2]),
+                    "x": batch["x"], "y": batch["x"], "label": torch.zeros_like(batch["label"]), "noise": noise,
+                    "observed": observed, "sigma": torch.full((len(noise),), sigma),
+                    "sigma_y": torch.zeros(noise.shape[:2]),
                 }  # fmt: skip
         if self.measurement_noise is not None:
             drawn["noisy"] = self._add_noise({**drawn[f"none/{sigma:g}"]}, 1.0, generator)

@@ -12,8 +12,8 @@ _SIZES = ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE
 def join_processes() -> PartialState:
     """Joins the processes that torchrun, accelerate or MPI started, once; a process of its own stays alone.
 
-    On a machine without GPUs accelerate joins processes only where it is told so: this tells it, as each process would
-    train a model of its own otherwise, and all would write into one folder.
+    On a machine without GPUs accelerate joins processes only where this is asked for, as here: otherwise each process
+    would train a model of its own, and all would write into one folder.
 
     Returns:
         What accelerate knows of them.

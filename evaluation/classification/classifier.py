@@ -158,7 +158,7 @@ def check_classifier(classifier: Classifier, classes: str | None, leads: Sequenc
         ValueError: If it was trained for others.
     """
     if classes is not None and check_kind(classes) != classifier.spec["classes"]:
-        raise ValueError(f"the classifier tells {classifier.spec['classes']} apart: leave evaluate.classes out")
+        raise ValueError(f"the classifier's classes are {classifier.spec['classes']}: leave evaluate.classes out")
     if leads is not None and canonical_leads(leads) != classifier.leads:
         raise ValueError(f"the classifier reads {', '.join(classifier.leads)}: leave evaluate.leads out")
     return classifier

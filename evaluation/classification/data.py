@@ -47,7 +47,7 @@ class LabelledRecords:
         self.rows, self.labels = rows[kept], labels[kept]
         self.ecg_ids: NDArray[np.int64] = store.table["ecg_id"].to_numpy()[self.rows]
         if not len(self):
-            raise ValueError(f"{store.path} has no record of split {split} with one of the classes to tell apart")
+            raise ValueError(f"{store.path} has no record of split {split} with one of the classes")
 
     def __len__(self) -> int:
         """Returns the number of records N."""

@@ -142,7 +142,7 @@ class DataSets:
             )
         ids = run.ecg_ids[np.isin(run.ecg_ids, self._records(classifier)[REAL].ecg_ids)]
         if len(ids) == 0:
-            raise ValueError(f"no record of {run.name} has one of the classes to tell apart")
+            raise ValueError(f"no record of {run.name} has one of the classes")
         return ids
 
 

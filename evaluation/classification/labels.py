@@ -1,4 +1,4 @@
-"""What a classifier of ECGs tells apart: the 71 statements, any number of them a record, or three rhythms, one each."""
+"""The classes of a classifier of ECGs: the 71 statements, any number of them a record, or three rhythms, one each."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""How well probabilities tell classes apart: AUROC and average precision, macro averages, and paired comparisons.
+"""How well probabilities separate classes: AUROC and average precision, macro averages, and paired comparisons.
 
 A macro average is that over the classes present: those with a positive and a negative record in the data set. That set
 of classes is kept in the bootstrap; a draw of records without a positive (or a negative) of a class leaves it out.
@@ -160,7 +160,7 @@ def compare_predictions(
         ValueError: If the classes differ, no record is common, or a record has other labels.
     """
     if first.classes != reference.classes:
-        raise ValueError("the two classifiers tell other classes apart: compare runs of the same evaluate.classes")
+        raise ValueError("the two classifiers have other classes: compare runs of the same evaluate.classes")
     ids = pd.Index(first.ecg_ids)
     common = ids[ids.isin(reference.ecg_ids)].to_numpy()
     if len(common) == 0:

@@ -1,4 +1,4 @@
-"""What the models of scalograms are trained on: to restore an image, and to tell the noise in a latent or an image."""
+"""What the models of scalograms are trained on: to restore an image, and to find the noise in a latent or an image."""
 
 from collections.abc import Sequence
 from pathlib import Path

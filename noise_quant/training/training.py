@@ -26,7 +26,7 @@ from preprocessing.store.store import Store
 ImageData = ScalogramData | LeadData
 
 N_MEASURED = 512
-"""Leads whose latents tell the scaling factor."""
+"""Leads whose latents give the scaling factor."""
 CHUNK = 64
 
 
@@ -39,7 +39,7 @@ def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: 
         default_path: Run folder, where the settings name none.
 
     Returns:
-        What to tell the user: the last losses and the folder; or, of a dry run, settings and model.
+        What to print: the last losses and the folder; or, of a dry run, settings and model.
 
     Raises:
         ValueError: If the settings, the stores, the selection and the weights to start from do not fit together.

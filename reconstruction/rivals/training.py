@@ -34,7 +34,7 @@ def train_rival(settings: Mapping[str, Any], default_path: Path) -> str:
         default_path: Run folder, where the settings name none.
 
     Returns:
-        What to tell the user: the last losses and the folder; or, of a dry run, settings and network.
+        What to print: the last losses and the folder; or, of a dry run, settings and network.
 
     Raises:
         ValueError: If a setting is not usable, or a store or the noise is not there.

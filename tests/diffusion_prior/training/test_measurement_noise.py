@@ -30,13 +30,13 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def test_the_level_is_that_of_the_noise_up_to_its_error(recordings, ecg):
-    noise, level = MeasurementNoise(recordings, level_error=0.0, unknown=0.0).draw(ecg, generator())
+def test_sigma_y_is_that_of_the_noise_up_to_its_error(recordings, ecg):
+    noise, sigma_y = MeasurementNoise(recordings, sigma_error=0.0, unknown=0.0).draw(ecg, generator())
     assert noise.shape == ecg.shape
-    torch.testing.assert_close(level, noise.square().mean(-1).sqrt())
-    again, wrong = MeasurementNoise(recordings, level_error=0.3, unknown=0.0).draw(ecg, generator())
+    torch.testing.assert_close(sigma_y, noise.square().mean(-1).sqrt())
+    again, wrong = MeasurementNoise(recordings, sigma_error=0.3, unknown=0.0).draw(ecg, generator())
     torch.testing.assert_close(again, noise)
-    assert 0.1 < (wrong / level).log().std() < 0.6
+    assert 0.1 < (wrong / sigma_y).log().std() < 0.6
     _, unknown = MeasurementNoise(recordings, unknown=1.0).draw(ecg, generator())
     torch.testing.assert_close(unknown, (ecg + noise).square().mean(-1).sqrt())
 
@@ -70,7 +70,7 @@ def test_a_share_of_the_records_is_noisy_and_the_rest_unchanged(recordings, ecg)
     objective = DenoisingObjective(denoiser, NoiseLevels(), ObservationPatterns(), measurement_noise=noisy)
     drawn = objective.draw(batch, generator())
     changed = (drawn["y"] != drawn["x"]).flatten(1).any(1)
-    assert torch.equal(changed, (drawn["level"] > 0).all(1))
+    assert torch.equal(changed, (drawn["sigma_y"] > 0).all(1))
     assert 0.35 < changed.float().mean() < 0.65
     assert drawn["observed"][changed].flatten(1).any(1).all()
     assert drawn["observed"][changed].flatten(1).all(1).float().mean() > 0.4

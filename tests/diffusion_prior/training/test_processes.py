@@ -58,7 +58,7 @@ def train(rank, n_processes, port, arguments, seen_path, stop):
 def launch(n_processes, store, results, seen_path, stop=None):
     """Runs the script on several processes; returns the loss of each step and, for each process, its records' starts.
 
-    A record is told by its first sample, which is the same to the bit in each process of one machine.
+    A record is known by its first sample, which is the same to the bit in each process of one machine.
     """
     context = fork_context()  # torch is imported once
     with socket.socket() as free:
@@ -98,7 +98,7 @@ def test_two_processes_take_the_steps_of_one_and_one_goes_on_where_two_stopped(t
     torch.testing.assert_close(weights[1], weights[0], rtol=1e-3, atol=1e-4)
 
 
-def test_processes_that_were_not_joined_are_told(monkeypatch):
+def test_processes_that_were_not_joined_are_refused(monkeypatch):
     assert join_processes().num_processes == 1
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # what accelerate launch --cpu --num_processes 2 leaves
     monkeypatch.setenv("MASTER_PORT", "29500")

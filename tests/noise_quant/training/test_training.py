@@ -67,8 +67,8 @@ def with_stores(*stores, **changes):
 @pytest.mark.slow
 def test_scripts_train_an_autoencoder_and_both_diffusions(store, tmp_path):
     stores = f"dataset.stores=[{store.path}]"
-    told = run("train_autoencoder", stores, f"train.results_path={tmp_path}/ae")
-    assert f"weights in {tmp_path}/ae" in told.stdout
+    done = run("train_autoencoder", stores, f"train.results_path={tmp_path}/ae")
+    assert f"weights in {tmp_path}/ae" in done.stdout
     latent = [stores, f"autoencoder={tmp_path}/ae"]
     run("train_latent_diffusion", *latent, f"train.results_path={tmp_path}/latent")
     pd.DataFrame({"ecg_id": [1, 2], "lead": ["I", "V6"]}).to_csv(tmp_path / "selection.csv", index=False)
@@ -93,12 +93,12 @@ def test_scripts_train_an_autoencoder_and_both_diffusions(store, tmp_path):
 
 
 def test_dry_run_needs_no_data(tmp_path):
-    told = train_scalogram_model("pixel", {**CONFIG, "dry_run": True}, tmp_path / "run")
-    assert "parameters" in told and "PixelDiffusion" in told and not (tmp_path / "run").exists()
+    done = train_scalogram_model("pixel", {**CONFIG, "dry_run": True}, tmp_path / "run")
+    assert "parameters" in done and "PixelDiffusion" in done and not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
-def test_a_latent_model_without_an_autoencoder_is_told_in_one_line():
+def test_a_latent_model_without_an_autoencoder_is_done_in_one_line():
     refused = run("train_latent_diffusion", check=False)
     assert refused.returncode == 2 and "give autoencoder=" in refused.stderr and "Traceback" not in refused.stderr
 

@@ -288,5 +288,5 @@ def test_the_table_of_denoising_holds_the_rivals(folders, trained, tiny_denoiser
 
 
 def test_dry_run_trains_nothing(folders, tmp_path):
-    told = train_rival({**settings(folders, "descod", tmp_path / "run"), "dry_run": True}, tmp_path / "unused")
-    assert "parameters" in told and not list(tmp_path.iterdir())
+    printed = train_rival({**settings(folders, "descod", tmp_path / "run"), "dry_run": True}, tmp_path / "unused")
+    assert "parameters" in printed and not list(tmp_path.iterdir())
