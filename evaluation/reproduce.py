@@ -15,8 +15,7 @@ from einthoven.run.run_folder import RunFolder
 from evaluation.reproduction.plan import chosen_tables
 from evaluation.reproduction.plans import make_plan
 from evaluation.reproduction.report import write_report
-from evaluation.reproduction.runner import describe, run_stages
-from evaluation.reproduction.stages import is_finished
+from evaluation.reproduction.stages import describe, is_finished, run_stages
 from preprocessing.cohorts.simulated_files import write_synthetic_files
 
 
@@ -24,15 +23,15 @@ from preprocessing.cohorts.simulated_files import write_synthetic_files
 def main(config: dict[str, Any]) -> str | Outcome:
     """Makes the plan, runs its missing stages, and writes the report."""
     start = time.perf_counter()
-    told, size, paths = config["reproduce"], config["size"], config["paths"]
-    tables, root = chosen_tables(config["table"]), Path(told["results_path"])
+    settings, size, paths = config["reproduce"], config["size"], config["paths"]
+    tables, root = chosen_tables(config["table"]), Path(settings["results_path"])
     if size["simulated_records"]:
         paths |= {"data": f"{root}/data", "stores": f"{root}/stores"}
-    plan = make_plan(root, paths, size, told["device"])
+    plan = make_plan(root, paths, size, settings["device"])
     stages = plan.wanted(tables)
-    if told["dry_run"]:
+    if settings["dry_run"]:
         return "\n".join(stage.command for stage in stages if not is_finished(stage, plan.stages))
-    RunFolder.create(run_path(), config, seed=config["seed"], device=told["device"])
+    RunFolder.create(run_path(), config, seed=config["seed"], device=settings["device"])
     if size["simulated_records"]:
         write_synthetic_files(paths["data"], size["simulated_records"])
     with tqdm(total=len(stages), unit="stage") as bar:
@@ -41,7 +40,7 @@ def main(config: dict[str, Any]) -> str | Outcome:
             bar.set_postfix_str(", ".join(running))
             bar.update()
 
-        outcome = run_stages(stages, n_jobs=told["n_jobs"], tell=bar.write, progress=advance)
+        outcome = run_stages(stages, n_jobs=settings["n_jobs"], report=bar.write, progress=advance)
     files = write_report(plan, outcome, time.perf_counter() - start)
     text = "\n".join([describe(outcome), *map(str, files)])
     return Outcome(text, failed=not set(outcome.values()) <= {"done", "kept"})

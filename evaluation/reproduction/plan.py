@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluation.reproduction.stages import HYDRA_FOLDER, Stage, with_needed
+from evaluation.reproduction.stages import HYDRA_FOLDER, Stage
 
 TABLES: dict[str, str] = {
     "lead_i": "Twelve leads from lead I",
@@ -15,10 +15,6 @@ TABLES: dict[str, str] = {
     "noise": "Noise scores",
 }
 """The tables and their titles."""
-
-TRAINED: tuple[str, ...] = ("weights.safetensors", "loss.png")
-RECONSTRUCTED: tuple[str, ...] = ("records.parquet", "mean.npy")
-EVALUATED: tuple[str, ...] = ("table.csv", "table.md")
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Plan:
         settings: The size's settings, as `configs/size/*.yaml` have them.
         common: Overrides of every command.
         device: Device of the networks, for scripts that ask for it.
-        stages: By name.
+        stages: By name, each after those that it reads.
         sections: By table.
     """
 
@@ -66,11 +62,11 @@ class Plan:
         self,
         name: str,
         module: str,
-        overrides: Sequence[str] = (),
+        overrides: Sequence[str],
+        result: str | Path,
+        reads: Sequence[str] = (),
         *,
         key: str = HYDRA_FOLDER,
-        reads: Sequence[str] = (),
-        done: Sequence[str | Path] = (),
         is_derived: bool = False,
     ) -> str:
         """Adds a stage, unless there is one of this name; returns its name.
@@ -79,21 +75,44 @@ class Plan:
             name: Its name.
             module: The script.
             overrides: What its config is given, beside what all are given.
+            result: A file that is there when it has finished, in its run folder where it is no absolute path.
+            reads: Names of the stages that it reads, which were added before.
             key: The key that names its run folder.
-            reads: Names of the stages that it reads.
-            done: Files that are there when it has finished, in its run folder where they are no absolute paths.
             is_derived: Whether it is done anew when what it reads is newer.
+
+        Raises:
+            ValueError: If it reads a stage that was not added.
         """
-        folder = self.folder(name)
-        given = (*self.common, *overrides)
-        files = tuple(folder / file for file in done)
-        self.stages.setdefault(name, Stage(name, module, given, folder, key, tuple(reads), files, is_derived))
+        if missing := [one for one in reads if one not in self.stages]:
+            raise ValueError(f"stage {name} reads {', '.join(missing)}, which no stage makes")
+        folder, given = self.folder(name), (*self.common, *overrides)
+        stage = Stage(name, module, given, folder, folder / result, key, tuple(reads), is_derived)
+        self.stages.setdefault(name, stage)
         return name
+
+    def train(self, name: str, module: str, overrides: Sequence[str], reads: Sequence[str]) -> str:
+        """Adds a training; returns its name."""
+        return self.add(name, module, overrides, "weights.safetensors", reads, key="train.results_path")
+
+    def evaluate(
+        self, name: str, module: str, runs: Sequence[str], overrides: Sequence[str] = (), reads: Sequence[str] = ()
+    ) -> str:
+        """Adds an evaluation of runs, with bootstrap intervals; returns its name."""
+        given = [self.folders("runs", runs), *overrides, *self.resamples()]
+        return self.add(name, module, given, "table.csv", [*reads, *runs], is_derived=True)
 
     def show(self, table: str, kind: str, title: str, stages: str | Mapping[str, str], *pictures: str) -> None:
         """Adds a section to a table."""
         named = {"": stages} if isinstance(stages, str) else stages
         self.sections[table].append(Section(kind, title, named, pictures))
+
+    def with_needed(self, names: Sequence[str]) -> list[Stage]:
+        """Returns stages with all that they read, directly or not, each after what it reads."""
+        needed = set(names)
+        for stage in reversed(self.stages.values()):
+            if stage.name in needed:
+                needed.update(stage.reads)
+        return [stage for stage in self.stages.values() if stage.name in needed]
 
     def wanted(self, tables: Sequence[str]) -> list[Stage]:
         """Returns the stages of some tables, each after those that it reads.
@@ -102,11 +121,11 @@ class Plan:
             tables: Names of tables.
         """
         sections = [section for table in tables for section in self.sections[table]]
-        return with_needed([self.stages[name] for part in sections for name in part.stages.values()], self.stages)
+        return self.with_needed([name for section in sections for name in section.stages.values()])
 
-    def runs(self, names: Sequence[str]) -> str:
+    def folders(self, key: str, names: Sequence[str]) -> str:
         """Returns the override that names the run folders of stages."""
-        return f"runs=[{','.join(str(self.folder(name)) for name in names)}]"
+        return f"{key}=[{','.join(str(self.folder(name)) for name in names)}]"
 
     def resamples(self) -> list[str]:
         """Returns the override that sets the number of bootstrap draws."""
@@ -117,18 +136,18 @@ class Plan:
         return [] if self.device == "cpu" else [f"device={self.device}"]
 
 
-def record_overrides(key: str, told: Mapping[str, Any]) -> list[str]:
+def record_overrides(key: str, chosen: Mapping[str, Any]) -> list[str]:
     """Returns the overrides of a method or a source.
 
     Args:
         key: The script's key for the number of records.
-        told: `n_records` (None: all) and, where there are more, `overrides`.
+        chosen: `n_records` (None: all) and, where there are more, `overrides`.
     """
-    n_records = told["n_records"]
-    return [*([] if n_records is None else [f"{key}={n_records}"]), *told.get("overrides", [])]
+    n_records = chosen["n_records"]
+    return [*([] if n_records is None else [f"{key}={n_records}"]), *chosen.get("overrides", [])]
 
 
-def told_records(n_records: object) -> str:
+def describe_records(n_records: object) -> str:
     """Says for how many records something was done."""
     return "all records" if n_records in ("all", None) else f"{n_records} records"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from einthoven.report.page import HtmlPage
 from einthoven.report.tables import markdown_table
 from einthoven.run.files import write_text
-from einthoven.run.run_folder import RunFolder, code_commit
+from einthoven.run.run_folder import PROVENANCE, RunFolder, code_commit
 from evaluation.reproduction.plan import TABLES, Plan, Section
-from evaluation.reproduction.stages import Stage, with_needed
+from evaluation.reproduction.stages import Stage
 from evaluation.reproduction.tables import Grid, write_tables
 
 PAGE = "index.html"
@@ -79,18 +79,13 @@ def _pictures(plan: Plan, section: Section) -> list[tuple[Path, str]]:
 
 
 def _stage_rows(plan: Plan, written: Mapping[str, Sequence[Grid]]) -> list[list[str]]:
-    """Tells how each stage that a table was made of was run, here or, as its folder notes it, before."""
-    names = [
-        name for grids in written.values() for grid in grids if grid.section for name in grid.section.stages.values()
-    ]
-    stages = with_needed([plan.stages[name] for name in dict.fromkeys(names)], plan.stages)
-    return [_stage_row(stage) for stage in stages if stage.is_there()]
+    """Lists how each stage that a table was made of was run."""
+    sections = [grid.section for grids in written.values() for grid in grids if grid.section]
+    stages = plan.with_needed([name for section in sections for name in section.stages.values()])
+    return [_stage_row(stage) for stage in stages if stage.record()]
 
 
 def _stage_row(stage: Stage) -> list[str]:
-    record = stage.record()
-    found = RunFolder.open(stage.folder).provenance() if (stage.folder / "config.yaml").is_file() else {}
-    commit = str(found.get("commit") or "-")[:9]
-    if record is not None:
-        return [stage.name, f"{record['seconds']:.1f}", record["machine"], commit, record["command"]]
-    return [stage.name, "-", str(found.get("platform", "-")), commit, str(found.get("command", "was there already"))]
+    record, has_run = stage.record(), (stage.folder / PROVENANCE).is_file()
+    commit = RunFolder.open(stage.folder).provenance().get("commit") if has_run else None
+    return [stage.name, f"{record['seconds']:.1f}", record["machine"], str(commit or "-")[:9], record["command"]]

@@ -1,25 +1,36 @@
-"""Stages of a reproduction: each is one command of a script, with the run folder that it fills.
+"""Stages of a reproduction: each is one command of a script, in a process of its own, with the folder that it fills.
 
-What a stage did is kept beside the run folders, in `stages/<name>.json`, so that a call that was killed, or
-asks for more, goes on with what is missing.
+What a stage did is kept beside the run folders, in `stages/<name>.json`. A stage is finished when it ended well with
+the same command. One that is not is run: its script goes on in its run folder where it was stopped, takes a finished
+run as it is, and refuses one of other settings.
 """
 
+import ctypes
 import json
+import os
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from einthoven.run.files import write_json
+from einthoven.run.memory import machine
 from einthoven.run.run_folder import PROVENANCE
 
 RECORDS = "stages"
 """Folder of the stages' records and logs, beside their run folders."""
 HYDRA_FOLDER = "hydra.run.dir"
 """The key that names the run folder of a script which has no key of its own for it."""
+_LINUX_PARENT_DEATH_SIGNAL = 1
 
 
 @dataclass(frozen=True)
@@ -31,20 +42,20 @@ class Stage:
         module: The script, such as `reconstruction.inpaint`.
         overrides: What its config is given, `key=value`.
         folder: Its run folder.
+        result: A file that is there when it has finished.
         folder_key: The key that names the run folder.
         reads: Names of the stages whose results it takes.
-        done: Files that are there when it has finished, in the run folder or elsewhere.
         is_derived: Whether its results follow from those of other stages in little time: it is done anew, into an empty
-            folder, when these are newer, or its settings are others.
+            folder, when one of these was run after it.
     """
 
     name: str
     module: str
     overrides: tuple[str, ...]
     folder: Path
+    result: Path
     folder_key: str = HYDRA_FOLDER
     reads: tuple[str, ...] = ()
-    done: tuple[Path, ...] = ()
     is_derived: bool = False
 
     @property
@@ -65,98 +76,150 @@ class Stage:
     @property
     def log_path(self) -> Path:
         """Where its output lies."""
-        return self.folder.parent / RECORDS / f"{self.name}.log"
+        return self.record_path.with_suffix(".log")
 
-    def record(self) -> dict[str, Any] | None:
-        """Reads what was noted when it last ended; None if it has never been run from here."""
+    def record(self) -> dict[str, Any]:
+        """Reads what was noted when this command last ended; empty if it never did."""
         if not self.record_path.is_file():
-            return None
+            return {}
         record: dict[str, Any] = json.loads(self.record_path.read_text(encoding="utf-8"))
-        return record
+        return record if record["command"] == self.command else {}
 
-    def is_there(self) -> bool:
-        """Tells whether its files are there."""
-        return all(path.is_file() for path in self.done)
 
-    def finished_at(self) -> float:
-        """Returns the time of its latest file, in s since 1970."""
-        return max((path.stat().st_mtime for path in self.done if path.is_file()), default=0.0)
+class Process(Protocol):
+    """A running command."""
+
+    def poll(self) -> int | None:
+        """Returns its exit status; None while it runs."""
+
+    def kill(self) -> None:
+        """Ends it."""
 
 
 def is_finished(stage: Stage, stages: Mapping[str, Stage]) -> bool:
     """Tells whether a stage needs not be run.
 
-    Its files must be there. A run folder without a record, put there by the same command or by hand, is taken as it is;
-    one with a record must have ended well, with the same command. A derived one must be younger than what it reads.
-
     Args:
         stage: The stage.
         stages: All stages, by name.
     """
-    if not stage.is_there():
-        return False
     record = stage.record()
-    if record is None:
-        return not stage.is_derived
-    if record["exit_status"] != 0 or record["command"] != stage.command:
+    if not stage.result.is_file() or record.get("exit_status") != 0:
         return False
-    newest = max((stages[name].finished_at() for name in stage.reads if name in stages), default=0.0)
-    return not stage.is_derived or stage.finished_at() >= newest
+    before = [stages[name].record().get("ended_at", "") for name in stage.reads if name in stages]
+    return not stage.is_derived or record["ended_at"] >= max(before, default="")
 
 
-def clear(stage: Stage) -> None:
-    """Empties the run folder of a derived stage, which is to be done anew; others go on in theirs."""
-    if stage.is_derived and (stage.folder / PROVENANCE).is_file():
-        shutil.rmtree(stage.folder)
+def start_process(stage: Stage) -> Process:
+    """Starts the command of a stage, its output in its log; it ends when this process does, however that ends."""
+    with open(stage.log_path, "ab") as log:
+        log.write(f"\n$ {stage.command}\n".encode())
+        log.flush()
+        command = [sys.executable, "-m", stage.module, *stage.arguments]
+        before = _end_with_parent if sys.platform == "linux" else None
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=before)
 
 
-def note(stage: Stage, exit_status: int, seconds: float, machine: str) -> None:
-    """Writes the record of a stage that has ended; the seconds of earlier calls with the same command are added.
+def run_stages(
+    stages: Sequence[Stage],
+    *,
+    n_jobs: int = 1,
+    report: Callable[[str], object] = lambda line: None,
+    progress: Callable[[Sequence[str]], object] = lambda running: None,
+    start: Callable[[Stage], Process] = start_process,
+) -> dict[str, str]:
+    """Runs the stages that are not finished, each after those that it reads.
 
-    Args:
-        stage: The stage.
-        exit_status: Its exit status.
-        seconds: How long it took.
-        machine: What it ran on.
-    """
-    earlier = stage.record()
-    if earlier and earlier["command"] == stage.command and not stage.is_derived:
-        seconds += earlier["seconds"]
-    write_json(
-        stage.record_path,
-        {
-            "command": stage.command,
-            "exit_status": exit_status,
-            "seconds": round(seconds, 2),
-            "machine": machine,
-            "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    )
-
-
-def with_needed(stages: Iterable[Stage], everything: Mapping[str, Stage]) -> list[Stage]:
-    """Returns stages with all that they read, directly or not, each once and after what it reads.
+    A stage that fails does not stop the others, but those that read it are not begun.
 
     Args:
-        stages: The stages wanted.
-        everything: All stages, by name.
+        stages: The stages.
+        n_jobs: How many run side by side.
+        report: Called with a line about each stage that fails or cannot be begun.
+        progress: Called each time that a stage is settled, with the names of those that are running.
+        start: Starts a stage.
+
+    Returns:
+        What came of each stage, by name: "kept" (it was finished already), "done", "failed" or "not begun".
 
     Raises:
-        ValueError: If a stage reads one that there is not, or itself.
+        ValueError: If `n_jobs` is below 1.
     """
-    ordered: dict[str, Stage] = {}
+    if n_jobs < 1:
+        raise ValueError(f"n_jobs must be at least 1, not {n_jobs}")
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n_jobs)))
+    by_name = {stage.name: stage for stage in stages}
+    order = TopologicalSorter({stage.name: [name for name in stage.reads if name in by_name] for stage in stages})
+    order.prepare()
+    ready: deque[str] = deque()
+    running: dict[str, tuple[Process, float]] = {}
+    outcome: dict[str, str] = {}
 
-    def add(stage: Stage, above: tuple[str, ...]) -> None:
-        if stage.name in above:
-            raise ValueError(f"the stages {', '.join(above)} read each other")
-        if stage.name in ordered:
-            return
-        for name in stage.reads:
-            if name not in everything:
-                raise ValueError(f"stage {stage.name} reads {name}, which no stage makes")
-            add(everything[name], (*above, stage.name))
-        ordered[stage.name] = stage
+    def settle(name: str, what: str) -> None:
+        outcome[name] = what
+        order.done(name)
+        progress(list(running))
 
-    for stage in stages:
-        add(stage, ())
-    return list(ordered.values())
+    try:
+        while order.is_active():
+            ready += order.get_ready()
+            while ready and len(running) < n_jobs:
+                stage = by_name[ready.popleft()]
+                lost = [name for name in stage.reads if outcome.get(name) in ("failed", "not begun")]
+                if lost:
+                    report(f"{stage.name}: not begun, it reads {', '.join(lost)}")
+                    settle(stage.name, "not begun")
+                elif is_finished(stage, by_name):
+                    settle(stage.name, "kept")
+                else:
+                    _clear(stage)
+                    running[stage.name] = start(stage), time.perf_counter()
+            for name, (process, begun) in list(running.items()):
+                if (status := process.poll()) is not None:
+                    del running[name]
+                    settle(name, _end(by_name[name], status, time.perf_counter() - begun, report))
+            time.sleep(0.05 if running else 0.0)
+    finally:
+        for process, _ in running.values():
+            process.kill()
+    return outcome
+
+
+def describe(outcome: Mapping[str, str]) -> str:
+    """Says in a line what came of the stages."""
+    words = {"done": "run now", "kept": "finished before", "failed": "failed", "not begun": "not begun"}
+    counts = {words[what]: list(outcome.values()).count(what) for what in words}
+    return f"{len(outcome)} stages: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _clear(stage: Stage) -> None:
+    """Empties the run folder of a derived stage, which is done anew; others go on in theirs."""
+    if stage.is_derived and (stage.folder / PROVENANCE).is_file():
+        shutil.rmtree(stage.folder)
+    stage.log_path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _end(stage: Stage, status: int, seconds: float, report: Callable[[str], object]) -> str:
+    """Notes a stage that has ended, and reports one that failed; seconds of earlier tries are added."""
+    if status == 0 and not stage.result.is_file():
+        with open(stage.log_path, "a", encoding="utf-8") as file:
+            file.write(f"\nended without {stage.result}\n")
+        status = -1
+    earlier = 0.0 if stage.is_derived else stage.record().get("seconds", 0.0)
+    record = {"command": stage.command, "exit_status": status, "seconds": round(earlier + seconds, 2)}
+    write_json(stage.record_path, {**record, "machine": machine(), "ended_at": datetime.now(UTC).isoformat()})
+    if status == 0:
+        return "done"
+    report(f"{stage.name}: failed ({_last_line(stage.log_path)}); its output is in {stage.log_path}")
+    return "failed"
+
+
+def _last_line(path: Path) -> str:
+    """Returns the last line of a log that is not empty."""
+    lines = path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+
+
+def _end_with_parent() -> None:
+    """Has Linux end this process with the one that started it: two processes must not write into one run folder."""
+    ctypes.CDLL(None).prctl(_LINUX_PARENT_DEATH_SIGNAL, signal.SIGKILL)

@@ -1,6 +1,6 @@
 """The tables of a reproduction: the results of its evaluations, one row a method, as Markdown, CSV and LaTeX."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from evaluation.inpainting.scores import METRICS as INPAINTING_METRICS
 from evaluation.noise.comparisons import PTBXL_SETS
 from evaluation.reproduction.plan import TABLES, Plan, Section
 
-PUBLISHED = Path(__file__).with_name("published_results.csv")
+REPORTED = Path(__file__).with_name("reported_results.csv")
 """What papers report: table, method, job, reported, source."""
 COLUMNS = ("table", "section", "part", "method", "metric", "value", "lower", "upper", "n_records")
 
@@ -148,7 +148,7 @@ def read_section(plan: Plan, section: Section) -> pd.DataFrame | None:
     parts = []
     for label, name in section.stages.items():
         stage = plan.stages[name]
-        if not stage.is_there():
+        if not stage.result.is_file():
             continue
         table = KINDS[section.kind].read(stage.folder)
         if label:
@@ -166,32 +166,33 @@ def make_grids(section: Section, table: pd.DataFrame) -> list[Grid]:
     """
     grids = []
     for part, rows in table.groupby("part", sort=False):
-        columns = [row for row in KINDS[section.kind].columns if row.metric in set(rows["metric"])]
+        columns = {row.metric: row for row in KINDS[section.kind].columns if row.metric in set(rows["metric"])}
         if not columns:  # whatever else was measured, such as the dose response of noise scores
-            columns = [Row(str(metric), str(metric), 3) for metric in rows["metric"].unique()]
-        numbers = rows[["value", "lower", "upper"]].to_numpy(dtype=float)
-        keys = zip(rows["method"], rows["metric"], strict=True)
-        found = {key: Interval(*map(float, values)) for key, values in zip(keys, numbers, strict=True)}
-        points = _point_estimates(rows)
-        cells = []
-        for method in rows["method"].unique():
-            values = tuple(
-                "-" if method in points and "sample" in column.metric else _cell(found, str(method), column)
-                for column in columns
-            )
-            if set(values) != {"-"}:
-                cells.append((str(method), *values))
-        kept = [place for place in range(1, len(columns) + 1) if any(row[place] != "-" for row in cells)]
-        header = ("method", *(columns[place - 1].label for place in kept))
+            columns = {metric: Row(metric, metric, 3) for metric in rows["metric"].unique()}
+        # What single samples give is not shown of methods without samples.
+        repeated = rows["method"].isin(_point_estimates(rows)) & rows["metric"].str.contains("sample")
+        rows = rows[rows["metric"].isin(list(columns)) & ~repeated]
+        intervals = rows[["value", "lower", "upper"]].astype(float).itertuples(index=False)
+        cells = [
+            format_interval(Interval(*interval), columns[metric].digits)
+            for metric, interval in zip(rows["metric"], intervals, strict=True)
+        ]
+        shown = (
+            rows.assign(cell=cells)
+            .drop_duplicates(["method", "metric"], keep="last")
+            .pivot(index="method", columns="metric", values="cell")
+        )
+        shown = shown.reindex(index=rows["method"].unique(), columns=list(columns))
+        shown = shown.mask(shown == "-").dropna(how="all").dropna(how="all", axis="columns").fillna("-")
+        header = ("method", *(columns[metric].label for metric in shown.columns))
         title = ": ".join(filter(None, (section.title, str(part))))
-        body = tuple((row[0], *(row[place] for place in kept)) for row in cells)
-        grids.append(Grid(title, header, body, section))
+        grids.append(Grid(title, header, tuple(shown.itertuples(name=None)), section))
     return grids
 
 
-def published_grid(table: str) -> Grid | None:
+def reported_grid(table: str) -> Grid | None:
     """Returns what papers report for a table's job; None where nothing is known."""
-    rows = pd.read_csv(PUBLISHED, keep_default_na=False)
+    rows = pd.read_csv(REPORTED, keep_default_na=False)
     rows = rows[rows["table"] == table]
     if rows.empty:
         return None
@@ -222,7 +223,7 @@ def write_tables(plan: Plan, folder: Path) -> dict[str, list[Grid]]:
                 numbers.append(named[[column for column in COLUMNS if column in named]])
         if not grids:
             continue
-        reported = published_grid(table)
+        reported = reported_grid(table)
         grids += [replace(reported, title=f"{TABLES[table]}, {reported.title}")] if reported else []
         text = "\n".join(f"## {_headline(grid)}\n\n{markdown_table(grid.header, grid.rows)}" for grid in grids)
         write_text(folder / f"{table}.md", f"# {TABLES[table]}\n\n{text}")
@@ -238,16 +239,9 @@ def write_tables(plan: Plan, folder: Path) -> dict[str, list[Grid]]:
 
 def _point_estimates(rows: pd.DataFrame) -> set[str]:
     """Names the methods without samples: those without a band, where others have one."""
-    coverage = rows[rows["metric"] == "coverage"].set_index("method")["value"]
-    return (
-        {str(method) for method in rows["method"].unique() if pd.isna(coverage.get(method))} if len(coverage) else set()
-    )
+    covered = rows.loc[(rows["metric"] == "coverage") & rows["value"].notna(), "method"]
+    return set(rows["method"]) - set(covered) if (rows["metric"] == "coverage").any() else set()
 
 
 def _headline(grid: Grid) -> str:
     return grid.title[:1].upper() + grid.title[1:]
-
-
-def _cell(found: Mapping[tuple[str, str], Interval], method: str, row: Row) -> str:
-    interval = found.get((method, row.metric))
-    return "-" if interval is None else format_interval(interval, row.digits)

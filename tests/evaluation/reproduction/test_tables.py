@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from einthoven.report.page import HtmlPage
+from einthoven.run.files import write_json
 from einthoven.run.run_folder import RunFolder
 from evaluation.reproduction.plan import TABLES, Plan
 from evaluation.reproduction.report import write_report
-from evaluation.reproduction.stages import note
-from evaluation.reproduction.tables import PUBLISHED, published_grid, write_tables
+from evaluation.reproduction.tables import REPORTED, reported_grid, write_tables
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
@@ -29,14 +29,15 @@ def plan(tmp_path: Path) -> Plan:
     """A plan with one finished evaluation, one of which nothing is there, and one that was never asked for."""
     plan = Plan(tmp_path, {"name": "test"})
     for name in ("evaluated", "missing"):
-        plan.add(name, "evaluation.evaluate_reconstruction", ["x=1"], done=["table.csv"], is_derived=True)
+        plan.add(name, "evaluation.evaluate_reconstruction", ["x=1"], "table.csv", is_derived=True)
         plan.show("lead_i", "reconstruction", f"section {name}", name, "*.png")
     folder = plan.folder("evaluated")
     RunFolder.create(folder, {}, seed=0, device="cpu")
     found = rows("ours <b>", mae_mean=0.5, mae_sample=0.6, coverage=89.0) + rows("ridge", mae_mean=0.7, mae_sample=0.7)
     pd.DataFrame(found).to_csv(folder / "table.csv", index=False)
     (folder / "picture.png").write_bytes(PIXEL)
-    note(plan.stages["evaluated"], 0, 12.3, "a machine of two cores")
+    record = {"command": plan.stages["evaluated"].command, "exit_status": 0, "seconds": 12.3, "ended_at": "2026"}
+    write_json(plan.stages["evaluated"].record_path, {**record, "machine": "a machine of two cores"})
     return plan
 
 
@@ -69,11 +70,11 @@ def test_page_needs_no_other_file(plan, tmp_path):
     assert "Not everything ended well: missing" in text
 
 
-def test_published_results_belong_to_tables_and_name_their_source():
-    published = pd.read_csv(PUBLISHED)
-    assert set(published["table"]) == set(TABLES)
-    assert published.notna().all().all()
-    assert all(published_grid(table) is not None for table in TABLES)
+def test_reported_results_belong_to_tables_and_name_their_source():
+    reported = pd.read_csv(REPORTED)
+    assert set(reported["table"]) == set(TABLES)
+    assert reported.notna().all().all()
+    assert all(reported_grid(table) is not None for table in TABLES)
 
 
 def test_headings_are_linked_from_the_top(tmp_path):
