@@ -16,38 +16,40 @@ from einthoven.run.hashing import hash_json
 JOB = "job.json"
 
 
-def run_job(folder: Path, overrides: Sequence[str], config: Any, work: Callable[[], object]) -> object:  # noqa: ANN401
+def run_job(
+    folder: Path, overrides: Sequence[str], config: Mapping[str, Any], work: Callable[[], float | None]
+) -> float | None:
     """Runs a job and notes its objective, or returns the objective that an earlier run of it has noted.
 
     Args:
         folder: Folder of the job.
         overrides: What the command line says of this job, as `key=value`.
         config: The resolved config, plain values.
-        work: The job; returns a number, numbers, or None.
+        work: The job; returns its objective.
 
     Returns:
         What the job returned.
 
     Raises:
-        ValueError: If the folder holds another finished job, or the job returns what is no number.
+        ValueError: If the folder holds another finished job.
     """
-    done = read_job(folder) if (folder / JOB).is_file() else None
     key = hash_json(config)
-    if done is not None:
-        if done["config_hash"] != key:
-            raise ValueError(
-                f"{folder} holds a finished job with other settings ({' '.join(done['overrides'])}): choose another "
-                "hydra.sweep.dir, or the same sweep"
-            )
-        return done["objective"]
+    if (folder / JOB).is_file():
+        done = read_job(folder)
+        if done["config_hash"] == key:
+            return done["objective"]
+        raise ValueError(
+            f"{folder} holds a finished job with other settings ({' '.join(done['overrides'])}): choose another "
+            "hydra.sweep.dir, or the same sweep"
+        )
     start = time.perf_counter()
-    objective = _plain_numbers(work())
+    objective = work()
     content = {"overrides": list(overrides), "objective": objective, "seconds": time.perf_counter() - start}
     write_json(folder / JOB, {**content, "config_hash": key})
     return objective
 
 
-def read_job(folder: Path) -> Mapping[str, Any]:
+def read_job(folder: Path) -> dict[str, Any]:
     """Reads `job.json`: `overrides`, `objective`, `seconds` and `config_hash`.
 
     Raises:
@@ -60,14 +62,3 @@ def read_job(folder: Path) -> Mapping[str, Any]:
         raise ValueError(
             f"{folder / JOB} is not as a sweep has written it: remove it, the job is then done again"
         ) from error
-
-
-def _plain_numbers(objective: object) -> object:
-    if objective is None:
-        return None
-    if isinstance(objective, list | tuple):
-        return [_plain_numbers(one) for one in objective]
-    try:
-        return float(objective)  # type: ignore[arg-type] # numbers of numpy and torch too
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the objective of a sweep is a number, not {objective!r}") from error

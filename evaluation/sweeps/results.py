@@ -1,9 +1,8 @@
-"""What the jobs of a sweep came to: their settings and objectives, as a table."""
+"""What the jobs of a sweep came to: their settings and objectives, as a table and a picture."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from einthoven.report.tables import markdown_table, write_csv
@@ -11,7 +10,7 @@ from einthoven.run.files import write_text
 from einthoven.run.sweep_job import JOB, read_job
 from evaluation.sweeps.figures import draw_sweep
 
-OBJECTIVE, SECONDS, NUMBER = "objective", "seconds", "job"
+OBJECTIVE = "objective"
 
 
 @dataclass(frozen=True)
@@ -44,33 +43,25 @@ def read_sweep(folder: Path | str, maximise: bool = False) -> Sweep:
         ValueError: If no job has ended there, or the jobs returned no number to compare.
     """
     folders = sorted(path for path in Path(folder).glob("*") if path.is_dir() and not path.name.startswith("."))
-    done = [path for path in folders if (path / JOB).is_file()]
-    if not done:
+    jobs = {path.name: read_job(path) for path in folders if (path / JOB).is_file()}
+    if not jobs:
         raise ValueError(
             f"{folder} holds no finished job of a sweep: give the folder that a script with --multirun wrote to, its "
             "hydra.sweep.dir"
         )
-    jobs = [read_job(path) for path in done]
-    objectives = [job["objective"] for job in jobs]
-    if any(isinstance(value, list) or value is None for value in objectives):
+    if any(job["objective"] is None or isinstance(job["objective"], list) for job in jobs.values()):
         raise ValueError(
             f"the jobs in {folder} have no single objective to compare: sweep a script that returns one, such as "
             "diffusion_prior.train or reconstruction.inpaint on a store"
         )
-    settings = [dict(_key_and_value(override) for override in job["overrides"]) for job in jobs]
-    keys = list(dict.fromkeys(key for chosen in settings for key in chosen))
-    parameters = tuple(key for key in keys if len({chosen.get(key, "") for chosen in settings}) > 1)
-    columns = {key: _numbers([chosen.get(key, "") for chosen in settings]) for key in parameters}
-    table = pd.DataFrame(
-        {
-            NUMBER: [path.name for path in done],
-            **columns,
-            OBJECTIVE: [np.nan if value is None else float(value) for value in objectives],
-            SECONDS: [float(job["seconds"]) for job in jobs],
-        }
-    )
-    table = table.sort_values(OBJECTIVE, ascending=not maximise, na_position="last", kind="stable")
-    return Sweep(table.reset_index(drop=True), parameters, len(folders) - len(done))
+    settings = pd.DataFrame([dict(map(_key_and_value, job["overrides"])) for job in jobs.values()]).fillna("")
+    settings = settings.loc[:, settings.nunique() > 1].apply(_numbers)
+    objectives = [float(job["objective"]) for job in jobs.values()]
+    seconds = [float(job["seconds"]) for job in jobs.values()]
+    table = pd.concat([pd.DataFrame({"job": list(jobs)}), settings], axis="columns")
+    table = table.assign(**{OBJECTIVE: objectives, "seconds": seconds})
+    table = table.sort_values(OBJECTIVE, ascending=not maximise, na_position="last", kind="stable", ignore_index=True)
+    return Sweep(table, tuple(settings.columns), len(folders) - len(jobs))
 
 
 def write_sweep(sweep: Sweep, folder: Path, name: str) -> str:
@@ -85,17 +76,15 @@ def write_sweep(sweep: Sweep, folder: Path, name: str) -> str:
         The Markdown table.
     """
     write_csv(sweep.table, folder / "sweep.csv")
-    header = [NUMBER, *sweep.parameters, name, "seconds"]
+    digits = {OBJECTIVE: ".5g", "seconds": ".0f"}
     cells = [
         [
-            str(row[NUMBER]),
-            *(_text(row[key]) for key in sweep.parameters),
-            f"{row[OBJECTIVE]:.5g}",
-            f"{row[SECONDS]:.0f}",
+            format(value, digits.get(str(key), ".4g")) if isinstance(value, float) else str(value)
+            for key, value in row.items()
         ]
-        for _, row in sweep.table.iterrows()
+        for row in sweep.table.to_dict("records")
     ]
-    markdown = markdown_table(header, cells)
+    markdown = markdown_table(["job", *sweep.parameters, name, "seconds"], cells)
     if sweep.n_unfinished:
         markdown += (
             f"\n- jobs that have not ended: {sweep.n_unfinished}; start the sweep again in the same hydra.sweep.dir\n"
@@ -111,13 +100,9 @@ def _key_and_value(override: str) -> tuple[str, str]:
     return key.lstrip("+~"), value
 
 
-def _numbers(texts: list[str]) -> list[float] | list[str]:
+def _numbers(texts: "pd.Series[str]") -> "pd.Series[float] | pd.Series[str]":
     """Turns texts into numbers, if all are."""
     try:
-        return [float(text) for text in texts]
+        return texts.astype(float)
     except ValueError:
         return texts
-
-
-def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
