@@ -1,15 +1,11 @@
-"""The table and the picture of a sweep, and what a sweep over reconstructions minimises."""
+"""The table and the picture of a sweep."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from einthoven.run.sweep_job import run_job
-from evaluation.inpainting.report import default_leads
-from evaluation.inpainting.runs import Reconstructions
-from evaluation.inpainting.scores import record_values, score
 from evaluation.sweeps.results import read_sweep, write_sweep
-from reconstruction.objective import mean_crps
 
 
 def make_jobs(folder, settings, objective):
@@ -60,13 +56,3 @@ def test_folders_that_are_no_sweep_are_refused(tmp_path):
 def test_job_without_a_number_comes_last(tmp_path):
     make_jobs(tmp_path / "sweep", [{"a": 1}, {"a": 2}], lambda chosen: np.nan if chosen["a"] == 1 else 0.5)
     assert read_sweep(tmp_path / "sweep").table["job"].tolist() == ["1", "0"]
-
-
-def test_objective_is_the_crps_of_the_table(fake_run):
-    path = fake_run.write("a")
-    run = Reconstructions.open(path)
-    scores = score(run.mean, run.truth, run.observed, run.sampling_rate, run.samples)
-    expected = record_values(scores, default_leads(run))["crps"][:, -1].mean()
-    assert mean_crps(path) == pytest.approx(expected, rel=1e-6)
-    everything = fake_run.write("b", observed=np.ones(run.truth.shape, bool))
-    assert np.isnan(mean_crps(everything))
