@@ -153,7 +153,7 @@ def denoise(method: str, weights: str | None, records: int, leads: int, samples:
 def superlets(forms: Sequence[str], records: int = 1, leads: int = 12, seconds: float = 10) -> Calls:
     """Makes the superlet scalograms of ECGs at 500 Hz, in one batch, in each of some forms.
 
-    The forms are "default form" and "published form" of ours, and "plain FFT", `plain_superlets`.
+    The forms are "default form", "Han's form" and "plain FFT", `plain_superlets`.
     """
     ecgs = torch.from_numpy(simulate_ecg(records, RATE, seconds)[:, :leads]).flatten(0, 1)
 
@@ -161,7 +161,7 @@ def superlets(forms: Sequence[str], records: int = 1, leads: int = 12, seconds: 
         if form == "plain FFT":
             plain_superlets(ecgs)
         else:
-            superlet_transform(ecgs, RATE, SuperletSettings(published=form == "published form"), WIDTH)
+            superlet_transform(ecgs, RATE, SuperletSettings(published=form == "Han's form"), WIDTH)
         return {"n_records": records}
 
     return {f"superlets, {form}": partial(transform, form) for form in forms}

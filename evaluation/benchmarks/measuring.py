@@ -55,7 +55,7 @@ def list_cases(config: Mapping[str, Any], parts: Sequence[str], functions: Mappi
         config: By part: a group of cases, or groups by name. A group has `measure`, the name of a function, its
             arguments and, where wanted, `n_repeats` and `n_threads` (see `Case`), `each` (lists of an argument's
             values, a case for each) and `grow` (lists of sizes; one argument grows at a time).
-        parts: Parts to measure; "growth.score" is the group `score` of a part.
+        parts: Parts to measure; "scaling.score" is the group `score` of a part.
         functions: The functions by name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The benchmark's table, how time and memory grow with the size of the work, and a picture of it."""
+"""The benchmark's table, how time and memory scale with the size of the work, and a picture of it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from einthoven.run.files import write_text
 
 
 def write_report(table: pd.DataFrame, folder: Path, note: str) -> str:
-    """Writes `benchmark.csv`, `benchmark.md` and, where something grew, `growth.csv` and `growth.png`.
+    """Writes `benchmark.csv`, `benchmark.md` and, where something grew, `scaling.csv` and `scaling.png`.
 
     Args:
         table: As `measure` returns it.
@@ -21,14 +21,14 @@ def write_report(table: pd.DataFrame, folder: Path, note: str) -> str:
         note: What was measured on.
 
     Returns:
-        The Markdown: a table for each part, one of growth, and the note.
+        The Markdown: a table for each part, one of the slopes, and the note.
     """
     write_csv(table, folder / "benchmark.csv")
     parts = [_markdown(rows.drop(columns="part")) for _, rows in table.groupby("part", sort=False)]
     slopes = fit_slopes(table)
     if not slopes.empty:
-        write_csv(slopes, folder / "growth.csv")
-        draw_growth(table, slopes, folder / "growth.png")
+        write_csv(slopes, folder / "scaling.csv")
+        draw_scaling(table, slopes, folder / "scaling.png")
         parts.append(_markdown(slopes))
     text = "\n".join([*parts, f"- {note}\n"])
     write_text(folder / "benchmark.md", text)
@@ -70,7 +70,7 @@ def fit_slopes(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw_growth(table: pd.DataFrame, slopes: pd.DataFrame, path: Path | str) -> None:
+def draw_scaling(table: pd.DataFrame, slopes: pd.DataFrame, path: Path | str) -> None:
     """Draws time against each size on logarithmic axes, one panel a size, with the slopes in the legends.
 
     Args:

@@ -3,44 +3,31 @@
 import pytest
 import torch
 
-from diffusion_prior.checkpoint import build_denoiser, save_denoiser
 from einthoven.run.launch import plain
-from evaluation.benchmarks import cases, networks
+from evaluation.benchmarks import cases
 from evaluation.benchmarks.cases import CASES
 from evaluation.benchmarks.measuring import list_cases
 from noise_quant.model.checkpoint import build_model, save_model
 from noise_quant.scalogram.superlet import superlet_transform
 from preprocessing.cohorts.simulator import simulate_ecg
 from reconstruction.samplers.registry import METHODS
+from tests.evaluation.benchmarks.conftest import BACKBONE
 from tests.test_configs import compose
 
-BACKBONE = {"name": "unet1d", "channels": (8,), "kernel_sizes": (3,), "attention": (False,), "n_blocks": 1}
 UNET = {"channels": [8, 16], "n_blocks": 1}
 NOISE = {"kind": "latent", "size": "small", "ae": {"width": 8, "n_blocks": 1}, "unet": UNET}
-SETTING = {"sashimi": {"d_model": 8, "n_layers": 1, "pool": [2], "L": 32}, "device": "cpu"}
-
-
-@pytest.fixture(scope="module")
-def prior(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "prior.safetensors"
-    save_denoiser(path, build_denoiser({"backbone": BACKBONE}))
-    return str(path)
 
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("restore", {"method": "amortised", "n_samples": 2}),
         ("inpaint", {"method": "amortised", "batch_size": 2, "records": 3, "leads": 3, "samples": 2, "length": 256}),
         ("denoise", {"method": "spectral_em", "records": 1, "leads": 12, "samples": 2, "seconds": 2.5}),
-        ("call_networks", {"networks": ["U-Net"], "batch": 2, "backward": True, "length": 30, **SETTING}),
     ],
 )
 def test_a_case_with_the_prior_works(prior, name, arguments):
     ((_, call),) = CASES[name](**arguments, weights=prior).items()
-    found = call()
-    assert found.get("n_records") == arguments.get("records")
-    assert found.get("network_calls") == (19 if name == "restore" else None)
+    assert call()["n_records"] == arguments["records"]
 
 
 def test_a_case_of_training_gives_the_seconds_of_a_step():
@@ -63,27 +50,6 @@ def test_superlets_and_plain_ones_are_the_same_transform():
     assert found.shape == expected.shape
     # Where hardly any power is left, below 1 uV, both are rounding.
     assert (found - expected).abs()[expected > -6].max() < 0.005
-
-
-def test_networks_take_the_same_ecgs_and_are_frozen(prior):
-    names = ["SaShiMi", "SaShiMi, kernels per call", networks.RHYTHMDIFF]
-    ours, fresh, theirs = (networks.build_network(name, prior, **SETTING) for name in names)
-    assert ours.backbone.keep_kernels and not fresh.backbone.keep_kernels
-    assert not any(weight.requires_grad for weight in theirs.parameters())
-    x = torch.randn(2, 9, 30)
-    outputs = [denoiser(x, torch.tensor(0.3)) for denoiser in (ours, fresh, theirs)]
-    assert torch.equal(outputs[0], outputs[1]) and outputs[0].std() > 0
-    torch.testing.assert_close(outputs[2], outputs[0], atol=1e-4, rtol=1e-4)
-    with pytest.raises(ValueError, match="no network Unet: take U-Net, SaShiMi"):
-        networks.build_network("Unet", None, **SETTING)
-
-
-def test_mgps_is_compared_with_the_calls_of_rhythmdiffs(prior, monkeypatch):
-    seconds = iter((2.0, 5.0))
-    monkeypatch.setattr(networks, "timed", lambda call: {"seconds": next(seconds)})
-    calls = networks.compare_mgps(2, ["float32"], prior, SETTING["sashimi"], 30, "cpu")
-    assert next(iter(calls)) == "MGPS, float32"
-    assert calls["RhythmDiff's MGPS, calls x seconds"]() == {"seconds": 248 * 2.0 + 290 * 5.0}
 
 
 def test_with_ray_the_steady_state_leaves_out_the_start(monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from evaluation.benchmarks.report import fit_slopes, write_report
 
 ROWS = [
-    *(("growth", "score", "leads", n, 0.1 * n, 400.0 + 2 * n) for n in (3, 6, 12)),
+    *(("scaling", "score", "leads", n, 0.1 * n, 400.0 + 2 * n) for n in (3, 6, 12)),
     *(("engine", "score", "workers", n, 1.8 / (1.8 if n == 2 else 1.0), math.nan) for n in (1, 2)),
     ("samplers", "amortised", "", math.nan, 1.2345, 500.0),
 ]
@@ -27,8 +27,8 @@ def test_report_is_written(tmp_path):
     assert text == (tmp_path / "benchmark.md").read_text()
     assert "1.23" in text and "- a machine" in text and "workers" in text
     assert len(pd.read_csv(tmp_path / "benchmark.csv")) == len(TABLE)
-    assert len(pd.read_csv(tmp_path / "growth.csv")) == 2
-    assert (tmp_path / "growth.png").stat().st_size > 10_000
+    assert len(pd.read_csv(tmp_path / "scaling.csv")) == 2
+    assert (tmp_path / "scaling.png").stat().st_size > 10_000
 
 
 def test_what_did_not_grow_has_no_picture(tmp_path):
