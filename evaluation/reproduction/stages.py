@@ -165,12 +165,8 @@ def run_stages(
             ready += order.get_ready()
             while ready and len(running) < n_jobs:
                 stage = by_name[ready.popleft()]
-                lost = [name for name in stage.reads if outcome.get(name) in ("failed", "not begun")]
-                if lost:
-                    report(f"{stage.name}: not begun, it reads {', '.join(lost)}")
-                    settle(stage.name, "not begun")
-                elif is_finished(stage, by_name):
-                    settle(stage.name, "kept")
+                if what := _without_running(stage, by_name, outcome, report):
+                    settle(stage.name, what)
                 else:
                     _clear(stage)
                     running[stage.name] = start(stage), time.perf_counter()
@@ -190,6 +186,17 @@ def describe(outcome: Mapping[str, str]) -> str:
     words = {"done": "run now", "kept": "finished before", "failed": "failed", "not begun": "not begun"}
     counts = {words[what]: list(outcome.values()).count(what) for what in words}
     return f"{len(outcome)} stages: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _without_running(
+    stage: Stage, stages: Mapping[str, Stage], outcome: Mapping[str, str], report: Callable[[str], object]
+) -> str | None:
+    """Returns what comes of a stage that needs not, or cannot, be run; None of one that is to be run."""
+    lost = [name for name in stage.reads if outcome.get(name) in ("failed", "not begun")]
+    if lost:
+        report(f"{stage.name}: not begun, it reads {', '.join(lost)}")
+        return "not begun"
+    return "kept" if is_finished(stage, stages) else None
 
 
 def _clear(stage: Stage) -> None:
