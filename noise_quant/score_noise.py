@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from einthoven.run.launch import build, run_path, script
+from einthoven.run.chunks import ENGINES
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
+from noise_quant.data.sources import SOURCES
 from noise_quant.scoring.methods import scoring_method
 from noise_quant.scoring.score_table import score_source
 
@@ -21,9 +23,7 @@ from noise_quant.scoring.score_table import score_source
 @script("score_noise")
 def main(config: dict[str, Any]) -> str:
     """Scores the leads that the config names into a run folder."""
-    score, sources = config["score"], config["sources"]
-    if config["source"] not in sources:
-        raise ValueError(f"no source {config['source']!r}: choose one of {', '.join(sources)}")
+    score, raw_path = config["score"], config["dataset"]["raw_path"]
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     make_scoring = partial(
@@ -39,10 +39,10 @@ def main(config: dict[str, Any]) -> str:
         batch_size=config["batch_size"],
         seed=config["seed"],
     )
-    engine, device = build(config["engine"]), config["device"]
+    engine, device = ENGINES.build(config["engine"]), config["device"]
     scoring = make_scoring(device="cpu" if engine.is_remote else device)
-    raw_path = config["dataset"]["raw_path"]
-    source = build(sources[config["source"]], **({"raw_path": raw_path} if raw_path else {}))
+    settings = {**config["sources"].get(config["source"], {}), **({"raw_path": raw_path} if raw_path else {})}
+    source = SOURCES.build({"name": config["source"], **settings})
     folder = Path(score["results_path"] or run_path())
     RunFolder.create(folder, config, seed=config["seed"], device=device, data_manifest_hash=source.digest)
     remote = {"engine": engine, "make_scoring": partial(make_scoring, device=device)}

@@ -13,7 +13,8 @@ import torch
 from tqdm import tqdm
 
 from einthoven.ecg.recording import load_recording
-from einthoven.run.launch import Outcome, build, run_path, script
+from einthoven.run.chunks import ENGINES
+from einthoven.run.launch import Outcome, run_path, script
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
@@ -32,7 +33,7 @@ def main(config: dict[str, Any]) -> str | Outcome:
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     folder = Path(config["inpaint"]["results_path"] or run_path())
-    engine, spec = build(config["engine"]), SamplerSpec.from_config(config)
+    engine, spec = ENGINES.build(config["engine"]), SamplerSpec.from_config(config)
     sampler = own_sampler(spec, device, engine, data["kind"])
     missingness = Missingness(algo["missingness_type"], algo["missingness"], algo["mask_path"])
     settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}

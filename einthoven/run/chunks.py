@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from einthoven.run.registry import Registry
+
 Problems = dict[str, str]
 """Why records failed, by name."""
 Outcomes = Generator[tuple[int, Problems | None], None, None]
@@ -95,6 +97,11 @@ class LocalEngine:
         for number, chunk in enumerate(chunks):
             assert work is not None
             yield number, work(chunk)
+
+
+ENGINES = Registry(
+    "engine", {"local": "einthoven.run.chunks.LocalEngine", "ray": "einthoven.run.ray_engine.RayEngine"}
+)
 
 
 def work_on_chunks(

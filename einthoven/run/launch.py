@@ -6,7 +6,6 @@ The only module that imports hydra and omegaconf; scripts get plain values.
 import copy
 import difflib
 import functools
-import inspect
 import os
 import re
 import sys
@@ -25,13 +24,11 @@ from hydra.core.plugins import Plugins
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
-    InstantiationException,
     MissingConfigException,
     OverrideParseException,
     SearchPathException,
 )
 from hydra.types import RunMode
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
@@ -39,17 +36,6 @@ from einthoven.run.command_line import command_line, environment, report_mistake
 from einthoven.run.sweep_job import run_job
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-
-BUILDABLE = (
-    "diffusion_prior",
-    "einthoven",
-    "evaluation",
-    "noise_quant",
-    "preprocessing",
-    "reconstruction",
-    "torch.optim",
-    "torch.nn",
-)
 
 
 def _prefer_own_groups() -> None:
@@ -204,70 +190,6 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
-
-
-def build(node: DictConfig | Mapping[str, Any], **arguments: object) -> Any:  # noqa: ANN401
-    """Builds the object that a config names by `_target_`, with the other keys as its arguments.
-
-    Only what this project, torch.optim or torch.nn define can be built, so that a config that comes with someone
-    else's run folder cannot call anything else.
-
-    Args:
-        node: The config of the object; parts of it that have a `_target_` are built too.
-        **arguments: More arguments of the object, handed over as they are.
-
-    Returns:
-        The object; or, where the config says `_partial_: true`, a function that builds it.
-
-    Raises:
-        ValueError: If a `_target_` is missing, unknown or not allowed, or the object refuses its arguments.
-    """
-    config = plain(node) if isinstance(node, DictConfig) else dict(node)
-    if "_target_" not in config:
-        raise ValueError("this part of the config builds nothing: it has no key _target_")
-    _check_targets(config)
-    deferred = bool(config.get("_partial_", False))
-    try:
-        factory = hydra.utils.instantiate({**config, "_partial_": True}, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, TypeError | ValueError):
-            raise ValueError(str(error.__cause__)) from error
-        raise
-    if deferred:
-        return functools.partial(factory, **arguments)
-    try:
-        inspect.signature(factory).bind(**arguments)
-    except TypeError as error:
-        raise ValueError(f"{config['_target_']} cannot be built from this config: {error}") from error
-    return factory(**arguments)
-
-
-def _check_targets(config: object) -> None:
-    """Raises ValueError for a `_target_`, at any depth, that is unknown or that other code defines."""
-    if isinstance(config, Mapping):
-        if "_target_" in config:
-            _check_target(str(config["_target_"]))
-        config = list(config.values())
-    if isinstance(config, list):
-        for part in config:
-            _check_targets(part)
-
-
-def _check_target(name: str) -> None:
-    if not _is_buildable(name):
-        raise ValueError(f"_target_: {name} is not a part of {', '.join(BUILDABLE)}")
-    try:
-        origin = getattr(get_object(name), "__module__", None) or ""
-    except (ImportError, ValueError) as error:
-        raise ValueError(f"_target_: {name} does not exist") from error
-    if not _is_buildable(origin):
-        raise ValueError(
-            f"_target_: {name} comes from elsewhere ({origin or 'a module'}), not from {', '.join(BUILDABLE)}"
-        )
-
-
-def _is_buildable(name: str) -> bool:
-    return f"{name}.".startswith(tuple(f"{package}." for package in BUILDABLE))
 
 
 def _describe(error: Exception, config_name: str) -> str:

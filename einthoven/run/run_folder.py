@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
+from einthoven.run.aliases import rename_targets
 from einthoven.run.files import write_json, write_text
 
 CONFIG = "config.yaml"
@@ -104,7 +105,7 @@ class RunFolder:
         config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(config, dict):
             raise ValueError(f"{path / CONFIG} holds no keys: it was changed by hand, run the script again")
-        return cls(path, config)
+        return cls(path, rename_targets(config))
 
     def provenance(self) -> dict[str, Any]:
         """Reads `provenance.json`: commit, versions, seed, device, hash of the data manifest, command, time."""

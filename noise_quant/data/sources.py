@@ -17,6 +17,7 @@ from einthoven.ecg.checks import check_units
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import read_wfdb
 from einthoven.run.hashing import hash_json
+from einthoven.run.registry import Registry
 from noise_quant.data.noise_labels import NOISE_TYPES, lead_labels
 from preprocessing.cohorts.cinc2011_labels import find_files, read_labels
 from preprocessing.cohorts.ptbxl import Ptbxl
@@ -89,6 +90,17 @@ class Source:
     def keys(self) -> list[str]:
         """Columns that name an item."""
         return list(self.items[0].columns)
+
+
+SOURCES = Registry(
+    "source",
+    {
+        "ptbxl": "noise_quant.data.sources.ptbxl_source",
+        "cinc2011": "noise_quant.data.sources.cinc2011_source",
+        "mixtures": "noise_quant.data.mixtures.mixture_source",
+        "recording": "noise_quant.data.sources.recording_source",
+    },
+)
 
 
 def read_item(item: SourceItem) -> SourceRecord:

@@ -11,11 +11,8 @@ from diffusion_prior.checkpoint import find_prior, shared_denoiser
 from diffusion_prior.model.denoiser import Denoiser
 from einthoven.run.weights_cache import hash_weights
 from einthoven.run.weights_file import find_weights
-from reconstruction.measurement.checks import check_choice
 from reconstruction.samplers.base import PosteriorSampler
-from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
-
-ALL_METHODS = {**METHODS, **BLIND_METHODS, **RIVALS}
+from reconstruction.samplers.registry import ALL_METHODS, BLIND_METHODS
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class SamplerSpec:
     compiled: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("method", self.name, list(ALL_METHODS))
+        ALL_METHODS.check(self.name)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "SamplerSpec":
@@ -124,5 +121,5 @@ def _with_factories(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _factory(inner: Mapping[str, Any]) -> Any:  # noqa: ANN401
     settings = dict(inner)
     name = settings.pop("name")
-    check_choice("method", name, list(ALL_METHODS))
+    ALL_METHODS.check(name)
     return partial(ALL_METHODS[name], **_with_factories(settings))

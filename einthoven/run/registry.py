@@ -1,0 +1,68 @@
+"""Tables of names: what a config or a caller chooses by name, and where it is defined. Nothing else can be built."""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class Registry(Mapping[str, Any]):
+    """Classes or functions of one concept, by name; each is imported when it is asked for.
+
+    Args:
+        concept: What the entries are, such as "posterior sampler"; errors name it.
+        places: Dotted name of each entry, by the name that users give: a new one is a line here.
+    """
+
+    def __init__(self, concept: str, places: Mapping[str, str]) -> None:
+        self.concept, self.places = concept, dict(places)
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 (whatever the table holds)
+        module, _, attribute = self.places[name].rpartition(".")
+        return getattr(importlib.import_module(module), attribute)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.places
+
+    def __or__(self, other: "Registry") -> "Registry":
+        return Registry(self.concept, self.places | other.places)
+
+    def check(self, name: object) -> None:
+        """Refuses an unknown name.
+
+        Raises:
+            ValueError: If there is no such entry; the message names near ones.
+        """
+        if name not in self.places:
+            near = difflib.get_close_matches(str(name).lower(), self.places, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"unknown {self.concept} {name!r}: {hint}choose one of {', '.join(self.places)}")
+
+    def build(self, config: Mapping[str, Any], **arguments: object) -> Any:  # noqa: ANN401
+        """Builds what a config names by `name`, with the other keys as its arguments.
+
+        Args:
+            config: `name` and settings, plain data.
+            **arguments: More arguments, handed over as they are.
+
+        Raises:
+            ValueError: If there is no name, it is unknown, or the settings do not fit.
+        """
+        settings = dict(config)
+        if "name" not in settings:
+            raise ValueError(f"the config of a {self.concept} has no key name: choose one of {', '.join(self.places)}")
+        name = settings.pop("name")
+        self.check(name)
+        maker = self[name]
+        try:
+            inspect.signature(maker).bind(**settings, **arguments)
+        except TypeError as error:
+            raise ValueError(f"these settings do not fit the {self.concept} {name}: {error}") from error
+        return maker(**settings, **arguments)
