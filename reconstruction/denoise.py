@@ -22,10 +22,11 @@ from reconstruction.batch import reconstruct_batch
 from reconstruction.chunk_work import own_sampler
 from reconstruction.measurement.added_noise import AddNoise
 from reconstruction.recording_report import reconstruct_recording
+from reconstruction.samplers.registry import ALL_METHODS
 from reconstruction.samplers.spec import SamplerSpec
 
 
-@script("denoise")
+@script("denoise", groups={"algo": ALL_METHODS})
 def main(config: dict[str, Any]) -> str:
     """Denoises records of a store with noise added, one WFDB record, or the bundled ECG."""
     algo, data, dataset, seed, device = (config[key] for key in ("algo", "data", "dataset", "seed", "device"))

@@ -23,10 +23,11 @@ from reconstruction.measurement.missingness import Missingness, stretch_length
 from reconstruction.measurement.task import HideSamples
 from reconstruction.objective import mean_crps
 from reconstruction.recording_report import leads_to_keep, reconstruct_recording
+from reconstruction.samplers.registry import ALL_METHODS
 from reconstruction.samplers.spec import SamplerSpec
 
 
-@script("inpaint")
+@script("inpaint", groups={"algo": ALL_METHODS})
 def main(config: dict[str, Any]) -> str | Outcome:
     """Reconstructs the records of a store, one WFDB record, or the bundled ECG."""
     algo, data, dataset, seed, device = (config[key] for key in ("algo", "data", "dataset", "seed", "device"))

@@ -99,9 +99,7 @@ class LocalEngine:
             yield number, work(chunk)
 
 
-ENGINES = Registry(
-    "engine", {"local": "einthoven.run.chunks.LocalEngine", "ray": "einthoven.run.ray_engine.RayEngine"}
-)
+ENGINES = Registry("engine", {"local": "einthoven.run.chunks.LocalEngine", "ray": "einthoven.run.ray_engine.RayEngine"})
 
 
 def work_on_chunks(

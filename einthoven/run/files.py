@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp(\.\w+)?")
 
 
 @contextmanager
@@ -36,6 +39,16 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
     if os.name == "posix":
         _flush(path.parent)
+
+
+def clear_torn_writes(folder: Path) -> None:
+    """Removes the temporary files that killed processes have left in a folder and in those inside it.
+
+    Only for a folder that no other process writes to.
+    """
+    for temporary in folder.rglob(".*.tmp*"):
+        if _TEMPORARY.fullmatch(temporary.name):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

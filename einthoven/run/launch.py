@@ -33,6 +33,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from einthoven.run.command_line import command_line, environment, report_mistake, spell_out, suggest_keys
+from einthoven.run.registry import Registry
 from einthoven.run.sweep_job import run_job
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -73,7 +74,9 @@ class Outcome:
 Task = Callable[[dict[str, Any]], str | Outcome]
 
 
-def script(config_name: str, words: str | None = None) -> Callable[[Task], Callable[[], None]]:
+def script(
+    config_name: str, words: str | None = None, groups: Mapping[str, Registry] | None = None
+) -> Callable[[Task], Callable[[], None]]:
     """Turns a function of a config into a script that reads its config from `configs/` and the command line.
 
     The function gets the resolved config as plain dictionaries, lists and values, and returns what to print. The script
@@ -84,6 +87,7 @@ def script(config_name: str, words: str | None = None) -> Callable[[Task], Calla
     Args:
         config_name: The root config, the name of a file in `configs/` without its suffix.
         words: Key of the list that bare words of the command line make up; None: bare words are a mistake.
+        groups: Tables whose entries are options of a config group, with or without a file in it.
 
     Returns:
         A decorator; the decorated function takes no argument.
@@ -97,6 +101,7 @@ def script(config_name: str, words: str | None = None) -> Callable[[Task], Calla
 
         @functools.wraps(task)
         def main() -> None:
+            _store_options(groups or {})
             # With its full error Hydra raises what it would otherwise print and turn into exit status 1.
             with environment(_FULL_ERROR, "1"):
                 try:
@@ -115,6 +120,14 @@ def script(config_name: str, words: str | None = None) -> Callable[[Task], Calla
         return main
 
     return decorate
+
+
+def _store_options(groups: Mapping[str, Registry]) -> None:
+    """Makes options of the entries of tables that have no file in `configs`."""
+    for group, entries in groups.items():
+        for name in entries:
+            if not (CONFIGS / group / f"{name}.yaml").is_file():
+                ConfigStore.instance().store(name, entries.option(name), group)
 
 
 def _run(task: Task, config_name: str, show_traceback: bool, program: str, cfg: DictConfig) -> object:

@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
@@ -12,14 +12,20 @@ class Registry(Mapping[str, Any]):
 
     Args:
         concept: What the entries are, such as "posterior sampler"; errors name it.
-        places: Dotted name of each entry, by the name that users give: a new one is a line here.
+        places: Dotted name of each entry, or the entry itself, by the name that users give: a new one is a line here.
+        settings_key: Key under which configs have an entry's settings; None: beside its name.
     """
 
-    def __init__(self, concept: str, places: Mapping[str, str]) -> None:
-        self.concept, self.places = concept, dict(places)
+    def __init__(
+        self, concept: str, places: Mapping[str, str | Callable[..., Any]], settings_key: str | None = None
+    ) -> None:
+        self.concept, self.places, self.settings_key = concept, dict(places), settings_key
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 (whatever the table holds)
-        module, _, attribute = self.places[name].rpartition(".")
+        place = self.places[name]
+        if not isinstance(place, str):
+            return place
+        module, _, attribute = place.rpartition(".")
         return getattr(importlib.import_module(module), attribute)
 
     def __iter__(self) -> Iterator[str]:
@@ -29,10 +35,10 @@ class Registry(Mapping[str, Any]):
         return len(self.places)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.places
+        return name in list(self.places)
 
     def __or__(self, other: "Registry") -> "Registry":
-        return Registry(self.concept, self.places | other.places)
+        return Registry(self.concept, self.places | other.places, self.settings_key)
 
     def check(self, name: object) -> None:
         """Refuses an unknown name.
@@ -40,10 +46,16 @@ class Registry(Mapping[str, Any]):
         Raises:
             ValueError: If there is no such entry; the message names near ones.
         """
-        if name not in self.places:
+        if name not in list(self.places):  # of any type
             near = difflib.get_close_matches(str(name).lower(), self.places, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"unknown {self.concept} {name!r}: {hint}choose one of {', '.join(self.places)}")
+
+    def option(self, name: str) -> dict[str, Any]:
+        """Returns the config of an entry: its name, and those of its settings whose default is a plain value."""
+        parameters = inspect.signature(self[name]).parameters.values()
+        settings = {parameter.name: parameter.default for parameter in parameters if _is_plain(parameter.default)}
+        return {"name": name, **({self.settings_key: settings} if self.settings_key else settings)}
 
     def build(self, config: Mapping[str, Any], **arguments: object) -> Any:  # noqa: ANN401
         """Builds what a config names by `name`, with the other keys as its arguments.
@@ -66,3 +78,9 @@ class Registry(Mapping[str, Any]):
         except TypeError as error:
             raise ValueError(f"these settings do not fit the {self.concept} {name}: {error}") from error
         return maker(**settings, **arguments)
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_is_plain(one) for one in value)
+    return value is None or isinstance(value, bool | int | float | str)

@@ -1,11 +1,14 @@
 """The run folder: the result of a script, with the config, the provenance and the metrics that belong to it."""
 
 import json
+import math
 import os
 import platform
 import shlex
 import subprocess
 import sys
+import warnings
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +20,8 @@ import yaml
 
 from einthoven.run.aliases import rename_targets
 from einthoven.run.files import write_json, write_text
+from einthoven.run.hashing import differing_keys
+from einthoven.run.lock import hold_folder
 
 CONFIG = "config.yaml"
 PROVENANCE = "provenance.json"
@@ -48,10 +53,12 @@ class RunFolder:
         seed: int,
         device: str,
         data_manifest_hash: str | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> "RunFolder":
-        """Makes a run folder, or takes up one of the same config, but for `FREE_KEYS`, again.
+        """Makes a run folder, or takes one up again whose config (but for `FREE_KEYS`), data and files are the same.
 
-        Taking up adds the time to `resumed_at` of `provenance.json` and leaves all else as it is.
+        Taking up adds the time to `resumed_at` of `provenance.json` and leaves all else as it is. As long as
+        the object lives, no other process can take the folder up.
 
         Args:
             path: The folder; it may exist, and hold other files.
@@ -59,30 +66,58 @@ class RunFolder:
             seed: The seed of the run.
             device: The device of the run, such as "cpu" or "cuda:0".
             data_manifest_hash: The hash of the manifest of the data that the run reads, if it reads a store.
+            files: SHA-256 of the weights and what other files the run reads, by role, such as "prior".
 
         Raises:
-            ValueError: If the folder is the run folder of another config.
+            ValueError: If the folder is that of a run with other settings, data or files, or another process works in
+                it.
         """
         path = Path(path)
+        lock = hold_folder(path)
+        try:
+            run = cls._begin(
+                path, config, seed, device, {"data_manifest_hash": data_manifest_hash, "files": files or {}}
+            )
+        except BaseException:
+            lock.release()
+            raise
+        weakref.finalize(run, lock.release)
+        return run
+
+    @classmethod
+    def _begin(
+        cls, path: Path, config: Mapping[str, Any], seed: int, device: str, origin: dict[str, Any]
+    ) -> "RunFolder":
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         if (path / CONFIG).is_file():
-            return cls._take_up(path, yaml.safe_load(text))
-        write_json(path / PROVENANCE, _provenance(seed, device, data_manifest_hash))
+            return cls._take_up(path, yaml.safe_load(text), origin)
+        write_json(path / PROVENANCE, _provenance(seed, device, origin))
         write_text(path / CONFIG, text)
         return cls(path, yaml.safe_load(text))
 
     @classmethod
-    def _take_up(cls, path: Path, config: dict[str, Any]) -> "RunFolder":
+    def _take_up(cls, path: Path, config: dict[str, Any], origin: dict[str, Any]) -> "RunFolder":
         run = cls.open(path)
         before, now = ({key: part[key] for key in part if key not in FREE_KEYS} for part in (run.config, config))
-        if before != now:
-            changed = ", ".join(sorted(_differing_keys(before, now)))
-            raise ValueError(
-                f"{path} holds a run with other settings ({changed}): choose another folder or the same settings"
-            )
         provenance = run.provenance()
+        notes = []
+        if "files" not in provenance:  # of a version that did not note them
+            notes.append(f"taken up at {_now()}: whether its weights were those of today was not noted")
+            warnings.warn(f"{path}: {notes[0]}", stacklevel=5)
+            provenance["files"] = origin["files"]
+        changed = {
+            "settings": differing_keys(before, now),
+            "data": {"data_manifest_hash"} if provenance["data_manifest_hash"] != origin["data_manifest_hash"] else {},
+            "files": differing_keys(provenance["files"], origin["files"]),
+        }
+        reasons = [f"other {kind} ({', '.join(sorted(keys))})" for kind, keys in changed.items() if keys]
+        if reasons:
+            raise ValueError(
+                f"{path} holds a run with {' and '.join(reasons)}: choose another folder, or what it was begun with"
+            )
+        notes = [*provenance.get("notes", []), *notes]
         resumed_at = [*provenance.get("resumed_at", []), _now()]
-        write_json(path / PROVENANCE, {**provenance, "resumed_at": resumed_at})
+        write_json(path / PROVENANCE, {**provenance, **({"notes": notes} if notes else {}), "resumed_at": resumed_at})
         return run
 
     @classmethod
@@ -108,7 +143,7 @@ class RunFolder:
         return cls(path, rename_targets(config))
 
     def provenance(self) -> dict[str, Any]:
-        """Reads `provenance.json`: commit, versions, seed, device, hash of the data manifest, command, time."""
+        """Reads `provenance.json`: commit, versions, seed, device, hashes of data and files, command, times."""
         content: dict[str, Any] = json.loads((self.path / PROVENANCE).read_text(encoding="utf-8"))
         return content
 
@@ -116,9 +151,10 @@ class RunFolder:
         """Adds one line to `metrics.jsonl`, with a single write, so that a killed run tears at most its last line.
 
         Args:
-            **metrics: Names and values, among them `step` by convention; scalars of numpy and torch are taken too.
+            **metrics: Names and values, among them `step` by convention; scalars of numpy and torch are taken too. What
+                is not finite is written as null, as JSON has no word for it.
         """
-        line = json.dumps(metrics, default=lambda value: value.item()) + "\n"
+        line = _json_line(metrics)
         with open(self.path / METRICS, "ab+") as file:
             _cut_torn_line(file)
             file.write(line.encode())
@@ -144,7 +180,7 @@ class RunFolder:
         """
         if (self.path / METRICS).is_file():
             kept = [entry for entry in self.metrics() if entry.get("step", step) <= step]
-            write_text(self.path / METRICS, "".join(json.dumps(entry) + "\n" for entry in kept))
+            write_text(self.path / METRICS, "".join(map(_json_line, kept)))
 
 
 def code_commit() -> str | None:
@@ -158,14 +194,14 @@ def code_commit() -> str | None:
     return f"{commit}+changes" if commit and changes else commit
 
 
-def _provenance(seed: int, device: str, data_manifest_hash: str | None) -> dict[str, Any]:
+def _provenance(seed: int, device: str, origin: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "commit": code_commit(),
         "versions": {"python": platform.python_version(), **_package_versions()},
         "platform": platform.platform(),
         "seed": seed,
         "device": device,
-        "data_manifest_hash": data_manifest_hash,
+        **origin,
         "command": shlex.join(sys.argv),
         "started_at": _now(),
     }
@@ -193,16 +229,10 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return answer.stdout.strip()
 
 
-def _differing_keys(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> set[str]:
-    """Names the keys, with dots, under which two nested dictionaries differ."""
-    differing = set()
-    for key in first.keys() | second.keys():
-        one, other = first.get(key), second.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            differing |= _differing_keys(one, other, f"{prefix}{key}.")
-        elif key not in first or key not in second or one != other:
-            differing.add(f"{prefix}{key}")
-    return differing
+def _json_line(metrics: Mapping[str, Any]) -> str:
+    plain = {name: value.item() if hasattr(value, "item") else value for name, value in metrics.items()}
+    finite = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in plain.items()}
+    return json.dumps(finite, allow_nan=False) + "\n"
 
 
 def _cut_torn_line(file: BinaryIO) -> None:

@@ -15,6 +15,7 @@ METHODS = Registry(
         "pigdm": "reconstruction.samplers.pigdm.PiGDM",
         "red_diff": "reconstruction.samplers.red_diff.REDDiff",
     },
+    settings_key="sampler",
 )
 BLIND_METHODS = Registry(
     "method",

@@ -211,7 +211,7 @@ def test_missing_leads_gaps_and_noise_in_one_call(method, rate, tiny_weights, mo
         "fourier_em": partial(FourierEM, n_rounds=2, n_frequencies=32, inner=quick),
     }
     for name, make in quick_ones.items():
-        monkeypatch.setitem(ALL_METHODS, name, make)
+        monkeypatch.setitem(ALL_METHODS.places, name, make)
     rng = np.random.default_rng(0)
     ecg = simulate_ecg(1, rate, DURATION, seed=2)[0, [0, 1, 2, 7]].astype(np.float64)
     ecg[[0, 1, 3]] += 0.3 * rng.standard_normal((3, ecg.shape[-1]))

@@ -1,18 +1,15 @@
 """Scripts: they start in every way, and tell mistakes in one line."""
 
-import functools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 from omegaconf import OmegaConf
 
 from einthoven.run.command_line import spell_out
-from einthoven.run.launch import CONFIGS, build, plain
-from einthoven.run.run_folder import RunFolder
+from einthoven.run.launch import CONFIGS, plain
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -42,6 +39,31 @@ SCRIPT_OF_WORDS = SCRIPT.replace('("measure")', '("measure", words="parts")').re
     'return f"', "return f\"{' '.join(settings['parts'])} {sys.argv[1:]} ", 1
 )
 
+SCRIPT_OF_CHOICES = """
+from pathlib import Path
+
+from einthoven.run import launch
+from einthoven.run.registry import Registry
+
+launch.CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def added(first, steps=2, rate=0.5, part=object()):
+    return first
+
+
+ALGOS = Registry("algo", {"mgps": "verbs.choose.added", "added": "verbs.choose.added"})
+
+
+@launch.script("measure", groups={"algo": ALGOS})
+def main(config):
+    return str(config["algo"] if "first" not in config else ALGOS.build(config["algo"], first=1))
+
+
+if __name__ == "__main__":
+    main()
+"""
+
 CONFIG_FILES = {
     "measure.yaml": (
         "defaults: [{settings: default}, {paths: default}, {algo: mgps}, _self_]\n"
@@ -60,6 +82,7 @@ def project(tmp_path_factory):
     for shared in ("settings/default.yaml", "paths/default.yaml"):
         files[f"configs/{shared}"] = (CONFIGS / shared).read_text()
     files |= {"verbs/measure.py": SCRIPT, "verbs/__init__.py": "", "verbs/tell.py": SCRIPT_OF_WORDS}
+    files["verbs/choose.py"] = SCRIPT_OF_CHOICES
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -209,45 +232,18 @@ def test_plain_names_every_key_without_a_value():
         plain(cfg)
 
 
-RUN = {"_target_": "einthoven.run.run_folder.RunFolder", "path": "x", "config": {"leads": ["I"], "n": 1}}
+def test_an_entry_of_a_table_is_an_option_without_a_file(start, tmp_path):
+    """A new algorithm is one file and one line: its settings are those of its class."""
+    answer = start("algo=added", "algo.steps=3", how=("-m", "verbs.choose"))
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == "{'name': 'added', 'steps': 3, 'rate': 0.5}\n"
+    answer = start("algo=adde", how=("-m", "verbs.choose"))
+    assert answer.returncode == 2
+    assert "choose one of added, amortised, mgps" in answer.stderr and "did you mean added" in answer.stderr
 
 
-def test_build_hands_over_plain_containers_and_the_same_objects():
-    made = build(OmegaConf.create(RUN))
-    assert made == RunFolder("x", {"leads": ["I"], "n": 1})
-    assert type(made.config) is dict
-    assert type(made.config["leads"]) is list
-    given = torch.zeros(3)
-    assert build({"_target_": RUN["_target_"], "path": "x"}, config=given).config is given
-
-
-def test_build_of_a_partial_defers():
-    optimiser = build({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.25})
-    assert isinstance(optimiser, functools.partial)
-    assert optimiser([torch.zeros(1, requires_grad=True)]).defaults["lr"] == 0.25
-
-
-@pytest.mark.parametrize(
-    "target",
-    ["os.system", "subprocess.run", "hydra.utils.call", "einthoven.run.run_folder.subprocess.run", "torch.load"],
-)
-@pytest.mark.parametrize("nested", [False, True])
-def test_build_refuses_what_is_not_ours(target, nested):
-    config = {"_target_": target}
-    with pytest.raises(ValueError, match="_target_"):
-        build({**RUN, "config": {"deep": [config]}} if nested else config)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"path": "x"}, "no key _target_"),
-        ({"_target_": "einthoven.run.run_folder.NoSuch"}, "does not exist"),
-        ({**RUN, "colour": "red"}, "colour"),
-        ({"_target_": RUN["_target_"], "path": "x"}, "config"),
-        ({**RUN, "path": {**RUN, "colour": "red"}}, "colour"),
-    ],
-)
-def test_build_says_what_does_not_fit(config, message):
-    with pytest.raises(ValueError, match=message):
-        build(config)
+def test_what_a_config_wants_called_is_not_called(start):
+    answer = start("+algo._target_=os.system", "+algo._args_=[exit 3]", "+first=1", how=("-m", "verbs.choose"))
+    assert answer.returncode == 2
+    assert len(answer.stderr.splitlines()) == 1, answer.stderr
+    assert "these settings do not fit the algo mgps" in answer.stderr
