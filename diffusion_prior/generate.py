@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from diffusion_prior.checkpoint import load_denoiser
+from diffusion_prior.checkpoint import find_prior, shared_denoiser
 from diffusion_prior.generation import GenerationSettings, check_settings, generate_ecgs, store_scale
-from diffusion_prior.model.acceleration import accelerate_denoiser
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.statements import encode
 from einthoven.report.figures import draw_ecg
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
+from einthoven.run.weights_cache import hash_weights
 from preprocessing.store.files import UNITS_PER_MV
 from preprocessing.store.store import Store, write_store
 
@@ -36,13 +36,14 @@ def main(config: dict[str, Any]) -> str:
         n_ecgs = n_ecgs or 8
         table = pd.DataFrame({"ecg_id": range(n_ecgs), "split": split, "statements": [list(statements)] * n_ecgs})
     labels = np.stack([encode(codes) for codes in table["statements"]])
-    of_weights = {name: config[name] for name in ("published_offset", "conjugate_pairs")}
-    denoiser = load_denoiser(config["checkpoint"], **of_weights)
-    check_settings(denoiser, labels, settings)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    denoiser = accelerate_denoiser(denoiser.to(device), config["precision"], config["compile"])
+    of_prior = {name: config[name] for name in ("published_offset", "conjugate_pairs", "precision")}
+    denoiser = shared_denoiser(config["checkpoint"], device, compiled=config["compile"], **of_prior)
+    check_settings(denoiser, labels, settings)
     path = Path(results_path) if results_path else run_path()
-    run = RunFolder.create(path, config, seed=settings.seed, device=device, data_manifest_hash=manifest_hash)
+    files = {"prior": hash_weights(find_prior(config["checkpoint"]))}
+    origin: dict[str, Any] = {"data_manifest_hash": manifest_hash, "files": files}
+    run = RunFolder.create(path, config, seed=settings.seed, device=device, **origin)
     ecgs = generate_ecgs(denoiser, labels, table["ecg_id"].tolist(), settings, run.path / "chunks")
     facts = {"source": "generated", "settings": generate, "seed": settings.seed, "weights": denoiser.facts}
     table = table.assign(source="generated")

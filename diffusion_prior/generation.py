@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Deno
 from diffusion_prior.sampler import SAMPLERS, Sampler
 from einthoven.ecg.leads import LEADS, consistent_matrix
 from einthoven.randomness import record_generators
+from einthoven.run.chunked_job import ChunkedJob
+from einthoven.run.chunks import Chunk, LocalEngine, Problems, never_give_up
 from einthoven.run.files import atomic_write
+from einthoven.run.fingerprint import fingerprint
+from einthoven.run.lock import held_folder
 from preprocessing.store.files import UNITS_PER_MV
 
 
@@ -60,7 +65,7 @@ def generate_ecgs(
         labels: Multi-hot SCP statements, shape (N, 71).
         keys: Keys of the ECGs, from which with the seed their random numbers come, length N.
         settings: How to draw.
-        chunks: Folder for finished chunks; those that are there already are not drawn again.
+        chunks: Folder for finished chunks; those of the same prior, labels and settings are not drawn again.
 
     Returns:
         ECGs in mV, all twelve leads, shape (N, 12, length).
@@ -69,23 +74,45 @@ def generate_ecgs(
         ValueError: If the prior is unconditional and labels are given, or it knows fewer noise levels than steps.
     """
     check_settings(denoiser, labels, settings)
-    device = next(denoiser.parameters()).device
-    to_leads = consistent_matrix(LEADS, denoiser.leads).astype(np.float32)
-    parts = []
-    for first in tqdm(range(0, len(keys), settings.batch_size), unit="batch", desc="generate"):
-        file = chunks / f"{first:08d}.npy"
-        if not file.is_file():
-            rows = slice(first, first + settings.batch_size)
-            label = torch.from_numpy(labels[rows]).to(device) if denoiser.n_labels else None
-            conditional = denoiser.given(Conditions(label), settings.guidance_scale)
-            sampler = _build_sampler(conditional, settings)
-            generators = record_generators(settings.seed, keys[rows], 1)
-            shape = (1, len(generators[0]), len(denoiser.leads), settings.length)
-            x = sampler.sample(shape, generators, device=device)[0].cpu().numpy()
-            with atomic_write(file) as partial, open(partial, "wb") as stream:
-                np.save(stream, to_leads @ x, allow_pickle=False)
-        parts.append(np.load(file, allow_pickle=False))
-    return np.concatenate(parts)
+    job = ChunkedJob(chunks.parent, fingerprint({"prior": denoiser, "settings": settings}), ".npy", chunks)
+    for first in range(0, len(keys), settings.batch_size):
+        chosen, label = keys[first : first + settings.batch_size], labels[first : first + settings.batch_size]
+        records = [[int(key), np.flatnonzero(one).tolist()] for key, one in zip(chosen, label, strict=True)]
+        job.add(list(map(str, chosen)), records, 1, (chosen, label))
+    with held_folder(chunks), tqdm(total=len(job.chunks), unit="batch", desc="generate") as bar:
+        job.work(LocalEngine(), partial(GenerationWork, denoiser, settings), never_give_up, bar.update)
+        ecgs = np.concatenate([np.load(chunk.part, allow_pickle=False) for chunk in job.chunks])
+    job.check_joined(len(ecgs))
+    return ecgs
+
+
+class GenerationWork:
+    """Draws chunks of ECGs: see `einthoven.run.chunks.Work`.
+
+    A part is an array of ECGs in mV, shape (B, 12, length).
+
+    Args:
+        denoiser: The prior.
+        settings: How to draw.
+    """
+
+    def __init__(self, denoiser: Denoiser, settings: GenerationSettings) -> None:
+        self.denoiser, self.settings = denoiser, settings
+        self.to_leads = consistent_matrix(LEADS, denoiser.leads).astype(np.float32)
+
+    def __call__(self, chunk: Chunk) -> Problems:
+        """Does the work of a chunk, whose content are keys and labels."""
+        keys, labels = chunk.content
+        denoiser, settings = self.denoiser, self.settings
+        device = next(denoiser.parameters()).device
+        label = torch.from_numpy(labels).to(device) if denoiser.n_labels else None
+        sampler = _build_sampler(denoiser.given(Conditions(label), settings.guidance_scale), settings)
+        generators = record_generators(settings.seed, keys, 1)
+        shape = (1, len(generators[0]), len(denoiser.leads), settings.length)
+        x = sampler.sample(shape, generators, device=device)[0].cpu().numpy()
+        with atomic_write(chunk.part) as temporary, open(temporary, "wb") as stream:
+            np.save(stream, self.to_leads @ x, allow_pickle=False)
+        return {}
 
 
 def store_scale(ecgs: NDArray[np.float32]) -> float:

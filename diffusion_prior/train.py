@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
-from diffusion_prior.checkpoint import build_denoiser, take_weights
+from diffusion_prior.checkpoint import build_denoiser, find_prior, take_weights
 from diffusion_prior.model.state_space import state_space_groups
 from diffusion_prior.training.data import TrainingData
 from diffusion_prior.training.objective import build_objective
 from diffusion_prior.training.settings import TrainerSettings
 from diffusion_prior.training.training_run import describe_model, run_training
 from einthoven.run.launch import Outcome, run_path, script
+from einthoven.run.weights_cache import hash_weights
 
 
 @script("train")
@@ -33,8 +34,10 @@ def main(config: dict[str, Any]) -> str | Outcome:
     groups = state_space_groups(denoiser, state_space_rate)
     data = TrainingData.open(config, denoiser.leads, denoiser.sampling_rate)
     objective = build_objective(denoiser, config["objective"], config["model"]["unconditional"], data.validation)
-    manifest_hash = data.manifest_hash
-    trained = run_training(objective, data, settings, path, config, data_manifest_hash=manifest_hash, groups=groups)
+    origin = data.origin
+    if config["checkpoint"]:
+        origin["files"]["start"] = hash_weights(find_prior(config["checkpoint"]))
+    trained = run_training(objective, data, settings, path, config, origin=origin, groups=groups)
     return Outcome(str(trained), objective=fmean(trained.losses.values()) if trained.losses else None)
 
 

@@ -12,7 +12,8 @@ import torch
 from einthoven.ecg.recording import load_recording
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from noise_quant.model.checkpoint import load_model
+from einthoven.run.weights_cache import hash_weights
+from noise_quant.model.checkpoint import find_model, load_model
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scoring.recording_report import report_recording
 from noise_quant.scoring.scorer import Scorer
@@ -30,9 +31,10 @@ def main(config: dict[str, Any]) -> str:
     process = ReverseProcess(config["timestep"], config["step_interval"], config["noise_scheduler_type"])
     model = load_model(config["checkpoint"]).to(device)
     scorer = Scorer(model, process, seed, config["batch_size"], config["discretization"], keep_images=True)
-    RunFolder.create(folder, config, seed=seed, device=device)
+    files = {"model": hash_weights(find_model(config["checkpoint"]))}
+    run = RunFolder.create(folder, config, seed=seed, device=device, files=files)
     thresholds = find_thresholds(model, process)
-    report = report_recording(recording, folder, scorer, thresholds, plot["max_windows"], plot["dpi"])
+    report = report_recording(recording, run.path, scorer, thresholds, plot["max_windows"], plot["dpi"])
     return f"{report.describe()}\nwritten to {folder}"
 
 

@@ -15,7 +15,9 @@ from tqdm import tqdm
 from einthoven.run.chunks import ENGINES
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
+from einthoven.run.weights_cache import hash_weights
 from noise_quant.data.sources import SOURCES
+from noise_quant.model.checkpoint import find_model
 from noise_quant.scoring.methods import scoring_method
 from noise_quant.scoring.score_table import score_source
 
@@ -44,10 +46,12 @@ def main(config: dict[str, Any]) -> str:
     settings = {**config["sources"].get(config["source"], {}), **({"raw_path": raw_path} if raw_path else {})}
     source = SOURCES.build({"name": config["source"], **settings})
     folder = Path(score["results_path"] or run_path())
-    RunFolder.create(folder, config, seed=config["seed"], device=device, data_manifest_hash=source.digest)
+    files = {} if config["method"] == "baseline" else {"model": hash_weights(find_model(config["checkpoint"]))}
+    origin = {"data_manifest_hash": source.digest, "files": files}
+    run = RunFolder.create(folder, config, seed=config["seed"], device=device, **origin)
     remote = {"engine": engine, "make_scoring": partial(make_scoring, device=device)}
     with tqdm(total=source.n_leads, unit="lead") as bar:
-        summary = score_source(source, scoring, folder, score["chunk_records"], bar.update, **remote)
+        summary = score_source(source, scoring, run.path, score["chunk_records"], bar.update, **remote)
     return f"{config['source']}, {config['method']}: {summary.describe()}\nwritten to {folder}"
 
 

@@ -1,6 +1,5 @@
 """`reconstruct_batch`: records of a store, in chunks, into a folder that a killed run can go on in."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,8 +10,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from einthoven.run.chunks import Chunk, Engine, LocalEngine, Problems, describe_problems, work_on_chunks
+from einthoven.run.chunked_job import ChunkedJob
+from einthoven.run.chunks import Engine, LocalEngine, Problems, describe_problems
 from einthoven.run.files import atomic_write
+from einthoven.run.fingerprint import fingerprint
+from einthoven.run.lock import held_folder
 from preprocessing.store.store import Store
 from reconstruction.api import SIGMA_Y_MV, check_n_samples
 from reconstruction.chunk_work import COLUMNS, FAILED, MakeSampler, ReconstructionWork, write_failed_chunk
@@ -21,7 +23,6 @@ from reconstruction.samplers.base import PosteriorSampler
 
 ARRAYS: tuple[str, ...] = ("samples", "mean", "lower", "upper", "truth", "observed")
 RECORDS = "records.parquet"
-PARTS = "parts"
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,9 @@ def reconstruct_batch(
     Writes `samples.npy (N, S, 12, L)`, `mean.npy`, `lower.npy`, `upper.npy`, `truth.npy (N, 12, L)`, all in mV and
     float32, `observed.npy` (bool, (N, 12, L): measured, or exactly derived from measured samples), what the task adds,
     and last `records.parquet` with `ecg_id`, `seconds`, `network_calls`, `gradient_calls`, `memory_mb` (the process's
-    peak until then) and `problem`. Each chunk is written atomically, so a call with the same folder goes on where the
-    last one stopped. A record's samples do not depend on its batch-mates.
+    peak until then) and `problem`. Each chunk is written atomically, so a call with the same folder and arguments goes
+    on where the last one stopped; one with others does all anew, or is refused where the folder is finished. A record's
+    samples do not depend on its batch-mates.
 
     A record that fails costs no other one its results: its chunk is done again record by record. It has no rows in the
     arrays, which hold the records whose `problem` is empty, in their order.
@@ -104,8 +106,8 @@ def reconstruct_batch(
         What was done.
 
     Raises:
-        ValueError: If there is no record, the store's rate is not the prior's, a number does not fit, or every record
-            fails.
+        ValueError: If there is no record, the store's rate is not the prior's, a number does not fit, every record
+            fails, the folder holds finished results of other arguments, or another process works in it.
     """
     check_n_samples(n_samples)
     if len(rows) == 0:
@@ -115,7 +117,11 @@ def reconstruct_batch(
             f"the store has {store.sampling_rate:g} Hz, the prior {sampler.sampling_rate:g} Hz: "
             f"prepare the store with dataset.sampling_rate={sampler.sampling_rate:g}"
         )
-    if (folder / RECORDS).is_file():
+    key = {"sampler": sampler, "task": task, "store": store.manifest_hash, "n_samples": n_samples, "seed": seed}
+    key |= {"sigma_y": sigma_y, "batch_size": batch_size, "segment_length": segment_length}
+    job = ChunkedJob(folder, fingerprint(key), ".npz")
+    _add_chunks(job, store, rows, batch_size)
+    if job.is_finished(RECORDS):
         records = pd.read_parquet(folder / RECORDS)
         if progress is not None:
             progress(len(records))
@@ -132,37 +138,37 @@ def reconstruct_batch(
         segment_length=segment_length,
         device=device,
     )
-    chunks = _chunks(folder.absolute(), store, rows, batch_size)
-    n_new = work_on_chunks(engine, make_work, chunks, write_failed_chunk, progress)
-    return _summarise(_join(folder, [chunk.part for chunk in chunks]), n_new)
+    with held_folder(folder):
+        n_new = job.work(engine, make_work, write_failed_chunk, progress)
+        return _summarise(_join(job), n_new)
 
 
 def _given(sampler: PosteriorSampler) -> PosteriorSampler:
     return sampler
 
 
-def _chunks(folder: Path, store: Store, rows: NDArray[np.int64], batch_size: int) -> list[Chunk]:
+def _add_chunks(job: ChunkedJob, store: Store, rows: NDArray[np.int64], batch_size: int) -> None:
     """Cuts the rows into chunks, whose content are rows."""
     keys = store.table["ecg_id"].to_numpy()
-    starts = range(0, len(rows), batch_size)
-    pieces = [(start, rows[start : start + batch_size]) for start in starts]
-    return [
-        Chunk(folder / PARTS / f"{start:06d}.npz", tuple(str(key) for key in keys[piece]), len(piece), piece)
-        for start, piece in pieces
-    ]
+    for start in range(0, len(rows), batch_size):
+        piece = rows[start : start + batch_size]
+        ecg_ids = [int(key) for key in keys[piece]]
+        job.add(list(map(str, ecg_ids)), ecg_ids, len(piece), piece)
 
 
-def _join(folder: Path, parts: list[Path]) -> pd.DataFrame:
+def _join(job: ChunkedJob) -> pd.DataFrame:
     """Joins the parts into one file for each array and the table, which comes last; then drops the parts.
 
     Raises:
         ValueError: If no record worked; then the parts are dropped too, so that all are done again.
     """
+    parts = [chunk.part for chunk in job.chunks]
     tables = [_read_records(part) for part in parts]
     records = pd.concat(tables, ignore_index=True)
+    job.check_joined(len(records))
     n_worked = [int((table["problem"] == "").sum()) for table in tables]
     if not any(n_worked):
-        shutil.rmtree(parts[0].parent)
+        job.drop_parts()
         raise ValueError(
             f"none of the {len(records)} records could be reconstructed, e.g. {records['problem'].iloc[0]}"
         )
@@ -170,7 +176,7 @@ def _join(folder: Path, parts: list[Path]) -> pd.DataFrame:
     with np.load(whole_parts[0][0], allow_pickle=False) as arrays:
         names = [name for name in arrays.files if name not in (*COLUMNS, *FAILED)]
     for name in names:
-        with atomic_write(folder / f"{name}.npy") as partial_file:
+        with atomic_write(job.folder / f"{name}.npy") as partial_file:
             start = 0
             for part, n in whole_parts:
                 with np.load(part, allow_pickle=False) as arrays:
@@ -182,9 +188,10 @@ def _join(folder: Path, parts: list[Path]) -> pd.DataFrame:
                 whole[start : start + n] = rows
                 start += n
             whole.flush()
-    with atomic_write(folder / RECORDS) as partial_file:
+    job.note()
+    with atomic_write(job.folder / RECORDS) as partial_file:
         records.to_parquet(partial_file, index=False)
-    shutil.rmtree(parts[0].parent)
+    job.drop_parts()
     return records
 
 

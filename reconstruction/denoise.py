@@ -36,23 +36,23 @@ def main(config: dict[str, Any]) -> str:
     engine, spec = ENGINES.build(config["engine"]), SamplerSpec.from_config(config)
     sampler = own_sampler(spec, device, engine, data["kind"])
     settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
-    new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
+    new_run = partial(RunFolder.create, folder, config, seed=seed, device=device, files=spec.identity()["weights"])
     noise = dict(config["denoising"])
     if data["kind"] != "store":
         recording = load_recording(data["path"], start=data["start"], duration=data["duration"])
-        new_run()
+        run = new_run()
         settings |= {"method": algo["name"], "noise": noise["noise_type"], "keep": data["leads"]}
-        return reconstruct_recording(recording, folder, sampler, **settings)
+        return reconstruct_recording(recording, run.path, sampler, **settings)
     store = Store.open(dataset["store"])
     rows, rate = store.rows(dataset["split"], dataset["n_records"]), store.sampling_rate
     recordings = load_noise(noise.pop("noise_path"), noise.pop("half"), rate)
     if noise["prefilter"] is None:
         noise["prefilter"] = algo["name"] != "fourier_em"  # as published
     task = AddNoise(recordings, prior_leads=sampler.leads, sampling_rate=rate, seed=seed, **noise)
-    new_run(data_manifest_hash=store.manifest_hash)
+    run = new_run(data_manifest_hash=store.manifest_hash)
     settings |= {"batch_size": algo["batch_size"], "engine": engine, "make_sampler": partial(spec.build, device)}
     with tqdm(total=len(rows), unit="ECG") as bar:
-        summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
+        summary = reconstruct_batch(store, rows, sampler, run.path, task, progress=bar.update, **settings)
     return f"{algo['name']}: {summary.describe()}\nwritten to {folder}"
 
 

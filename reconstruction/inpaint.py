@@ -38,23 +38,23 @@ def main(config: dict[str, Any]) -> str | Outcome:
     sampler = own_sampler(spec, device, engine, data["kind"])
     missingness = Missingness(algo["missingness_type"], algo["missingness"], algo["mask_path"])
     settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
-    new_run = partial(RunFolder.create, folder, config, seed=seed, device=device)
+    new_run = partial(RunFolder.create, folder, config, seed=seed, device=device, files=spec.identity()["weights"])
     if data["kind"] == "store":
         store = Store.open(dataset["store"])
         rows = store.rows(dataset["split"], dataset["n_records"])
         length = stretch_length(dataset["segment_length"], store.n_samples)
         missingness.check(store.table["ecg_id"].to_numpy()[rows].tolist(), length)
-        new_run(data_manifest_hash=store.manifest_hash)
+        run = new_run(data_manifest_hash=store.manifest_hash)
         task = HideSamples(missingness, sampler.leads, seed)
         settings |= {"batch_size": algo["batch_size"], "segment_length": length, "engine": engine}
         settings["make_sampler"] = partial(spec.build, device)
         with tqdm(total=len(rows), unit="ECG") as bar:
-            summary = reconstruct_batch(store, rows, sampler, folder, task, progress=bar.update, **settings)
+            summary = reconstruct_batch(store, rows, sampler, run.path, task, progress=bar.update, **settings)
         return Outcome(f"{algo['name']}: {summary.describe()}\nwritten to {folder}", objective=mean_crps(folder))
     recording = load_recording(data["path"], start=data["start"], duration=data["duration"])
     keep = data["leads"] or leads_to_keep(recording, missingness.n_leads)
-    new_run()
-    return reconstruct_recording(recording, folder, sampler, keep=keep, method=algo["name"], **settings)
+    run = new_run()
+    return reconstruct_recording(recording, run.path, sampler, keep=keep, method=algo["name"], **settings)
 
 
 if __name__ == "__main__":

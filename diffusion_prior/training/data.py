@@ -85,9 +85,10 @@ class TrainingData:
         return cls(stores, leads, Augmentation(**config["augmentation"]), lengths)
 
     @property
-    def manifest_hash(self) -> str:
-        """The hash of the manifest of the first store."""
-        return self.stores[0].store.manifest_hash
+    def origin(self) -> dict[str, Any]:
+        """What the data are, as `RunFolder.create` notes it: the hashes of the stores' manifests."""
+        first, *others = (weighted.store.manifest_hash for weighted in self.stores)
+        return {"data_manifest_hash": first, "files": {f"store {n}": digest for n, digest in enumerate(others, 2)}}
 
     def __len__(self) -> int:
         """Returns the number of records."""

@@ -43,7 +43,7 @@ def run_training(
     path: Path | str,
     config: Mapping[str, Any],
     *,
-    data_manifest_hash: str | None = None,
+    origin: Mapping[str, Any],
     groups: Sequence[Mapping[str, Any]] = (),
 ) -> TrainedModel:
     """Trains in a run folder; a run that was stopped goes on there.
@@ -54,13 +54,13 @@ def run_training(
         settings: Settings of the loop.
         path: The run folder.
         config: The resolved config of the run, plain data.
-        data_manifest_hash: The hash of the manifest of the data.
+        origin: `data_manifest_hash` and `files`, as for `RunFolder.create`.
         groups: Parameters with settings of their own, as for `Trainer`.
 
     Raises:
         ValueError: If the folder holds another run, processes were not joined, or the training runs away.
     """
-    run = create_shared_run(path, config, seed=settings.seed, data_manifest_hash=data_manifest_hash)
+    run = create_shared_run(path, config, seed=settings.seed, origin=origin)
     trainer = Trainer(objective, data, settings, run, groups)
     losses, is_main = trainer.train(), trainer.accelerator.is_main_process
     if is_main:
@@ -69,7 +69,7 @@ def run_training(
 
 
 def create_shared_run(
-    path: Path | str, config: Mapping[str, Any], *, seed: int, data_manifest_hash: str | None = None
+    path: Path | str, config: Mapping[str, Any], *, seed: int, origin: Mapping[str, Any]
 ) -> RunFolder:
     """Makes a run folder, or takes one up again, the same for all processes; the main one makes it.
 
@@ -80,19 +80,17 @@ def create_shared_run(
         path: The folder.
         config: The resolved config, as plain dictionaries, lists and values.
         seed: The seed of the run.
-        data_manifest_hash: The hash of the manifest of the data that the run reads.
+        origin: `data_manifest_hash` and `files`, as for `RunFolder.create`.
 
     Raises:
-        ValueError: If the folder is the run folder of another config, or processes were not joined.
+        ValueError: If the folder is that of another run, or another run works in it, or processes were not joined.
     """
     state = join_processes()
     path = broadcast_object_list([str(path)])[0]
     with state.main_process_first():
-        if not state.is_main_process:
+        if not state.is_main_process:  # the main one holds the folder for all
             return RunFolder.open(path)
-        return RunFolder.create(
-            path, config, seed=seed, device=str(state.device), data_manifest_hash=data_manifest_hash
-        )
+        return RunFolder.create(path, config, seed=seed, device=str(state.device), **origin)
 
 
 def describe_model(config: Mapping[str, Any], model: nn.Module) -> str:

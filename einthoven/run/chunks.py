@@ -108,6 +108,7 @@ def work_on_chunks(
     chunks: Sequence[Chunk],
     give_up: Callable[[Chunk, str], None],
     progress: Callable[[int], object] | None = None,
+    max_failures: int | None = MAX_FAILURES,
 ) -> int:
     """Gets those chunks worked on that have no part yet.
 
@@ -117,6 +118,7 @@ def work_on_chunks(
         chunks: The chunks.
         give_up: Writes the part of a chunk that nobody can work on, from the reason.
         progress: Called with the size of each chunk that is done, or was.
+        max_failures: So many records may fail before one works; None: all.
 
     Returns:
         The number of records that were worked on.
@@ -146,12 +148,17 @@ def work_on_chunks(
             if not has_worked:
                 failed.append(chunk)
                 n_failed += len(problems)
-                if n_failed >= MAX_FAILURES:
+                if max_failures is not None and n_failed >= max_failures:
                     for chunk in failed:
                         chunk.part.unlink()
                     raise ValueError(f"the first {n_failed} records all failed, e.g. {_example(problems)}")
             tell(chunk.size)
     return sum(len(chunk.names) for chunk in todo)
+
+
+def never_give_up(chunk: Chunk, reason: str) -> None:
+    """Gives up a chunk where the engine never asks for it."""
+    raise RuntimeError(f"{chunk.part} cannot be made: {reason}")
 
 
 def describe_failure(error: Exception) -> str:

@@ -74,15 +74,15 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[st
         Weights by name, float32, whole numbers as they are; the spec and the facts, empty where the file holds none.
 
     Raises:
-        ValueError: If it is no safetensors file.
+        ValueError: If it is no safetensors file, or a weight is not finite.
     """
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
-            weights = {name: _single(opened.get_tensor(name)) for name in opened.keys()}  # noqa: SIM118
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{file} is no readable safetensors file ({error})") from error
-    return weights, json.loads(metadata.get("spec", "{}")), json.loads(metadata.get("facts", "{}"))
+    return _checked(weights, file), json.loads(metadata.get("spec", "{}")), json.loads(metadata.get("facts", "{}"))
 
 
 def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor]:
@@ -96,7 +96,8 @@ def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor
         Weights by name, float32, whole numbers as they are.
 
     Raises:
-        ValueError: If the file is damaged, of another kind, holds code, or has no weights there.
+        ValueError: If the file is damaged, of another kind, holds code, or has no weights there, or a weight is not
+            finite or larger than the file.
     """
     with file.open("rb") as stream:
         try:
@@ -111,7 +112,7 @@ def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor
         at = "" if key is None else f", under {key} or alone"
         holds = f" (its keys: {', '.join(map(str, list(content)[:_NAMED]))})" if isinstance(content, Mapping) else ""
         raise ValueError(f"{file} holds no state dictionary, weights by name{at}, as published checkpoints do{holds}")
-    return {str(name): _single(w.detach()) for name, w in content.items()}
+    return _checked({str(name): w.detach() for name, w in content.items()}, file)
 
 
 def find_weights(path: str | Path, names: Sequence[str] = (WEIGHTS,)) -> Path:
@@ -154,12 +155,23 @@ def weight_differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
         "unexpected": [name for name in given if name not in wanted],
         "of another shape": shapes,
     }
-    return "; ".join(
-        f"{len(names)} {what} ({', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''})"
-        for what, names in problems.items()
-        if names
-    )
+    return "; ".join(f"{len(names)} {what} ({_some(names)})" for what, names in problems.items() if names)
 
 
-def _single(w: Tensor) -> Tensor:
-    return w.float() if w.is_floating_point() else w
+def _checked(weights: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
+    """Returns weights in float32, whole numbers as they are; raises ValueError for what cannot be a network's."""
+    size = file.stat().st_size
+    large = [name for name, w in weights.items() if w.numel() * w.element_size() > size]
+    if large:
+        raise ValueError(f"{file} is damaged: {_some(large)} would be larger than the file itself")
+    broken = [name for name, w in weights.items() if w.is_floating_point() and not bool(w.isfinite().all())]
+    if broken:
+        raise ValueError(
+            f"{file} holds weights that are not finite ({_some(broken)}): its training has failed, or the file is "
+            "damaged; take other weights"
+        )
+    return {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from einthoven.ecg.checks import lead_problems
 from einthoven.ecg.leads import LEADS
+from einthoven.run.hashing import hash_file
 from noise_quant.data.sources import (
     Source,
     SourceItem,
@@ -46,6 +47,10 @@ class MixtureReader:
     half: str
     ma_high_pass: float | None
     seed: int
+
+    def depends_on(self) -> dict[str, list[str]]:
+        """Says what results depend on beside the attributes: the content of the noise recordings."""
+        return {"recordings": [hash_file(path) for path in sorted(self.root.glob("[bem][wma].*"))]}
 
     def __call__(self, item: SourceItem) -> SourceRecord:
         """Returns the noisy leads.

@@ -10,6 +10,7 @@ from typing import Protocol
 import pandas as pd
 
 from einthoven.report.tables import write_csv, write_parquet
+from einthoven.run.chunked_job import ChunkedJob
 from einthoven.run.chunks import (
     Chunk,
     Engine,
@@ -17,15 +18,14 @@ from einthoven.run.chunks import (
     Problems,
     describe_failure,
     describe_problems,
-    work_on_chunks,
 )
-from einthoven.run.hashing import hash_json
+from einthoven.run.fingerprint import fingerprint
+from einthoven.run.lock import held_folder
 from noise_quant.data.sources import Source, SourceItem, SourceRecord
 
 SCORES = "scores.parquet"
 SCORES_CSV = "scores.csv"
 RECORDS = "records.parquet"
-PARTS = "parts"
 CHUNK_RECORDS = 16
 
 _PLACE = "place"
@@ -85,7 +85,8 @@ def score_source(
     Writes `scores.parquet` and `scores.csv`: a row per lead and segment with the item's key, the scores and the labels,
     joined by key; and last `records.parquet`: a row per record with `n_leads`, `seconds` and `problem`, the reason why
     it could not be read or scored; it costs no other record its scores. Each chunk is written atomically, so a call
-    with the same folder goes on where the last one stopped.
+    with the same folder and arguments goes on where the last one stopped; one with others does all anew, or is refused
+    where the folder is finished.
 
     Args:
         source: What to score.
@@ -101,36 +102,38 @@ def score_source(
         What was done.
 
     Raises:
-        ValueError: If no record can be scored, or `chunk_records` is below 1.
+        ValueError: If no record can be scored, `chunk_records` is below 1, the folder holds finished scores of other
+            arguments, or another process works in it.
     """
     if chunk_records < 1:
         raise ValueError(f"chunk_records must be at least 1, not {chunk_records}")
-    if (folder / RECORDS).is_file():
+    labels = pd.util.hash_pandas_object(source.labels.astype(str), index=False).to_numpy()
+    key = {"scoring": scoring, "read": source.read, "labels": labels, "chunk_records": chunk_records}
+    job = ChunkedJob(folder, fingerprint(key), ".parquet")
+    _add_chunks(job, source, chunk_records)
+    if job.is_finished(RECORDS):
         if progress is not None:
             progress(source.n_leads)
         return _summarise(folder, 0)
     engine = engine or LocalEngine()
     make = make_scoring if make_scoring and engine.is_remote else partial(_given, scoring)
-    chunks = _chunks(source, folder.absolute(), chunk_records)
-    n_new = work_on_chunks(engine, partial(ScoringWork, source.read, make), chunks, _write_failed_chunk, progress)
-    _join(source, folder, [chunk.part for chunk in chunks])
-    return _summarise(folder, n_new)
+    with held_folder(folder):
+        n_new = job.work(engine, partial(ScoringWork, source.read, make), _write_failed_chunk, progress)
+        _join(source, job)
+        return _summarise(folder, n_new)
 
 
 def _given(scoring: Scoring) -> Scoring:
     return scoring
 
 
-def _chunks(source: Source, folder: Path, size: int) -> list[Chunk]:
-    """Cuts the items into chunks, whose content are the first item's number and the items, as their file's name is."""
-    chunks = []
+def _add_chunks(job: ChunkedJob, source: Source, size: int) -> None:
+    """Cuts the items into chunks, whose content are the first item's number and the items."""
     for first in range(0, len(source.items), size):
         items = source.items[first : first + size]
-        digest = hash_json([[item.columns, list(item.leads), item.file.signature] for item in items])
-        part = folder / PARTS / f"{first:06d}-{digest[:12]}.parquet"
-        names = tuple(_name(item.columns.values()) for item in items)
-        chunks.append(Chunk(part, names, sum(len(item.leads) for item in items), (first, items)))
-    return chunks
+        names = [_name(item.columns.values()) for item in items]
+        records = [[item.columns, list(item.leads), item.file.signature] for item in items]
+        job.add(names, records, sum(len(item.leads) for item in items), (first, items))
 
 
 class ScoringWork:
@@ -206,13 +209,14 @@ def _name(columns: Iterable[object]) -> str:
     return "/".join(map(str, columns))
 
 
-def _join(source: Source, folder: Path, parts: list[Path]) -> None:
+def _join(source: Source, job: ChunkedJob) -> None:
     """Joins the parts and the labels by key into the tables, of which the records' comes last; then drops the parts.
 
     Raises:
         ValueError: If no record worked; then the parts are dropped too, so that all are done again.
     """
-    rows = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+    rows = pd.concat([pd.read_parquet(chunk.part) for chunk in job.chunks], ignore_index=True)
+    job.check_joined(rows[_PLACE].nunique())
     keys = pd.DataFrame([item.columns for item in source.items])
     records = rows.groupby(_PLACE, sort=True).agg(
         n_leads=("lead", "nunique"), seconds=("seconds", "first"), problem=("problem", "first")
@@ -220,25 +224,18 @@ def _join(source: Source, folder: Path, parts: list[Path]) -> None:
     records = keys.join(records, how="left", validate="one_to_one")
     scored = rows[rows["problem"] == ""].drop(columns=["seconds", "problem"]).infer_objects()
     if scored.empty:
-        _drop(folder, parts)
+        job.drop_parts()
         raise ValueError(f"none of the {len(records)} records could be scored, e.g. {records['problem'].iloc[0]}")
     table = scored.merge(keys, left_on=_PLACE, right_index=True, how="left", validate="many_to_one")
     table = table.sort_values([_PLACE, "segment"], kind="stable", ignore_index=True).drop(columns=_PLACE)
     table = table[[*source.keys, *(column for column in table if column not in source.keys)]]
     table["segment"] = table["segment"].astype("int64")
     table = table.merge(source.labels, on=["ecg_id", "lead"], how="left", validate="many_to_one")
-    write_csv(table, folder / SCORES_CSV)
-    write_parquet(table, folder / SCORES)
-    write_parquet(records, folder / RECORDS)
-    _drop(folder, parts)
-
-
-def _drop(folder: Path, parts: list[Path]) -> None:
-    """Removes parts, and their folder if it holds no others."""
-    for part in parts:
-        part.unlink()
-    if not any((folder / PARTS).iterdir()):
-        (folder / PARTS).rmdir()
+    write_csv(table, job.folder / SCORES_CSV)
+    write_parquet(table, job.folder / SCORES)
+    job.note()
+    write_parquet(records, job.folder / RECORDS)
+    job.drop_parts()
 
 
 def _summarise(folder: Path, n_new: int) -> ScoringSummary:

@@ -13,10 +13,12 @@ from diffusion_prior.training.processes import join_processes
 from diffusion_prior.training.settings import TrainerSettings
 from diffusion_prior.training.training_run import describe_model, run_training
 from einthoven.randomness import seeded_generator
+from einthoven.run.hashing import hash_file
+from einthoven.run.weights_cache import hash_weights
 from noise_quant.data.artefacts import Artefacts
 from noise_quant.data.lead_data import LeadData
 from noise_quant.data.scalogram_data import ScalogramData, read_selection
-from noise_quant.model.checkpoint import build_model, load_autoencoder, load_model, take_weights
+from noise_quant.model.checkpoint import build_model, find_model, load_autoencoder, load_model, take_weights
 from noise_quant.model.models import LatentDiffusion, ScalogramAutoencoder, ScalogramDiffusion, ScalogramModel
 from noise_quant.scalogram.image import ScalogramSettings
 from noise_quant.scalogram.store import ScalogramStore
@@ -62,7 +64,13 @@ def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: 
         measure_scaling_factor(model, data)
     hashes = [store.manifest_hash for store in data.stores]
     model.facts = {"n_training_leads": len(data), "data_manifest_hashes": hashes}
-    return str(run_training(_objective(model), data, trainer_config, path, config, data_manifest_hash=hashes[0]))
+    started_from = {role: config[role] for role in ("checkpoint", "autoencoder") if config.get(role)}
+    files = {role: hash_weights(find_model(given)) for role, given in started_from.items()}
+    files |= {f"store {number}": digest for number, digest in enumerate(hashes[1:], 2)}
+    if selection := config["dataset"]["selection"]:
+        files["selection"] = hash_file(Path(selection))
+    origin = {"data_manifest_hash": hashes[0], "files": files}
+    return str(run_training(_objective(model), data, trainer_config, path, config, origin=origin))
 
 
 def image_data(config: Mapping[str, Any]) -> ImageData:

@@ -6,13 +6,11 @@ manifest is written, and the store moves into place.
 """
 
 import json
-import multiprocessing
-import os
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -23,8 +21,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from einthoven.run.chunked_job import ChunkedJob
+from einthoven.run.chunks import Chunk, Problems, never_give_up
 from einthoven.run.files import atomic_write
-from einthoven.run.hashing import hash_json
+from einthoven.run.lock import held_folder
+from einthoven.run.pool_engine import PoolEngine
 from preprocessing.cohorts.splits import SPLITS
 from preprocessing.store.files import SignalForm, StoreForm, check_place, partial_folder, publish
 from preprocessing.store.preparation import PROCESSING_VERSION, Inputs, Reader, RecordFile, Summary
@@ -91,37 +92,39 @@ def build_form(
     """
     start = time.perf_counter()
     check_place(path)
-    publish(path)
-    chunks_folder = path.with_name(path.name + ".chunks")
     identity = inputs.identity()
-    if (path / "manifest.json").is_file() and _read_manifest(path).get("inputs") == identity:
-        shutil.rmtree(chunks_folder, ignore_errors=True)
-        return _summary(path, True, inputs, 0, start)
-    chunks = _chunks(inputs, chunks_folder)
-    pending = {file: records for file, records in chunks.items() if not file.is_file()}
-    n_done = sum(len(records) for records in pending.values())
-    _process(pending, reader, form, len(inputs.files), n_workers or os.cpu_count() or 1)
-    results = [_read_meta(file) for file in chunks]
-    skipped = _skipped(results)
-    partial = partial_folder(path)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    skipped.to_csv(partial / "skipped.csv", index=False)
-    check_skipped(skipped, len(inputs.files), max_skipped, partial / "skipped.csv")
-    rows = pd.DataFrame([row for result in results for row in result["rows"]])
-    known = inputs.table.drop(columns=[column for column in rows if column != "ecg_id"], errors="ignore")
-    table = known.merge(rows, on="ecg_id", how="right", validate="one_to_one")
-    digest = _join(list(chunks), partial / f"{form.name}.npy", len(table), form)
-    manifest = {
-        "inputs": identity,
-        "steps": list(inputs.steps),
-        "notes": inputs.notes,
-        "n_skipped": len(skipped),
-        f"{form.name}_sha256": digest,
-        "package_version": package_version(),
-    }
-    form.finish(path, table, manifest)
-    shutil.rmtree(chunks_folder, ignore_errors=True)
+    key = {"settings": inputs.settings, "version": PROCESSING_VERSION, "form": [form.name, form.dtype, form.shape]}
+    folder = path.with_name(path.name + ".chunks")
+    job = ChunkedJob(path, key, ".npz", folder)
+    with held_folder(folder, str(path)):
+        publish(path)
+        if (path / "manifest.json").is_file() and _read_manifest(path).get("inputs") == identity:
+            shutil.rmtree(folder)
+            return _summary(path, True, inputs, 0, start)
+        _add_chunks(job, inputs.files)
+        n_done = _process(job, reader, form, n_workers)
+        results = [_read_meta(chunk.part) for chunk in job.chunks]
+        skipped = _skipped(results)
+        being_built = partial_folder(path)
+        shutil.rmtree(being_built, ignore_errors=True)
+        being_built.mkdir(parents=True)
+        skipped.to_csv(being_built / "skipped.csv", index=False)
+        check_skipped(skipped, len(inputs.files), max_skipped, being_built / "skipped.csv")
+        rows = pd.DataFrame([row for result in results for row in result["rows"]])
+        job.check_joined(len(rows) + len(skipped))
+        known = inputs.table.drop(columns=[column for column in rows if column != "ecg_id"], errors="ignore")
+        table = known.merge(rows, on="ecg_id", how="right", validate="one_to_one")
+        digest = _join([chunk.part for chunk in job.chunks], being_built / f"{form.name}.npy", len(table), form)
+        manifest = {
+            "inputs": identity,
+            "steps": list(inputs.steps),
+            "notes": inputs.notes,
+            "n_skipped": len(skipped),
+            f"{form.name}_sha256": digest,
+            "package_version": package_version(),
+        }
+        form.finish(path, table, manifest)
+        job.drop_parts()
     return _summary(path, False, inputs, n_done, start)
 
 
@@ -155,75 +158,59 @@ def package_version() -> str:
         return "unknown"
 
 
-def _chunks(inputs: Inputs, folder: Path) -> dict[Path, list[RecordFile]]:
-    """Cuts the records into chunks and names each after the hash of all that it depends on."""
-    chunks: dict[Path, list[RecordFile]] = {}
-    for first in range(0, len(inputs.files), CHUNK_RECORDS):
-        records = inputs.files[first : first + CHUNK_RECORDS]
+def _add_chunks(job: ChunkedJob, files: Sequence[RecordFile]) -> None:
+    """Cuts the records into chunks."""
+    for first in range(0, len(files), CHUNK_RECORDS):
+        records = files[first : first + CHUNK_RECORDS]
         listing = [[file.ecg_id, file.source_rate, file.signature, file.problem] for file in records]
-        name = hash_json([inputs.settings, PROCESSING_VERSION, listing])[:24]
-        chunks[folder / f"{name}.npz"] = records
-    return chunks
+        job.add([str(file.ecg_id) for file in records], listing, len(records), records)
 
 
-def _process(
-    pending: dict[Path, list[RecordFile]], reader: Reader, form: StoreForm, n_records: int, n_workers: int
-) -> None:
-    """Processes the chunks that are not there yet, in this process or in several."""
-    done = n_records - sum(len(records) for records in pending.values())
-    if not pending:
-        return
-    with tqdm(total=n_records, initial=done, desc="records", unit="record", smoothing=0.1) as progress:
-        if n_workers == 1 or len(pending) == 1:
-            for file, records in pending.items():
-                progress.update(_process_chunk(file, records, reader, form))
-            return
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(n_workers, len(pending)), context, initializer=_follow_parent) as pool:
-            futures: list[Future[int]] = [
-                pool.submit(_process_chunk, file, records, reader, form) for file, records in pending.items()
-            ]
+def _process(job: ChunkedJob, reader: Reader, form: StoreForm, n_workers: int | None) -> int:
+    """Processes the chunks that are not there yet, in this process or in several; returns how many records."""
+    n_records = sum(chunk.size for chunk in job.chunks)
+    with tqdm(total=n_records, desc="records", unit="record", smoothing=0.1) as bar:
+        make_work = partial(RecordWork, reader, form)
+        return job.work(PoolEngine(n_workers), make_work, never_give_up, bar.update, None)
+
+
+@dataclass(frozen=True)
+class RecordWork:
+    """Processes chunks of records: see `einthoven.run.chunks.Work`.
+
+    Attributes:
+        reader: Reads and processes one record.
+        form: What the store holds of it.
+    """
+
+    reader: Reader
+    form: StoreForm
+
+    def __call__(self, chunk: Chunk) -> Problems:
+        """Does the work of a chunk, whose content are its records' files."""
+        arrays: list[NDArray[Any]] = []
+        rows: list[dict[str, Any]] = []
+        skipped: list[tuple[int, str]] = []
+        form = self.form
+        for record in chunk.content:
             try:
-                for future in as_completed(futures):
-                    progress.update(future.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-def _follow_parent() -> None:
-    """Ends a worker when its parent was killed and can no longer end it."""
-
-    def wait() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _process_chunk(file: Path, records: Sequence[RecordFile], reader: Reader, form: StoreForm) -> int:
-    """Processes the records of one chunk into one file and returns how many there were."""
-    arrays: list[NDArray[Any]] = []
-    rows: list[dict[str, Any]] = []
-    skipped: list[tuple[int, str]] = []
-    for record in records:
-        try:
-            if record.problem:
-                raise ValueError(record.problem)
-            processed = reader(record)
-            if processed.values.shape != form.shape:
-                raise ValueError(f"the record has shape {processed.values.shape}, not {form.shape}")
-            arrays.append(form.encode(processed.values))
-            rows.append({"ecg_id": record.ecg_id, "source_rate": record.source_rate, **processed.columns})
-        except (ValueError, OSError) as error:
-            skipped.append((record.ecg_id, " ".join(str(error).split())))
-    stacked = np.stack(arrays) if arrays else np.zeros((0, *form.shape), form.dtype)
-    with atomic_write(file) as temporary:
-        content: dict[str, Any] = {form.name: stacked, "meta": np.array(json.dumps({"rows": rows, "skipped": skipped}))}
-        np.savez(temporary, **content)
-    return len(records)
+                if record.problem:
+                    raise ValueError(record.problem)
+                processed = self.reader(record)
+                if processed.values.shape != form.shape:
+                    raise ValueError(f"the record has shape {processed.values.shape}, not {form.shape}")
+                arrays.append(form.encode(processed.values))
+                rows.append({"ecg_id": record.ecg_id, "source_rate": record.source_rate, **processed.columns})
+            except (ValueError, OSError) as error:
+                skipped.append((record.ecg_id, " ".join(str(error).split())))
+        stacked = np.stack(arrays) if arrays else np.zeros((0, *form.shape), form.dtype)
+        with atomic_write(chunk.part) as temporary:
+            content: dict[str, Any] = {
+                form.name: stacked,
+                "meta": np.array(json.dumps({"rows": rows, "skipped": skipped})),
+            }
+            np.savez(temporary, **content)
+        return {str(key): reason for key, reason in skipped}
 
 
 def _read_meta(file: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, lead_matrix
+from einthoven.run.hashing import hash_file
 from reconstruction.measurement.checks import check_choice
 from reconstruction.measurement.mask_file import MaskFile
 from reconstruction.measurement.measurement import Measurement
@@ -68,6 +69,10 @@ class Missingness:
             raise ValueError(f"missingness is {self.amount}: with missingness_type={self.kind} give {what}")
         if self.kind == "mask":
             _ = self._mask  # a file that cannot be read is told before any work
+
+    def depends_on(self) -> dict[str, str]:
+        """Says what results depend on beside the attributes: the mask's content."""
+        return {"mask": hash_file(Path(self.mask_path))} if self.mask_path is not None else {}
 
     @property
     def n_leads(self) -> int:

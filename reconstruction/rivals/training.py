@@ -48,7 +48,7 @@ def train_rival(settings: Mapping[str, Any], default_path: Path) -> str:
     if config.pop("dry_run"):
         return describe_model(config, network)
     data = TrainingData.open(config, network.leads, network.sampling_rate)
-    return str(run_training(objective, data, trainer_settings, path, config, data_manifest_hash=data.manifest_hash))
+    return str(run_training(objective, data, trainer_settings, path, config, origin=data.origin))
 
 
 def build_rival(settings: Mapping[str, Any]) -> RivalObjective:

@@ -33,7 +33,8 @@ def test_finished_chunks_are_not_drawn_again(denoiser, tmp_path):
     settings = GenerationSettings(n_steps=2, length=64, batch_size=1)
     labels = np.zeros((2, 71), dtype=np.float32)
     generate_ecgs(denoiser, labels, [1, 2], settings, tmp_path)
-    np.save(tmp_path / "00000000.npy", np.full((1, 12, 64), 7, dtype=np.float32))
+    (first,) = tmp_path.glob("000000-*.npy")
+    np.save(first, np.full((1, 12, 64), 7, dtype=np.float32))
     x = generate_ecgs(denoiser, labels, [1, 2], settings, tmp_path)
     assert (x[0] == 7).all() and not (x[1] == 7).any()
 

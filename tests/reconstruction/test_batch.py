@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
+from einthoven.run.chunked_job import DEPENDS_ON
+from einthoven.run.lock import LOCK
 from einthoven.run.run_folder import RunFolder
 from evaluation.inpainting.runs import Reconstructions
 from preprocessing.cohorts.simulator import simulate_store
@@ -20,14 +22,14 @@ def store(tmp_path_factory):
 
 
 class Stopping(AmortisedSampler):
-    """Fails at its second call, as a killed run does."""
+    """Stops when it has been called so many times, as a killed run does."""
 
-    n_done = 0
+    _n_left = 100
 
     def __call__(self, likelihood, n_samples, generator):
-        if self.n_done == 1:
+        if self._n_left == 0:
             raise KeyboardInterrupt
-        self.n_done += 1
+        self._n_left -= 1
         return super().__call__(likelihood, n_samples, generator)
 
 
@@ -60,7 +62,12 @@ def test_files_and_their_content(store, tiny_denoiser, tmp_path):
     assert (records["network_calls"] == 4).all()
     assert done == [2, 2, 1]
     assert summary.n_records == summary.n_new == 5
-    assert {path.name for path in tmp_path.iterdir()} == {*(f"{name}.npy" for name in ARRAYS), "records.parquet"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *(f"{name}.npy" for name in ARRAYS),
+        "records.parquet",
+        DEPENDS_ON,
+        LOCK,
+    }
 
 
 def test_a_second_call_does_nothing(store, tiny_denoiser, tmp_path):
@@ -73,11 +80,14 @@ def test_a_second_call_does_nothing(store, tiny_denoiser, tmp_path):
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(store, tiny_denoiser, tmp_path):
-    run(store, tiny_denoiser, tmp_path / "whole", batch_size=2)
+    sampler = Stopping(tiny_denoiser, n_steps=3)
+    run(store, tiny_denoiser, tmp_path / "whole", sampler=sampler, batch_size=2)
+    sampler._n_left = 1
     with pytest.raises(KeyboardInterrupt):
-        run(store, tiny_denoiser, tmp_path / "killed", sampler=Stopping(tiny_denoiser, n_steps=3), batch_size=2)
+        run(store, tiny_denoiser, tmp_path / "killed", sampler=sampler, batch_size=2)
     assert not (tmp_path / "killed" / "records.parquet").exists()
-    assert run(store, tiny_denoiser, tmp_path / "killed", batch_size=2).n_new == 3
+    sampler._n_left = 100
+    assert run(store, tiny_denoiser, tmp_path / "killed", sampler=sampler, batch_size=2).n_new == 3
     whole, killed = results(tmp_path / "whole"), results(tmp_path / "killed")
     for name in ARRAYS:
         np.testing.assert_array_equal(whole[name], killed[name])
@@ -154,7 +164,7 @@ def test_a_cohort_of_which_nothing_works_is_an_error_and_leaves_nothing(store, t
     ecgs = store.read(np.arange(5), LEADS)
     with pytest.raises(ValueError, match="none of the 1 records could be reconstructed, e.g. IndexError"):
         run(store, tiny_denoiser, tmp_path, [1], sampler=Picky(tiny_denoiser, ecgs[1], ecgs[4]))
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
 
 
 @pytest.mark.parametrize("pattern", [Missingness("low_rate", 2), Missingness("clip", 50), Missingness("bm", "50%")])

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from einthoven.run import chunks as engine_module
 from einthoven.run.chunks import Chunk, LocalEngine, describe_failure, work_on_chunks
 from einthoven.run.ray_engine import RayEngine
 
@@ -38,11 +37,10 @@ def test_only_chunks_without_a_part_are_worked_on(tmp_path):
     assert work_on_chunks(LocalEngine(), pytest.fail, chunks(tmp_path), give_up) == 0  # nothing is made
 
 
-def test_a_run_in_which_nothing_works_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine_module, "MAX_FAILURES", 3)
+def test_a_run_in_which_nothing_works_ends(tmp_path):
     work = Writing(bad=range(6))
     with pytest.raises(ValueError, match="the first 3 records all failed, e.g. 2: it is broken"):
-        work_on_chunks(LocalEngine(), lambda: work, chunks(tmp_path), give_up)
+        work_on_chunks(LocalEngine(), lambda: work, chunks(tmp_path), give_up, max_failures=3)
     assert not list(tmp_path.glob("parts/*.npz"))  # the next call does them again
     one_works = Writing(bad=range(1, 6))
     assert work_on_chunks(LocalEngine(), lambda: one_works, chunks(tmp_path), give_up) == 6

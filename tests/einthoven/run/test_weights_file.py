@@ -91,3 +91,22 @@ def test_differences_are_counted_and_some_are_named():
     assert weight_differences(given, wanted) == (
         "4 missing (c, d, e, ...); 1 unexpected (z); 1 of another shape (b (3,) for (2,))"
     )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    network = Counting()
+    with torch.no_grad():
+        network.weight[1, 1] = value
+    write_weights(tmp_path / "w.safetensors", network, {}, {})
+    with pytest.raises(ValueError, match=r"weights that are not finite \(weight\): its training has failed"):
+        read_weights(tmp_path / "w.safetensors")
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="not finite"):
+        read_pickled_weights(tmp_path / "w.pt")
+
+
+def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path):
+    torch.save({"bomb": torch.zeros(1, dtype=torch.float16).expand(2_000_000_000)}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="damaged: bomb would be larger than the file itself"):
+        read_pickled_weights(tmp_path / "w.pt")
