@@ -15,6 +15,8 @@ from diffusion_prior.training.training_run import run_training
 from einthoven.ecg.leads import LEADS
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
+from einthoven.run.weights_cache import hash_weights
+from einthoven.run.weights_file import find_weights
 from evaluation.classification.classifier import check_classifier, load_classifier
 from evaluation.classification.data import ClassificationObjective, new_classifier
 from evaluation.classification.data_sets import TRAINED_ON, DataSets
@@ -32,11 +34,12 @@ def main(config: dict[str, Any]) -> str:
         return compare_runs(config["compare"], RunFolder.create(folder, config, seed=seed, device="cpu").path, **draws)
     runs = (config["generated"], evaluate["reconstructions"])
     data_sets = DataSets.open(config["dataset"]["database_path"], *runs, evaluate["split"])
-    manifest_hash = data_sets.real.manifest_hash
+    origin: dict[str, Any] = {"data_manifest_hash": data_sets.real.manifest_hash, "files": {}}
     if config["classifier"]:
         classifier = check_classifier(load_classifier(config["classifier"]), classes, leads)
         data_sets.check(classifier)
-        run = RunFolder.create(folder, config, seed=seed, device="cpu", data_manifest_hash=manifest_hash)
+        origin["files"]["classifier"] = hash_weights(find_weights(config["classifier"]))
+        run = RunFolder.create(folder, config, seed=seed, device="cpu", **origin)
     else:
         stores = data_sets.to_train(kind)
         torch.manual_seed(seed)
@@ -44,7 +47,7 @@ def main(config: dict[str, Any]) -> str:
         untrained, data = new_classifier(*stores, {**spec, "trained_on": TRAINED_ON[kind]})
         data_sets.check(untrained)
         objective = ClassificationObjective(untrained)
-        run = run_training(objective, data, settings, folder, config, data_manifest_hash=manifest_hash).run
+        run = run_training(objective, data, settings, folder, config, origin=origin).run
         classifier = load_classifier(run.path)
     return f"{write_report(classifier, data_sets.predict(classifier), run.path, **draws)}\nwritten to {run.path}"
 
