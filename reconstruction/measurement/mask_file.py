@@ -1,8 +1,10 @@
 """Masks of measured samples from a file of the user's own."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -49,7 +51,10 @@ class MaskFile:
         readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
         if path.suffix not in readers or not path.is_file():
             raise ValueError(f"no mask at {path}: name a file that ends in {', '.join(readers)}")
-        masks, ecg_ids = readers[path.suffix](path)
+        try:
+            masks, ecg_ids = readers[path.suffix](path)
+        except (BadZipFile, EOFError, OSError, KeyError, UnicodeError, zlib.error) as error:
+            raise ValueError(f"{path} is damaged, or no {path.suffix} file: write it again ({error})") from error
         masks = np.asarray(masks)
         if masks.ndim == 3 and ecg_ids is None:
             raise ValueError(f"{path} has masks for {len(masks)} records without their keys: add ecg_id (npz or csv)")

@@ -200,3 +200,16 @@ def test_a_stretch_belongs_to_its_record():
     assert np.array_equal(cut_segments(ecg, [1, 2, 3], 50, 0), ecg)
     with pytest.raises(ValueError, match="segment_length is 51, but a record has 50"):
         cut_segments(ecg, [1, 2, 3], 51, 0)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".csv"])
+def test_a_damaged_mask_is_one_line(tmp_path, suffix):
+    path = tmp_path / f"mask{suffix}"
+    if suffix == ".csv":
+        path.write_bytes(b"\xff\xfe\x00")
+    else:
+        mask = np.ones((12, 1000), bool)
+        np.savez(path, observed=mask) if suffix == ".npz" else np.save(path, mask)
+        path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=f"mask{suffix}"):
+        Missingness("mask", mask_path=path)
