@@ -1,5 +1,6 @@
 """The command line of a script: its bare words, its process's settings, and what is told on the standard error."""
 
+import argparse
 import difflib
 import os
 import re
@@ -7,6 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import yaml
 
 _USER_MISTAKE = 2
 _OPTIONS_WITH_VALUE = re.compile(r"--(config-(path|name|dir)|cfg|package|info|experimental-rerun)|-(c[pnd]?|p|i)")
@@ -41,6 +44,31 @@ def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
         raise ValueError(f"give {key}=... or the bare words {' '.join(found)}, not both")
     others = [argument for place, argument in enumerate(arguments) if place not in places]
     return [*others[: places[0]], f"{key}=[{','.join(found)}]", *others[places[0] :]]
+
+
+def check_config_path(arguments: Sequence[str]) -> None:
+    """Refuses a folder of configs, such as someone else's run folder, that sets up Hydra itself.
+
+    What Hydra's own settings name (callbacks, launchers, handlers of its log) is called, whatever it is.
+
+    Args:
+        arguments: The command line without the program.
+
+    Raises:
+        ValueError: If a config in the folder of `--config-path` does so, or cannot be read.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=True)
+    parser.add_argument("--config-path", "-cp")
+    folder = parser.parse_known_args([word for word in arguments if word != "-m"])[0].config_path
+    for file in sorted(Path(folder).rglob("*.y*ml")) if folder else ():
+        try:
+            text = file.read_text(encoding="utf-8")
+            content = yaml.safe_load(text)
+        except (OSError, UnicodeError, yaml.YAMLError) as error:
+            raise ValueError(f"{file} is no config that can be read: {error}") from error
+        keys = [*content, content.get("defaults")] if isinstance(content, dict) else []
+        if "hydra" in f"{keys} {file.relative_to(folder)}" or re.search("@package.*hydra", text):
+            raise ValueError(f"{file} sets up hydra itself, which could run any program: take that out of it first")
 
 
 @contextmanager

@@ -32,7 +32,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from einthoven.run.command_line import command_line, environment, report_mistake, spell_out, suggest_keys
+from einthoven.run.command_line import (
+    check_config_path,
+    command_line,
+    environment,
+    report_mistake,
+    spell_out,
+    suggest_keys,
+)
 from einthoven.run.registry import Registry
 from einthoven.run.sweep_job import run_job
 
@@ -96,7 +103,12 @@ def script(
     def decorate(task: Task) -> Callable[[], None]:
         # Processes of a sweep's launcher run the job with their own environment and command line.
         show_traceback = os.environ.get(_FULL_ERROR) == "1"
-        job = functools.partial(_run, task, config_name, show_traceback, sys.argv[0])
+        program = sys.argv[0]
+
+        @functools.wraps(task)  # Hydra looks at its module
+        def job(cfg: DictConfig) -> object:
+            return _run(task, config_name, show_traceback, program, cfg)
+
         run = hydra.main(version_base=_VERSION_BASE, config_path=str(CONFIGS), config_name=config_name)(job)
 
         @functools.wraps(task)
@@ -105,6 +117,7 @@ def script(
             # With its full error Hydra raises what it would otherwise print and turn into exit status 1.
             with environment(_FULL_ERROR, "1"):
                 try:
+                    check_config_path(sys.argv[1:])
                     with command_line([sys.argv[0], *spell_out(sys.argv[1:], words)]):
                         run()
                 except (ConfigCompositionException, OverrideParseException, SearchPathException, ValueError) as error:

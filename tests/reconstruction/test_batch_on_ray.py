@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from einthoven.run.chunked_job import DEPENDS_ON
+from einthoven.run.lock import LOCK
 from einthoven.run.ray_engine import RayEngine
 from preprocessing.cohorts.simulator import simulate_store
 from reconstruction.batch import ARRAYS, reconstruct_batch
@@ -51,6 +53,5 @@ def test_workers_make_what_one_process_makes(ray_cluster, tiny_weights, tmp_path
     tables = [pd.read_parquet(tmp_path / place / "records.parquet") for place in ("local", "ray")]
     columns = ["ecg_id", "network_calls", "problem"]
     pd.testing.assert_frame_equal(*(table[columns] for table in tables))
-    assert sorted(path.name for path in (tmp_path / "ray").iterdir()) == sorted(
-        [*(f"{name}.npy" for name in ARRAYS), "records.parquet"]
-    )
+    left = {path.name for path in (tmp_path / "ray").iterdir()}
+    assert left == {*(f"{name}.npy" for name in ARRAYS), "records.parquet", DEPENDS_ON, LOCK}

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from einthoven.run.command_line import spell_out
+from einthoven.run.command_line import check_config_path, spell_out
 from einthoven.run.launch import CONFIGS, plain
+from einthoven.run.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -240,6 +241,29 @@ def test_an_entry_of_a_table_is_an_option_without_a_file(start, tmp_path):
     answer = start("algo=adde", how=("-m", "verbs.choose"))
     assert answer.returncode == 2
     assert "choose one of added, amortised, mgps" in answer.stderr and "did you mean added" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("measure.yaml", 'defaults: [_self_]\n"hydra": {callbacks: {x: {_target_: os.system, command: "exit 3"}}}\n'),
+        ("measure.yaml", "defaults: [{override hydra/launcher: mine}]\n"),
+        ("measure.yaml", "# @package hydra.callbacks\nx: {_target_: os.system, command: 'exit 3'}\n"),
+        ("hydra/callbacks/mine.yaml", "x: {_target_: os.system}\n"),
+    ],
+)
+def test_a_folder_of_configs_cannot_set_up_hydra(tmp_path, name, text):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(text)
+    for words in (["--config-path", str(tmp_path)], ["-m", f"--config-path={tmp_path}", "x=1"], ["-cp", str(tmp_path)]):
+        with pytest.raises(ValueError, match="sets up hydra itself"):
+            check_config_path(words)
+
+
+def test_a_run_folder_may_be_a_folder_of_configs(tmp_path):
+    RunFolder.create(tmp_path, {"algo": {"name": "mgps"}, "seed": 1}, seed=1, device="cpu")
+    check_config_path(["--config-path", str(tmp_path), "--config-name", "config", "seed=2"])
+    check_config_path(["algo=mgps"])
 
 
 def test_what_a_config_wants_called_is_not_called(start):
