@@ -92,40 +92,45 @@ def build_form(
     """
     start = time.perf_counter()
     check_place(path)
-    identity = inputs.identity()
     key = {"settings": inputs.settings, "version": PROCESSING_VERSION, "form": [form.name, form.dtype, form.shape]}
     folder = path.with_name(path.name + ".chunks")
     job = ChunkedJob(path, key, ".npz", folder)
     with held_folder(folder, str(path)):
         publish(path)
-        if (path / "manifest.json").is_file() and _read_manifest(path).get("inputs") == identity:
+        if (path / "manifest.json").is_file() and _read_manifest(path).get("inputs") == inputs.identity():
             shutil.rmtree(folder)
             return _summary(path, True, inputs, 0, start)
         _add_chunks(job, inputs.files)
         n_done = _process(job, reader, form, n_workers)
-        results = [_read_meta(chunk.part) for chunk in job.chunks]
-        skipped = _skipped(results)
-        being_built = partial_folder(path)
-        shutil.rmtree(being_built, ignore_errors=True)
-        being_built.mkdir(parents=True)
-        skipped.to_csv(being_built / "skipped.csv", index=False)
-        check_skipped(skipped, len(inputs.files), max_skipped, being_built / "skipped.csv")
-        rows = pd.DataFrame([row for result in results for row in result["rows"]])
-        job.check_joined(len(rows) + len(skipped))
-        known = inputs.table.drop(columns=[column for column in rows if column != "ecg_id"], errors="ignore")
-        table = known.merge(rows, on="ecg_id", how="right", validate="one_to_one")
-        digest = _join([chunk.part for chunk in job.chunks], being_built / f"{form.name}.npy", len(table), form)
-        manifest = {
-            "inputs": identity,
-            "steps": list(inputs.steps),
-            "notes": inputs.notes,
-            "n_skipped": len(skipped),
-            f"{form.name}_sha256": digest,
-            "package_version": package_version(),
-        }
-        form.finish(path, table, manifest)
-        job.drop_parts()
+        _finish(path, inputs, form, job, max_skipped)
     return _summary(path, False, inputs, n_done, start)
+
+
+def _finish(path: Path, inputs: Inputs, form: StoreForm, job: ChunkedJob, max_skipped: float) -> None:
+    """Makes the store of the parts, and drops these."""
+    parts = [chunk.part for chunk in job.chunks]
+    results = [_read_meta(part) for part in parts]
+    skipped = _skipped(results)
+    being_built = partial_folder(path)
+    shutil.rmtree(being_built, ignore_errors=True)
+    being_built.mkdir(parents=True)
+    skipped.to_csv(being_built / "skipped.csv", index=False)
+    check_skipped(skipped, len(inputs.files), max_skipped, being_built / "skipped.csv")
+    rows = pd.DataFrame([row for result in results for row in result["rows"]])
+    job.check_joined(len(rows) + len(skipped))
+    known = inputs.table.drop(columns=[column for column in rows if column != "ecg_id"], errors="ignore")
+    table = known.merge(rows, on="ecg_id", how="right", validate="one_to_one")
+    digest = _join(parts, being_built / f"{form.name}.npy", len(table), form)
+    manifest = {
+        "inputs": inputs.identity(),
+        "steps": list(inputs.steps),
+        "notes": inputs.notes,
+        "n_skipped": len(skipped),
+        f"{form.name}_sha256": digest,
+        "package_version": package_version(),
+    }
+    form.finish(path, table, manifest)
+    job.drop_parts()
 
 
 def check_skipped(skipped: pd.DataFrame, n_records: int, max_skipped: float, listing: Path) -> None:

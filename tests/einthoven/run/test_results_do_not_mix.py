@@ -23,6 +23,7 @@ from noise_quant.data.noise_labels import LABEL_COLUMNS
 from noise_quant.data.sources import Source, SourceItem, read_item
 from noise_quant.model.checkpoint import build_model, load_model, save_model
 from noise_quant.model.reverse_process import ReverseProcess
+from noise_quant.scalogram.image import HEIGHT, WIDTH
 from noise_quant.scalogram.store import PROBLEMS, ImageForm
 from noise_quant.scoring.methods import DiffusionScoring
 from noise_quant.scoring.score_table import score_source
@@ -141,7 +142,7 @@ class Reader:
         record = read_item(SourceItem({"ecg_id": file.ecg_id}, LEADS, file))
         if not self.image:
             return Processed(record.ecg)
-        image = np.zeros(ImageForm.shape, np.uint8) + (1e3 * abs(record.ecg[:, :1, None])).astype(np.uint8)
+        image = np.zeros((len(LEADS), HEIGHT, WIDTH), np.uint8) + (1e3 * abs(record.ecg[:, :1, None])).astype(np.uint8)
         return Processed(image, {PROBLEMS: [""] * len(LEADS)})
 
 
