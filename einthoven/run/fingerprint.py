@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from einthoven.run.hashing import hash_json
 
-_COUNTED = ("n_calls", "network_calls", "gradient_calls", "posterior_mean")
+_COUNTED = ("n_calls",)
 """Attributes that say what has been done, and not what will be."""
 
 
