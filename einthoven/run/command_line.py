@@ -35,7 +35,7 @@ def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
     places = [
         place
         for place, argument in enumerate(arguments)
-        if re.fullmatch(r"[^\W\d][\w-]*", argument) and not _OPTIONS_WITH_VALUE.fullmatch(before[place])
+        if re.fullmatch(r"[^\W\d][\w.-]*", argument) and not _OPTIONS_WITH_VALUE.fullmatch(before[place])
     ]
     if not places:
         return list(arguments)

@@ -1,7 +1,7 @@
 """The tables of a reproduction: the results of its evaluations, one row a method, as Markdown, CSV and LaTeX."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +18,6 @@ from evaluation.reproduction.plan import TABLES, Plan, Section
 REPORTED = Path(__file__).with_name("reported_results.csv")
 """What papers report: table, method, job, reported, source."""
 COLUMNS = ("table", "section", "part", "method", "metric", "value", "lower", "upper", "n_records")
-
-Reader = Callable[[Path], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -39,99 +37,69 @@ class Grid:
     section: Section | None = None
 
 
-@dataclass(frozen=True)
-class Kind:
-    """How the results of a kind of section are read and shown.
-
-    Attributes:
-        read: From a run folder to rows with the columns `COLUMNS` but for the table and the section.
-        columns: The metrics to show, in order.
-    """
-
-    read: Reader
-    columns: tuple[Row, ...]
+def _as_is(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(part="")
 
 
-def _chosen(rows: Sequence[Row], *metrics: str) -> tuple[Row, ...]:
-    by_metric = {row.metric: row for row in rows}
-    return tuple(by_metric[metric] for metric in metrics)
-
-
-def read_methods(folder: Path) -> pd.DataFrame:
-    """Reads an evaluation with one row a method and metric: of reconstructions, or of generated ECGs."""
-    return pd.read_csv(folder / "table.csv").assign(part="")
-
-
-def read_denoising(folder: Path) -> pd.DataFrame:
-    """Reads an evaluation of `evaluation.evaluate_denoising`; a part is a noise and a level."""
-    table = pd.read_csv(folder / "table.csv")
+def _denoising(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(part=table["noise_type"] + ", " + table["level"])
 
 
-def read_noise(folder: Path) -> pd.DataFrame:
-    """Reads an evaluation of `evaluation.evaluate_noise`; a part is a set of leads, a metric ends with its group."""
-    table = pd.read_csv(folder / "table.csv", keep_default_na=True)
+def _noise(table: pd.DataFrame) -> pd.DataFrame:
     metric = (table["metric"] + " " + table["group"].fillna("")).str.strip()
-    n_records = table["n_clean"] + table["n_noisy"].fillna(0)
-    part = [PTBXL_SETS.get(name, name) for name in table["set"]]
-    return table.assign(part=part, metric=metric, n_records=n_records)
+    part = table["set"].map(lambda name: PTBXL_SETS.get(name, name))
+    return table.assign(part=part, metric=metric, n_records=table["n_clean"] + table["n_noisy"].fillna(0))
 
 
-def read_classification(folder: Path) -> pd.DataFrame:
-    """Reads the scores of `evaluation.downstream_classifier`; a method is what was tested on."""
-    return pd.read_csv(folder / "scores.csv").rename(columns={"dataset": "method"}).assign(part="")
+def _classification(table: pd.DataFrame) -> pd.DataFrame:
+    return table.rename(columns={"dataset": "method"}).assign(part="")
 
 
-def read_comparison(folder: Path) -> pd.DataFrame:
-    """Reads a comparison of `evaluation.downstream_classifier`; a metric has its statistic behind it."""
-    table = pd.read_csv(folder / "comparison.csv")
+def _comparison(table: pd.DataFrame) -> pd.DataFrame:
     method = table["dataset"] + " ECGs, trained on " + table["classifier"]
     method += ", against real ECGs, trained on " + table["reference_classifier"]
     return table.assign(part="", method=method, metric=table["metric"] + " " + table["statistic"])
 
 
-_NOISE_COLUMNS = tuple(
-    Row(f"{metric} {group}", f"{label}, {group}", 3)
-    for metric, label in (("auroc", "AUROC"), ("w1", "W1"))
-    for group in ("static", "baseline", "burst", "macro average", "all records", "records without unusable leads")
-)
+def _chosen(rows: Sequence[Row], metrics: str) -> tuple[Row, ...]:
+    by_metric = {row.metric: row for row in rows}
+    return tuple(by_metric[metric] for metric in metrics.split())
 
-KINDS: dict[str, Kind] = {
-    "reconstruction": Kind(
-        read_methods,
+
+_SCORES = (("auroc", "AUROC"), ("w1", "W1"))
+_AUCS = (("macro_auroc", "macro AUROC"), ("macro_average_precision", "macro average precision"))
+_GROUPS = ("static", "baseline", "burst", "macro average", "all records", "records without unusable leads")
+_STATISTICS = ("value", "reference", "ratio", "difference")
+
+KINDS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], tuple[Row, ...]]] = {
+    "reconstruction": (
+        _as_is,
         _chosen(
             INPAINTING_METRICS,
-            *("mae_mean", "rmse_mean", "mae_sample", "rmse_sample", "pearson_mean", "crps", "crps_below_ridge"),
-            *("coverage", "amplitude_variance_ratio_sample", "network_calls", "seconds"),
+            "mae_mean rmse_mean mae_sample rmse_sample pearson_mean crps crps_below_ridge coverage "
+            "amplitude_variance_ratio_sample network_calls seconds",
         ),
     ),
-    "quality": Kind(read_methods, GENERATION_ROWS),
-    "denoising": Kind(
-        read_denoising,
+    "quality": (_as_is, GENERATION_ROWS),
+    "denoising": (
+        _denoising,
         _chosen(
             DENOISING_METRICS,
-            *("output_snr", "snr_above_best", "ssd", "mad", "prd", "cosine", "rmse", "crps", "coverage"),
-            *("network_calls", "seconds"),
+            "output_snr snr_above_best ssd mad prd cosine rmse crps coverage network_calls seconds",
         ),
     ),
-    "noise": Kind(read_noise, _NOISE_COLUMNS),
-    "classification": Kind(
-        read_classification,
-        (Row("macro_auroc", "macro AUROC", 3), Row("macro_average_precision", "macro average precision", 3)),
+    "noise": (
+        _noise,
+        tuple(Row(f"{key} {group}", f"{name}, {group}", 3) for key, name in _SCORES for group in _GROUPS),
     ),
-    "comparison": Kind(
-        read_comparison,
-        tuple(
-            Row(f"{metric} {statistic}", f"{label}, {statistic}", 3)
-            for metric, label in (
-                ("macro_auroc", "macro AUROC"),
-                ("macro_average_precision", "macro average precision"),
-            )
-            for statistic in ("value", "reference", "ratio", "difference")
-        ),
+    "classification": (_classification, tuple(Row(key, name, 3) for key, name in _AUCS)),
+    "comparison": (
+        _comparison,
+        tuple(Row(f"{key} {what}", f"{name}, {what}", 3) for key, name in _AUCS for what in _STATISTICS),
     ),
 }
-"""Kinds of sections."""
+"""Kinds of sections: what makes the results of an evaluation rows with the columns `COLUMNS`, but for the table and the
+section, and the metrics to show, in order."""
 
 
 def read_section(plan: Plan, section: Section) -> pd.DataFrame | None:
@@ -142,18 +110,16 @@ def read_section(plan: Plan, section: Section) -> pd.DataFrame | None:
         section: The section.
 
     Returns:
-        Rows with `part`, `method`, `metric`, `value`, `lower`, `upper` and, where known, `n_records`; None while a
-        stage of it has no results.
+        Rows with `part`, `method`, `metric`, `value`, `lower`, `upper` and, where known, `n_records`; None while no
+        stage of it has results.
     """
-    parts = []
-    for label, name in section.stages.items():
-        stage = plan.stages[name]
-        if not stage.result.is_file():
-            continue
-        table = KINDS[section.kind].read(stage.folder)
-        if label:
-            table = table.assign(method=f"{label}: " + table["method"].astype(str))
-        parts.append(table)
+    results = {label: plan.stages[name].result for label, name in section.stages.items()}
+    arrange = KINDS[section.kind][0]
+    tables = {label: arrange(pd.read_csv(result)) for label, result in results.items() if result.is_file()}
+    parts = [
+        table.assign(method=f"{label}: " + table["method"].astype(str)) if label else table
+        for label, table in tables.items()
+    ]
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
@@ -166,7 +132,7 @@ def make_grids(section: Section, table: pd.DataFrame) -> list[Grid]:
     """
     grids = []
     for part, rows in table.groupby("part", sort=False):
-        columns = {row.metric: row for row in KINDS[section.kind].columns if row.metric in set(rows["metric"])}
+        columns = {row.metric: row for row in KINDS[section.kind][1] if row.metric in set(rows["metric"])}
         if not columns:  # whatever else was measured, such as the dose response of noise scores
             columns = {metric: Row(metric, metric, 3) for metric in rows["metric"].unique()}
         # What single samples give is not shown of methods without samples.
@@ -192,13 +158,10 @@ def make_grids(section: Section, table: pd.DataFrame) -> list[Grid]:
 
 def reported_grid(table: str) -> Grid | None:
     """Returns what papers report for a table's job; None where nothing is known."""
-    rows = pd.read_csv(REPORTED, keep_default_na=False)
-    rows = rows[rows["table"] == table]
-    if rows.empty:
-        return None
-    columns = ["method", "job", "reported", "source"]
-    cells = tuple(tuple(str(cell) for cell in row) for row in rows[columns].itertuples(index=False))
-    return Grid("as papers report it, on other records or by another protocol", tuple(columns), cells)
+    rows = pd.read_csv(REPORTED, keep_default_na=False, dtype=str)
+    rows = rows[rows["table"] == table].drop(columns="table")
+    title = f"{TABLES[table]}, as papers report it, on other records or by another protocol"
+    return None if rows.empty else Grid(title, tuple(rows.columns), tuple(rows.itertuples(index=False, name=None)))
 
 
 def write_tables(plan: Plan, folder: Path) -> dict[str, list[Grid]]:
@@ -213,21 +176,15 @@ def write_tables(plan: Plan, folder: Path) -> dict[str, list[Grid]]:
     """
     written: dict[str, list[Grid]] = {}
     for table, sections in plan.sections.items():
-        grids: list[Grid] = []
-        numbers = []
-        for section in sections:
-            found = read_section(plan, section)
-            if found is not None:
-                grids += make_grids(section, found)
-                named = found.assign(table=table, section=section.title)
-                numbers.append(named[[column for column in COLUMNS if column in named]])
-        if not grids:
+        read = [(section, found) for section in sections if (found := read_section(plan, section)) is not None]
+        if not read:
             continue
-        reported = reported_grid(table)
-        grids += [replace(reported, title=f"{TABLES[table]}, {reported.title}")] if reported else []
+        grids = [grid for section, found in read for grid in make_grids(section, found)]
+        grids += [reported] if (reported := reported_grid(table)) else []
         text = "\n".join(f"## {_headline(grid)}\n\n{markdown_table(grid.header, grid.rows)}" for grid in grids)
         write_text(folder / f"{table}.md", f"# {TABLES[table]}\n\n{text}")
-        write_csv(pd.concat(numbers, ignore_index=True), folder / f"{table}.csv")
+        numbers = pd.concat([found.assign(table=table, section=section.title) for section, found in read])
+        write_csv(numbers[[column for column in COLUMNS if column in numbers]], folder / f"{table}.csv")
         tables = [
             latex_table(grid.header, grid.rows, _headline(grid), f"tab:{table}-{number}")
             for number, grid in enumerate(grids, start=1)

@@ -211,6 +211,7 @@ def test_words_that_do_not_fit_are_a_mistake(start, how, arguments, expected):
         (["--cfg", "job", "a"], ["--cfg", "job", "parts=[a]"]),
         (["--config-name", "other", "-p", "package"], ["--config-name", "other", "-p", "package"]),
         (["~seed", "+more=1", "a/b", "9"], ["~seed", "+more=1", "a/b", "9"]),
+        (["a.b", "c"], ["parts=[a.b,c]"]),
     ],
 )
 def test_only_bare_words_are_spelt_out(arguments, expected):
