@@ -118,11 +118,11 @@ class WaveletShrinkage:
         after = before + -(length + 2 * before) % block
         padded = np.pad(passed, [(0, 0), (0, 0), (before, after)], mode="symmetric")
         approximation, *details = pywt.swt(padded, self.wavelet, self.n_levels, axis=-1, trim_approx=True, norm=True)
-        finest = _noise_level(details[-1])
+        finest = _noise_sigma(details[-1])
         shrunk = [approximation]
         for detail in details:
-            level = _noise_level(detail) if self.by_level else finest
-            shrunk.append(_shrink(detail, self.scale * level * np.sqrt(2.0 * np.log(length)), self.rule))
+            sigma = _noise_sigma(detail) if self.by_level else finest
+            shrunk.append(_shrink(detail, self.scale * sigma * np.sqrt(2.0 * np.log(length)), self.rule))
         cleaned = pywt.iswt(shrunk, self.wavelet, norm=True, axis=-1)
         return np.asarray(cleaned[..., before : before + length])
 
@@ -249,7 +249,7 @@ def _zero_phase(
     return np.asarray(signal.sosfiltfilt(sections, y.astype(np.float64), axis=-1, padtype="even", padlen=padding))
 
 
-def _noise_level(coefficients: np.ndarray) -> np.ndarray:
+def _noise_sigma(coefficients: np.ndarray) -> np.ndarray:
     return np.asarray(np.median(np.abs(coefficients), axis=-1, keepdims=True) / 0.6745)
 
 

@@ -87,14 +87,8 @@ def evaluate_runs(
     Raises:
         ValueError: If a folder is not fit to be evaluated, or the runs did not reconstruct the same thing.
     """
-    folder, opened = Path(folder), open_runs(paths)
-    ecg_ids = common_keys([run.ecg_ids for run in opened])
-    runs = [run.restricted(ecg_ids) for run in opened]
-    first = runs[0]
-    notes = [f"{len(ecg_ids)} records" + _left_out(opened, len(ecg_ids))]
-    reported = canonical_leads(reported_leads) if reported_leads else default_leads(first)
-    for run in runs:
-        _check_same_task(first, run)
+    runs, reported, notes = _open(paths, reported_leads)
+    folder, first = Path(folder), runs[0]
     estimates = {run.name: run.estimate() for run in runs}
     blank = replace(estimates[first.name], samples=None, band=None)
     baselines = _baselines(first, store, ridge, folder, notes)
@@ -106,7 +100,7 @@ def evaluate_runs(
         {name: statistics(one.values, one.amplitudes, reported, references[name]) for name, one in scores.items()},
         {name: one.columns() for name, one in scores.items()},
         {run.name: run.cost for run in runs},
-        ecg_ids,
+        first.ecg_ids,
         reported,
         n_resamples,
         seed,
@@ -118,6 +112,22 @@ def evaluate_runs(
     point_estimates = [*baselines, *(run.name for run in runs if run.is_point_estimate)]
     markdown = f"{results_table(tables['table.csv'], METRICS, point_estimates)}\n{bullets(notes)}"
     return Report(tables, markdown, tuple(notes)).write(folder)
+
+
+def _open(
+    paths: Sequence[Path | str], reported_leads: Sequence[str] | None
+) -> tuple[list[Reconstructions], tuple[str, ...], list[str]]:
+    """Opens runs on the records that all have; returns the leads to sum up and the first note, too."""
+    opened = open_runs(paths)
+    ecg_ids = common_keys([run.ecg_ids for run in opened])
+    runs = [run.restricted(ecg_ids) for run in opened]
+    for run in runs:
+        _check_same_task(runs[0], run)
+    extra = {run.name: len(run.ecg_ids) - len(ecg_ids) for run in opened}
+    names = ", ".join(f"{count} of {name}" for name, count in extra.items() if count)
+    left_out = f" that all runs have (left out: {names})" if names else ""
+    reported = canonical_leads(reported_leads) if reported_leads else default_leads(runs[0])
+    return runs, reported, [f"{len(ecg_ids)} records{left_out}"]
 
 
 def default_leads(run: Reconstructions) -> tuple[str, ...]:
@@ -137,12 +147,6 @@ def independent_leads(leads: Sequence[str]) -> tuple[str, ...]:
         except ValueError:
             chosen.append(lead)
     return tuple(chosen)
-
-
-def _left_out(runs: Sequence[Reconstructions], n_common: int) -> str:
-    extra = {run.name: len(run.ecg_ids) - n_common for run in runs}
-    names = ", ".join(f"{count} of {name}" for name, count in extra.items() if count)
-    return f" that all runs have (left out: {names})" if names else ""
 
 
 def _check_same_task(first: Reconstructions, other: Reconstructions) -> None:

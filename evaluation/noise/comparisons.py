@@ -60,13 +60,13 @@ class DoseCurve:
     Attributes:
         method: Name of the method: a panel.
         noise_type: Name of the noise: a line.
-        levels: Signal-to-noise ratios in dB, ascending.
-        means: Mean score at each level, with its interval.
+        snr_db: Signal-to-noise ratios in dB, ascending.
+        means: Mean score at each ratio, with its interval.
     """
 
     method: str
     noise_type: str
-    levels: list[float]
+    snr_db: list[float]
     means: list[Interval]
 
 
@@ -92,15 +92,22 @@ def compare_ptbxl(
     rows: list[dict[str, object]] = []
     pictures: list[Histogram] = []
     for method, column in scored.scores.items():
-        untrained = ~scored.left_out[method].to_numpy(dtype=bool)
+        scores, untrained = column.to_numpy(), ~scored.left_out[method].to_numpy(dtype=bool)
         clean = labels["clean"] & in_split & untrained
         noisy = {kind: labels[kind] & untrained & (in_split | (name == TEST)) for kind in NOISE_TYPES}
         noisy = {kind: chosen for kind, chosen in noisy.items() if chosen.sum() >= MIN_LEADS}
         if clean.sum() < MIN_LEADS or not noisy:
             continue
-        found, drawn = _compare(column.to_numpy(), clean, noisy, leads["ecg_id"].to_numpy(), n_resamples, seed)
-        rows += [{"set": name, "method": method, **row} for row in found]
-        pictures += [Histogram(str(method), *panel) for panel in drawn]
+        intervals = _compare(scores, clean, noisy, leads["ecg_id"].to_numpy(), n_resamples, seed)
+        groups = noisy | ({MACRO: np.any(list(noisy.values()), axis=0)} if len(noisy) == len(NOISE_TYPES) else {})
+        sizes = {kind: _sizes(scores, clean, chosen) for kind, chosen in groups.items()}
+        largest = {("largest w1", kind): Interval(largest_w1(*sizes[kind][:2]), np.nan, np.nan) for kind in noisy}
+        for (metric, kind), found in (intervals | largest).items():
+            if kind in sizes:
+                rows.append({"set": name, "method": method, **_row(metric, kind, found, sizes[kind])})
+        for kind, chosen in noisy.items():
+            auroc = intervals["auroc", kind].estimate
+            pictures.append(Histogram(str(method), kind, scores[clean], scores[chosen], auroc))
     return pd.DataFrame(rows, columns=COLUMNS), pictures
 
 
@@ -111,27 +118,19 @@ def _compare(
     ecg_ids: NDArray[np.integer],
     n_resamples: int,
     seed: int,
-) -> tuple[list[dict[str, object]], list[tuple[str, NDArray[np.float64], NDArray[np.float64], float]]]:
+) -> dict[tuple[str, str], Interval]:
     """Compares clean leads with each kind of noisy ones, on the same draws of the records that have any of them."""
     used = np.any([clean, *noisy.values()], axis=0)
     records = np.zeros(len(scores), dtype=np.int64)
     records[used], names = pd.factorize(ecg_ids[used])
-    groups, sizes = {}, {}
-    for kind, chosen in noisy.items():
-        both = clean | chosen
-        groups[kind] = Comparison(scores[both], clean[both], records[both])
-        sizes[kind] = (int(clean.sum()), int(chosen.sum()), int(np.isneginf(scores[both]).sum()))
-    intervals = compare_groups(groups, len(names), n_resamples, seed)
-    if len(noisy) == len(NOISE_TYPES):
-        noisy_leads = np.any(list(noisy.values()), axis=0)
-        unusable = np.isneginf(scores[clean | noisy_leads]).sum()
-        sizes[MACRO] = (int(clean.sum()), int(noisy_leads.sum()), int(unusable))
-    rows = [_row(metric, kind, found, sizes[kind]) for (metric, kind), found in intervals.items() if kind in sizes]
-    for kind, size in sizes.items():
-        if kind != MACRO:
-            rows.append(_row("largest w1", kind, Interval(largest_w1(*size[:2]), np.nan, np.nan), size))
-    panels = [(kind, scores[clean], scores[noisy[kind]], intervals["auroc", kind].estimate) for kind in noisy]
-    return rows, panels
+    both = {kind: clean | chosen for kind, chosen in noisy.items()}
+    groups = {kind: Comparison(scores[rows], clean[rows], records[rows]) for kind, rows in both.items()}
+    return compare_groups(groups, len(names), n_resamples, seed)
+
+
+def _sizes(scores: NDArray[np.float64], clean: NDArray[np.bool_], noisy: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """Counts clean and noisy leads or records, and unusable ones among them."""
+    return int(clean.sum()), int(noisy.sum()), int(np.isneginf(scores[clean | noisy]).sum())
 
 
 def _row(metric: str, group: str, found: Interval, sizes: tuple[int, int, int]) -> dict[str, object]:
@@ -181,7 +180,7 @@ def compare_cinc2011(
         tried += [(method, *way, value, way == best) for way, value in on_fit.items()]
         is_whole = np.asarray(~np.isneginf(table.to_numpy()).any(axis=1))
         for group, chosen in ((ALL_RECORDS, is_test), (USABLE_RECORDS, is_test & is_whole)):
-            sizes = _sizes(acceptable[chosen], is_whole[chosen])
+            sizes = _sizes(np.where(is_whole, 0.0, -np.inf), acceptable & chosen, ~acceptable & chosen)
             if min(sizes[:2]) < MIN_LEADS or (group, method) == (USABLE_RECORDS, CHECKS):
                 continue
             comparison = Comparison(combined[best][chosen], acceptable[chosen])
@@ -192,11 +191,6 @@ def compare_cinc2011(
                 pictures.append(Histogram(method, "\n".join(best), *shown, found.estimate))
     rules = pd.DataFrame(tried, columns=["method", "rule", "unusable", "fit", "chosen"])
     return pd.DataFrame(rows, columns=COLUMNS), rules, pictures
-
-
-def _sizes(acceptable: NDArray[np.bool_], is_whole: NDArray[np.bool_]) -> tuple[int, int, int]:
-    """Counts acceptable and unacceptable records, and those with an unusable lead."""
-    return int(acceptable.sum()), int((~acceptable).sum()), int((~is_whole).sum())
 
 
 def _wide(leads: pd.DataFrame, scores: NDArray[np.float64]) -> pd.DataFrame:
@@ -227,23 +221,23 @@ def compare_mixtures(
         chosen = in_split & ~scored.left_out[method].to_numpy(dtype=bool)
         for noise_type, rows_of in leads[chosen].groupby("noise_type").groups.items():
             part = leads.loc[rows_of].assign(score=column.loc[rows_of])
-            levels = sorted(part["snr_db"].unique().tolist())
-            if len(levels) < 3:
+            snr_db = sorted(part["snr_db"].unique().tolist())
+            if len(snr_db) < 3:
                 raise ValueError(
-                    f"mixtures with {noise_type} have {len(levels)} signal-to-noise ratios: score three at least"
+                    f"mixtures with {noise_type} have {len(snr_db)} signal-to-noise ratios: score three at least"
                 )
-            cube = _cube(part, levels)
-            found = dose_response(levels, cube, n_resamples, seed)
+            cube = _cube(part, snr_db)
+            found = dose_response(snr_db, cube, n_resamples, seed)
             sizes = (int((~np.isnan(cube)).any(axis=2).sum()), 0, int(np.isneginf(cube).sum()))
             shared = {"set": MIXTURE_SETS[split], "method": method}
             rows += [{**shared, **_row(name, str(noise_type), interval, sizes)} for name, interval in found.items()]
-            curves.append(DoseCurve(str(method), str(noise_type), levels, mean_curve(cube, n_resamples, seed)))
+            curves.append(DoseCurve(str(method), str(noise_type), snr_db, mean_curve(cube, n_resamples, seed)))
     return pd.DataFrame(rows, columns=COLUMNS), curves
 
 
-def _cube(part: pd.DataFrame, levels: list[float]) -> NDArray[np.float64]:
-    """Lays scores out as records by leads by levels, NaN where there is none."""
+def _cube(part: pd.DataFrame, snr_db: list[float]) -> NDArray[np.float64]:
+    """Lays scores out as records by leads by snr_db, NaN where there is none."""
     records, leads = pd.factorize(part["ecg_id"])[0], pd.factorize(part["lead"])[0]
-    cube = np.full((records.max() + 1, leads.max() + 1, len(levels)), np.nan)
-    cube[records, leads, np.searchsorted(levels, part["snr_db"])] = part["score"]
+    cube = np.full((records.max() + 1, leads.max() + 1, len(snr_db)), np.nan)
+    cube[records, leads, np.searchsorted(snr_db, part["snr_db"])] = part["score"]
     return cube

@@ -125,19 +125,19 @@ def largest_w1(n_clean: int, n_noisy: int) -> float:
     return float(1 / np.sqrt(share * (1 - share))) if 0 < share < 1 else np.nan
 
 
-def spearman_rows(levels: Sequence[float] | NDArray[np.floating], curves: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Computes Spearman's correlation between levels and each of many curves.
+def spearman_rows(doses: Sequence[float] | NDArray[np.floating], curves: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Computes Spearman's correlation between doses and each of many curves.
 
     Args:
-        levels: Levels, shape (K,), not all equal.
-        curves: Values at the levels, shape (..., K); -inf ranks lowest.
+        doses: Doses, shape (K,), not all equal.
+        curves: Values at the doses, shape (..., K); -inf ranks lowest.
 
     Returns:
         Correlations in [-1, 1], shape (...); 0 where a curve is constant, NaN where it has a NaN.
     """
     ranks = rankdata(curves, axis=-1, nan_policy="propagate")
     ranks = ranks - ranks.mean(axis=-1, keepdims=True)
-    reference = rankdata(levels) - (len(np.asarray(levels)) + 1) / 2
+    reference = rankdata(doses) - (len(np.asarray(doses)) + 1) / 2
     scale = np.sqrt((ranks**2).sum(axis=-1) * (reference**2).sum())
     return np.where(scale == 0, 0.0, (ranks * reference).sum(axis=-1) / np.where(scale == 0, 1.0, scale))
 
@@ -146,31 +146,31 @@ DOSE_STATISTICS = ("mean curve", "pooled over records", "within records", "withi
 
 
 def dose_response(
-    levels: Sequence[float], scores: NDArray[np.floating], n_resamples: int = 1000, seed: int = 0
+    snr_db: Sequence[float], scores: NDArray[np.floating], n_resamples: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:
     """Computes how scores follow the signal-to-noise ratio.
 
     Args:
-        levels: Signal-to-noise ratios in dB, shape (K,).
-        scores: Scores of each record's leads at each level, shape (N, C, K); NaN where there is none, -inf where a lead
+        snr_db: Signal-to-noise ratios in dB, shape (K,).
+        scores: Scores of each record's leads at each ratio, shape (N, C, K); NaN where there is none, -inf where a lead
             was unusable: that ranks lowest within a lead, and is left out of a record's mean over its leads.
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws.
 
     Returns:
         Spearman's correlations with 95 % intervals, by `DOSE_STATISTICS`: of the mean curve over records; over all
-        records and levels together, a record's leads averaged; within each record, its leads averaged, mean over
+        records and ratios together, a record's leads averaged; within each record, its leads averaged, mean over
         records; within each lead, mean over leads, then records.
     """
-    within_leads = spearman_rows(levels, scores)
+    within_leads = spearman_rows(snr_db, scores)
     per_lead = finite_mean(within_leads, axis=1)
     curves = record_curves(scores)
-    per_record = spearman_rows(levels, curves)
-    ladder = np.asarray(levels, dtype=np.float64)
+    per_record = spearman_rows(snr_db, curves)
+    ladder = np.asarray(snr_db, dtype=np.float64)
 
     def statistic(rows: NDArray[np.integer]) -> NDArray[np.float64]:
         drawn = curves[rows]
-        mean = spearman_rows(levels, finite_mean(drawn, axis=0))
+        mean = spearman_rows(snr_db, finite_mean(drawn, axis=0))
         flat = drawn.ravel()
         known = ~np.isnan(flat)
         pooled = spearman_rows(np.tile(ladder, len(rows))[known], flat[known])
@@ -195,7 +195,7 @@ def record_curves(scores: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def mean_curve(scores: NDArray[np.floating], n_resamples: int = 1000, seed: int = 0) -> list[Interval]:
-    """Computes the mean score over records at each level, with 95 % intervals over records.
+    """Computes the mean score over records at each ratio, with 95 % intervals over records.
 
     Args:
         scores: As for `dose_response`, shape (N, C, K).

@@ -79,11 +79,11 @@ def draw_dose_response(path: Path | str, curves: Sequence[DoseCurve], title: str
             colour = COLOURS[number % len(COLOURS)]
             lower, upper = ([getattr(mean, edge) for mean in curve.means] for edge in ("lower", "upper"))
             middle = [mean.estimate for mean in curve.means]
-            axes.fill_between(curve.levels, lower, upper, color=colour, alpha=0.25, linewidth=0.0)
+            axes.fill_between(curve.snr_db, lower, upper, color=colour, alpha=0.25, linewidth=0.0)
             axes.plot(
-                curve.levels, middle, color=colour, marker="o", markersize=4, linewidth=1.5, label=curve.noise_type
+                curve.snr_db, middle, color=colour, marker="o", markersize=4, linewidth=1.5, label=curve.noise_type
             )
-            axes.set_xticks(curve.levels)
+            axes.set_xticks(curve.snr_db)
         axes.set_title(method, fontsize=9)
         axes.set_xlabel("signal-to-noise ratio (dB)", fontsize=8)
         axes.set_ylabel("mean score", fontsize=8)

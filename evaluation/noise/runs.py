@@ -14,7 +14,7 @@ from noise_quant.scoring.plain_quality import quality_features
 
 PTBXL, CINC2011, MIXTURES = "ptbxl", "cinc2011", "mixtures"
 NOISE_TYPES = ("static", "baseline", "burst")
-METRICS = {"psnr": 1.0, "ssim": 1.0, "mse": -1.0, "mae": -1.0}
+SCORE_SIGNS = {"psnr": 1.0, "ssim": 1.0, "mse": -1.0, "mae": -1.0}
 """Metrics by which models score, and their sign if higher is to mean cleaner."""
 
 PLAIN, NEUROKIT, FITTED = "plain baseline", "neurokit2 index", "plain baseline, fitted"
@@ -71,14 +71,14 @@ class NoiseRun:
 
         Args:
             path: The folder.
-            metric: By what models score, one of `METRICS`.
+            metric: By what models score, one of `SCORE_SIGNS`.
             name: Name of the method; by default told from the run's config.
 
         Raises:
             ValueError: If it is no such folder, is not finished, lacks a column, or the metric is unknown.
         """
-        if metric not in METRICS:
-            raise ValueError(f"unknown metric {metric!r}: choose one of {', '.join(METRICS)}")
+        if metric not in SCORE_SIGNS:
+            raise ValueError(f"unknown metric {metric!r}: choose one of {', '.join(SCORE_SIGNS)}")
         run = RunFolder.open(path)
         file = run.path / "scores.parquet"
         if not file.is_file():
@@ -91,7 +91,7 @@ class NoiseRun:
         if missing:
             raise ValueError(f"{file} lacks {', '.join(missing)}: score again with noise_quant.score_noise")
         if not is_baseline:
-            table["score"] = METRICS[metric] * table[metric]
+            table["score"] = SCORE_SIGNS[metric] * table[metric]
         worst = _worst_segments(table, SOURCES[source].keys, "plain" if is_baseline else "score")
         return cls(name or method_name(run.config, run.path, is_baseline), source, worst, is_baseline, run.path)
 
