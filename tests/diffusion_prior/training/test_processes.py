@@ -89,6 +89,7 @@ def test_two_processes_take_the_steps_of_one_and_one_goes_on_where_two_stopped(t
         assert [share[step] for share in shares] == [records[step][0::2], records[step][1::2]]
     rest, _ = launch(1, store, tmp_path / "two", tmp_path / "seen")
     assert two | rest == pytest.approx(one, rel=1e-5) and len(one) == N_STEPS
+    assert len(RunFolder.open(tmp_path / "two").provenance()["resumed_at"]) == 1  # of two processes one made the folder
     curves = [
         {line["step"]: line["validation/none/1"] for line in RunFolder.open(tmp_path / name).metrics() if len(line) > 3}
         for name in ("one", "two")
