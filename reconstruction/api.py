@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,6 @@ from reconstruction.measurement.measurement import Measurement, measure_recordin
 from reconstruction.measurement.noise_model import NoiseModel
 from reconstruction.measurement.noise_start import NOISES
 from reconstruction.measurement.saturation import Saturation, check_saturation
-from reconstruction.samplers.amortised import AmortisedSampler
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
 from reconstruction.samplers.spec import SamplerSpec
@@ -113,7 +112,8 @@ def reconstruct(
             or "auto" where nobody knows; None: the recording is clean.
         saturation: Limits of the recorder, (lower, upper) in mV, or "auto" to look for plateaus: samples there are
             restored, to the limit or beyond, from what other leads show there; None: none.
-        sampler: A sampler of one's own settings in place of `method`, used as it is; it brings its own denoiser.
+        sampler: A sampler of one's own settings in place of `method`, used as it is; it brings its own denoiser, and
+            its name is the method that is reported.
         weights: Weights of the prior: a file, a training run's folder, or RhythmDiff's `checkpoint.pkl`, whose other
             settings `sampler` may bring; None: the bundled ones.
         sigma_y: Standard deviation of the measurement's noise in mV, where `noise` is None (not for "amortised").
@@ -131,17 +131,18 @@ def reconstruct(
     check_n_samples(n_samples)
     if noise is not None:
         check_choice("noise", noise, NOISES)
-    if method is None:
-        tells = sampler is not None or shared_denoiser(weights, device).takes_measurements
-        method = choose_method(x, sampling_rate, names, noise, takes_measurements=tells)
-    check_method(method, noise)
-    if sampler is None:
-        sampler = build_sampler(method, weights, device, blind=noise is not None)
+    if sampler is not None:
+        method = sampler.name or type(sampler).__name__
+    elif method is None:
+        told = shared_denoiser(weights, device).takes_measurements
+        method = choose_method(x, sampling_rate, names, noise, takes_measurements=told)
+    check_method(method, noise, known=sampler is not None)
+    sampler = sampler or build_sampler(method, weights, device, blind=noise is not None)
     prior_rate = sampler.sampling_rate
     if sampling_rate < prior_rate and not sampler.takes_any_measurement:
         raise ValueError(
-            f"sampling_rate is {sampling_rate:g} Hz, below the prior's {prior_rate:g} Hz, which the amortised sampler "
-            f"cannot use: {_other_methods()}"
+            f"sampling_rate is {sampling_rate:g} Hz, below the prior's {prior_rate:g} Hz, which the {method} sampler "
+            f"cannot use: take method={' or '.join(repr(name) for name in METHODS if name != 'amortised')}"
         )
     measurement, notes = measure_recording(
         x, sampling_rate, names, sampler.leads, prior_rate, noise=noise, saturation=saturation
@@ -150,21 +151,18 @@ def reconstruct(
     start = time.perf_counter()
     draws = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
     seconds = time.perf_counter() - start
-    rate = min(sampling_rate, prior_rate)
     samples, mean = (
         _at_own_rate(values, measurement, prior_rate, sampling_rate, x.shape[-1])
         for values in (draws.samples[:, 0], draws.mean)
     )
     lower, upper = predictive_band(samples)
-    known = replace(measurement, resampling=None).known()[1][0].cpu().numpy()
-    nearest = (np.arange(x.shape[-1]) * rate / sampling_rate).round().astype(int).clip(max=known.shape[-1] - 1)
     level = None if noise is None else _noise_level(draws.noise or measurement.noise, measurement)
     return Reconstruction(
         samples=samples,
         mean=mean[0],
         lower=lower,
         upper=upper,
-        observed=known[:, nearest],
+        observed=_observed(measurement, min(sampling_rate, prior_rate), sampling_rate, x.shape[-1]),
         leads=LEADS,
         sampling_rate=float(sampling_rate),
         method=method,
@@ -176,6 +174,12 @@ def reconstruct(
     )
 
 
+def _observed(measurement: Measurement, rate: float, sampling_rate: float, length: int) -> NDArray[np.bool_]:
+    """Returns at which samples of the recording the nearest one of the measurement is known, shape (12, length)."""
+    known = measurement.at_its_own_rate().known()[1][0].cpu().numpy()
+    return known[:, (np.arange(length) * rate / sampling_rate).round().astype(int).clip(max=known.shape[-1] - 1)]
+
+
 def _at_own_rate(
     ecg: Tensor, measurement: Measurement, prior_rate: float, sampling_rate: float, length: int
 ) -> NDArray[np.float32]:
@@ -184,7 +188,7 @@ def _at_own_rate(
     if measurement.resampling is None:
         return values
     inner = torch.from_numpy(values[:, [LEADS.index(lead) for lead in measurement.prior_leads]])
-    own = replace(measurement.to("cpu"), resampling=None)
+    own = measurement.to("cpu").at_its_own_rate()
     return own.complete(inner[:, None])[:, 0].numpy()
 
 
@@ -258,17 +262,19 @@ def choose_method(
     return "amortised" if lacks_leads and not is_slow else "spectral_em"
 
 
-def check_method(method: str, noise: str | None) -> None:
+def check_method(method: str, noise: str | None, *, known: bool = False) -> None:
     """Refuses methods and types of noise that do not exist, or do not go together.
 
     Args:
         method: Name of the method.
         noise: Type of the noise to remove, or None.
+        known: Whether the method is that of a sampler that is there already, which need not be registered.
 
     Raises:
         ValueError: If a name is not known (the message names near ones), or the method needs noise.
     """
-    check_choice("method", method, [*METHODS, *BLIND_METHODS, *RIVALS])
+    if not known:
+        check_choice("method", method, [*METHODS, *BLIND_METHODS, *RIVALS])
     if noise is not None:
         check_choice("noise", noise, NOISES)
     elif method in BLIND_METHODS:
@@ -276,10 +282,6 @@ def check_method(method: str, noise: str | None) -> None:
             f'method="{method}" estimates noise, but noise is None: say which, noise="bw", "em", "ma" or "mix", or '
             f'noise="auto"; for a clean recording take one of {", ".join(METHODS)}'
         )
-
-
-def _other_methods() -> str:
-    return f"take method={' or '.join(repr(name) for name in METHODS if METHODS[name] is not AmortisedSampler)}"
 
 
 def check_n_samples(n_samples: int) -> None:

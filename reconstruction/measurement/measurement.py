@@ -86,6 +86,10 @@ class Measurement:
         lower, upper = (None if bound is None else bound.to(device) for bound in (self.lower, self.upper))
         return replace(self, y=self.y.to(device), observed=self.observed.to(device), lower=lower, upper=upper)
 
+    def at_its_own_rate(self) -> "Measurement":
+        """Returns the same measurement of an ECG at its own rate."""
+        return self if self.resampling is None else replace(self, resampling=None)
+
     def known(self) -> tuple[Tensor, Tensor]:
         """Finds what the measurement says exactly, also by Einthoven's law.
 

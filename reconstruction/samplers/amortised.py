@@ -13,7 +13,7 @@ from einthoven.randomness import Generators, randn
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import WhiteNoise
 from reconstruction.measurement.operators import SamplewiseOperator
-from reconstruction.samplers.base import Calls, Draws, PosteriorSampler
+from reconstruction.samplers.base import Calls, Draws, PosteriorSampler, fitted
 from reconstruction.samplers.channels import measured_samples, only_whole_leads
 
 _LEAST_MV = 1e-3
@@ -38,8 +38,8 @@ class AmortisedSampler(PosteriorSampler):
         eta: Stochasticity: 1 is the ancestral sampler, 0 the deterministic one.
         order: Order of the sampler, 1 or 2 (see `diffusion_prior.sampler.Sampler`).
         spread: Factor by which the samples of records without gaps are moved away from the posterior mean. A network
-            that saw few records is too sure of itself; the default was chosen for lead I and the bundled weights, on
-            48 records of PTB-XL's fold 9. 1 changes nothing.
+            that saw few records is too sure of itself. None: as it was fitted for the weights, else 1, which changes
+            nothing.
         exact_below: Noise with a smaller root mean square in all leads, in mV, is taken for a part of the ECG, as it
             was in training, and the measured samples for exact.
         blind_error: Largest root mean square error in mV of the estimate without a level, chosen on fold 9; None: the
@@ -49,6 +49,7 @@ class AmortisedSampler(PosteriorSampler):
         ValueError: If the denoiser cannot be told measured samples.
     """
 
+    name = "amortised"
     takes_any_measurement = False
 
     def __init__(
@@ -57,7 +58,7 @@ class AmortisedSampler(PosteriorSampler):
         n_steps: int = 18,
         eta: float = 0.0,
         order: int = 2,
-        spread: float = 1.15,
+        spread: float | None = None,
         exact_below: float = 0.02,
         blind_error: float | None = 0.035,
     ) -> None:
@@ -68,7 +69,8 @@ class AmortisedSampler(PosteriorSampler):
                 "(for the scripts algo=decoupled, algo=mgps, algo=spectral_em)"
             )
         super().__init__(denoiser)
-        self.denoiser, self.n_steps, self.eta, self.order, self.spread = denoiser, n_steps, eta, order, spread
+        self.denoiser, self.n_steps, self.eta, self.order = denoiser, n_steps, eta, order
+        self.spread = fitted(denoiser, self.name, "spread", spread)
         self.exact_below, self.blind_error = exact_below, blind_error
 
     @torch.no_grad()

@@ -72,11 +72,13 @@ class PosteriorSampler(ABC):
         signals: The prior, which says the leads and the rate of its signals.
 
     Attributes:
+        name: Name of the method, as it is registered; empty: the class's own.
         leads: Names of the C leads of the prior.
         sampling_rate: Sampling rate of the prior in Hz.
         takes_any_measurement: Whether it takes all linear measurements, or samples of the prior's leads alone.
     """
 
+    name: ClassVar[str] = ""
     takes_any_measurement: ClassVar[bool] = True
 
     def __init__(self, signals: Signals) -> None:
@@ -334,6 +336,24 @@ class StandardNormal:
     def __call__(self) -> Tensor:
         """Draws the next numbers."""
         return randn(self.shape, self.generator, self.dtype, self.device)
+
+
+def fitted(prior: Prior | ConditionalDenoiser, method: str, setting: str, given: float | None) -> float:
+    """Returns a factor of a method: as given, or else as it was fitted for the weights of the prior, or else 1.
+
+    Args:
+        prior: The prior, whose checkpoint says under `fitted` what was fitted for it, by method and setting.
+        method: Name of the method.
+        setting: Name of the setting.
+        given: What the user asked for.
+
+    Raises:
+        ValueError: If it is not positive.
+    """
+    value = prior.facts.get("fitted", {}).get(method, {}).get(setting, 1.0) if given is None else given
+    if value <= 0:
+        raise ValueError(f"{setting} must be positive, but is {value:g}; 1 changes nothing")
+    return float(value)
 
 
 def first_generators(generator: Generators, n_samples: int) -> Generators:

@@ -15,7 +15,7 @@ from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Prio
 from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import SamplewiseOperator
-from reconstruction.samplers.base import Chain, Draws, GuidedSampler
+from reconstruction.samplers.base import Chain, Draws, GuidedSampler, fitted
 from reconstruction.samplers.channels import only_whole_leads
 
 EXACT_MV = 0.02
@@ -69,12 +69,14 @@ class DecoupledSampler(GuidedSampler):
         n_corrections: How often each step is repeated.
         look_ahead: Whether `z_hat` comes from a draw of the next state.
         conditional: Whether the network's conditional channels are used, where it has them.
-        spread: Factor by which samples of records without guidance are moved away from the posterior mean: see
-            `reconstruction.samplers.amortised.AmortisedSampler`.
+        spread: Factor by which samples of records without guidance are moved away from the posterior mean. None:
+            as it was fitted for the weights, else 1, which changes nothing.
 
     Raises:
         ValueError: If there is no step, or a number is not in its range.
     """
+
+    name = "decoupled"
 
     def __init__(
         self,
@@ -85,16 +87,17 @@ class DecoupledSampler(GuidedSampler):
         n_corrections: int = 0,
         look_ahead: bool = False,
         conditional: bool = True,
-        spread: float = 1.2,
+        spread: float | None = None,
     ) -> None:
-        if n_steps < 1 or n_corrections < 0 or order not in (1, 2) or eta <= 0 or spread <= 0:
+        if n_steps < 1 or n_corrections < 0 or order not in (1, 2) or eta <= 0:
             raise ValueError(
-                "need n_steps >= 1, n_corrections >= 0, order 1 or 2, eta > 0 and spread > 0, got "
-                f"{n_steps}, {n_corrections}, {order}, {eta} and {spread}"
+                "need n_steps >= 1, n_corrections >= 0, order 1 or 2 and eta > 0, got "
+                f"{n_steps}, {n_corrections}, {order} and {eta}"
             )
         super().__init__(denoiser, n_steps)
         self.eta, self.order, self.n_corrections = eta, order, n_corrections
-        self.look_ahead, self.conditional, self.spread = look_ahead, conditional, spread
+        self.look_ahead, self.conditional = look_ahead, conditional
+        self.spread = fitted(denoiser, self.name, "spread", spread)
 
     def begin(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Chain:
         """Gives the network's channels what they can hold: see `GuidedSampler.begin`."""

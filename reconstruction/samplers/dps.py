@@ -39,6 +39,8 @@ class DPS(GuidedSampler):
         ValueError: If there is no step, or a size is not positive.
     """
 
+    name = "dps"
+
     def __init__(
         self,
         denoiser: Prior | ConditionalDenoiser,

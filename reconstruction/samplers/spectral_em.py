@@ -14,7 +14,15 @@ from diffusion_prior.model.denoiser import Prior
 from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import SpectralNoise
-from reconstruction.samplers.base import Calls, Draws, InnerSampler, PosteriorSampler, StandardNormal, first_generators
+from reconstruction.samplers.base import (
+    Calls,
+    Draws,
+    InnerSampler,
+    PosteriorSampler,
+    StandardNormal,
+    first_generators,
+    fitted,
+)
 from reconstruction.samplers.ddnm import DDNM
 
 
@@ -38,12 +46,14 @@ class SpectralEM(PosteriorSampler):
         reach: Frequencies on each side that an update takes together, `n = 2 reach + 1`.
         early: Makes the sampler of the updates from the denoiser; None: DDNM+ in 16 steps.
         final: Makes the sampler of the result; None: DDNM+ in 20 steps.
-        spread: Factor by which the samples are moved away from their mean; 1 changes nothing. DDNM+ is too narrow; the
-            default was chosen for the bundled weights, on records of PTB-XL's fold 9 with NSTDB's first halves.
+        spread: Factor by which the samples are moved away from their mean: DDNM+ is too narrow. None: as it was fitted
+            for the weights, else 1, which changes nothing.
 
     Raises:
         ValueError: If a number is not in its range.
     """
+
+    name = "spectral_em"
 
     def __init__(
         self,
@@ -54,16 +64,16 @@ class SpectralEM(PosteriorSampler):
         reach: int = 20,
         early: InnerSampler | None = None,
         final: InnerSampler | None = None,
-        spread: float = 1.7,
+        spread: float | None = None,
     ) -> None:
-        if n_rounds < 0 or n_em_samples < 1 or strength <= 0 or reach < 0 or spread <= 0:
+        if n_rounds < 0 or n_em_samples < 1 or strength <= 0 or reach < 0:
             raise ValueError(
-                "need n_rounds >= 0, n_em_samples >= 1, strength > 0, reach >= 0 and spread > 0, got "
-                f"{n_rounds}, {n_em_samples}, {strength}, {reach} and {spread}"
+                "need n_rounds >= 0, n_em_samples >= 1, strength > 0 and reach >= 0, got "
+                f"{n_rounds}, {n_em_samples}, {strength} and {reach}"
             )
         super().__init__(denoiser)
         self.n_rounds, self.n_em_samples, self.strength, self.reach = n_rounds, n_em_samples, strength, reach
-        self.spread = spread
+        self.spread = fitted(denoiser, self.name, "spread", spread)
         self.early = (early or partial(DDNM, n_steps=16))(denoiser)
         self.final = (final or partial(DDNM, n_steps=20))(denoiser)
 
