@@ -22,7 +22,7 @@ from reconstruction.measurement.saturation import Saturation, check_saturation
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
 from reconstruction.samplers.spec import SamplerSpec
-from reconstruction.samplers.twelve_leads import sample_twelve_leads
+from reconstruction.twelve_leads import sample_twelve_leads
 
 PRIOR_RATE_HZ = 100.0
 """Sampling rate of the bundled prior."""
@@ -138,31 +138,24 @@ def reconstruct(
         method = choose_method(x, sampling_rate, names, noise, takes_measurements=told)
     check_method(method, noise, known=sampler is not None)
     sampler = sampler or build_sampler(method, weights, device, blind=noise is not None)
-    prior_rate = sampler.sampling_rate
-    if sampling_rate < prior_rate and not sampler.takes_any_measurement:
-        raise ValueError(
-            f"sampling_rate is {sampling_rate:g} Hz, below the prior's {prior_rate:g} Hz, which the {method} sampler "
-            f"cannot use: take method={' or '.join(repr(name) for name in METHODS if name != 'amortised')}"
-        )
+    check_rate(sampling_rate, sampler, method)
     measurement, notes = measure_recording(
-        x, sampling_rate, names, sampler.leads, prior_rate, noise=noise, saturation=saturation
+        x, sampling_rate, names, sampler.leads, sampler.sampling_rate, noise=noise, saturation=saturation
     )
     measurement = measurement.to(device)
     start = time.perf_counter()
     draws = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
     seconds = time.perf_counter() - start
-    samples, mean = (
-        _at_own_rate(values, measurement, prior_rate, sampling_rate, x.shape[-1])
-        for values in (draws.samples[:, 0], draws.mean)
-    )
+    rates, length = (sampler.sampling_rate, sampling_rate), x.shape[-1]
+    samples = _at_own_rate(draws.samples[:, 0], measurement, *rates, length)
     lower, upper = predictive_band(samples)
     level = None if noise is None else _noise_level(draws.noise or measurement.noise, measurement)
     return Reconstruction(
         samples=samples,
-        mean=mean[0],
+        mean=_at_own_rate(draws.mean, measurement, *rates, length)[0],
         lower=lower,
         upper=upper,
-        observed=_observed(measurement, min(sampling_rate, prior_rate), sampling_rate, x.shape[-1]),
+        observed=_observed(measurement, min(rates), sampling_rate, length),
         leads=LEADS,
         sampling_rate=float(sampling_rate),
         method=method,
@@ -281,6 +274,25 @@ def check_method(method: str, noise: str | None, *, known: bool = False) -> None
         raise ValueError(
             f'method="{method}" estimates noise, but noise is None: say which, noise="bw", "em", "ma" or "mix", or '
             f'noise="auto"; for a clean recording take one of {", ".join(METHODS)}'
+        )
+
+
+def check_rate(sampling_rate: float, sampler: PosteriorSampler, method: str) -> None:
+    """Refuses recordings at a lower rate than the prior's where the sampler takes samples of its leads alone.
+
+    Args:
+        sampling_rate: Sampling rate of the recording in Hz.
+        sampler: The sampler.
+        method: Name of its method.
+
+    Raises:
+        ValueError: If the rate is too low for it.
+    """
+    if sampling_rate < sampler.sampling_rate and not sampler.takes_any_measurement:
+        others = " or ".join(repr(name) for name in METHODS if name != "amortised")
+        raise ValueError(
+            f"sampling_rate is {sampling_rate:g} Hz, below the prior's {sampler.sampling_rate:g} Hz, which the "
+            f"{method} sampler cannot use: take method={others}"
         )
 
 

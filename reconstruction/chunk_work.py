@@ -17,7 +17,7 @@ from reconstruction.measurement.missingness import cut_segments
 from reconstruction.measurement.task import Task
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.spec import SamplerSpec
-from reconstruction.samplers.twelve_leads import sample_twelve_leads
+from reconstruction.twelve_leads import sample_twelve_leads
 
 COLUMNS: tuple[str, ...] = ("ecg_id", "seconds", "network_calls", "gradient_calls", "memory_mb")
 FAILED: tuple[str, str] = ("failed_ecg_id", "failed_problem")

@@ -41,7 +41,7 @@ def main(config: dict[str, Any]) -> str:
     if data["kind"] != "store":
         recording = load_recording(data["path"], start=data["start"], duration=data["duration"])
         run = new_run()
-        settings |= {"method": algo["name"], "noise": noise["noise_type"], "keep": data["leads"]}
+        settings |= {"noise": noise["noise_type"], "keep": data["leads"]}
         return reconstruct_recording(recording, run.path, sampler, **settings)
     store = Store.open(dataset["store"])
     rows, rate = store.rows(dataset["split"], dataset["n_records"]), store.sampling_rate

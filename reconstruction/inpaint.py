@@ -54,7 +54,7 @@ def main(config: dict[str, Any]) -> str | Outcome:
     recording = load_recording(data["path"], start=data["start"], duration=data["duration"])
     keep = data["leads"] or leads_to_keep(recording, missingness.n_leads)
     run = new_run()
-    return reconstruct_recording(recording, run.path, sampler, keep=keep, method=algo["name"], **settings)
+    return reconstruct_recording(recording, run.path, sampler, keep=keep, **settings)
 
 
 if __name__ == "__main__":

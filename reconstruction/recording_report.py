@@ -25,7 +25,6 @@ def reconstruct_recording(
     sampler: PosteriorSampler,
     *,
     keep: Sequence[str] | None = None,
-    method: str = "amortised",
     noise: str | None = None,
     saturation: Saturation = None,
     n_samples: int = 10,
@@ -44,7 +43,6 @@ def reconstruct_recording(
         folder: Where to write.
         sampler: The posterior sampler.
         keep: Leads to reconstruct from; None: all that the recording has.
-        method: Name of the sampler's method.
         noise: Type of the noise to remove, as in `reconstruct`; None: none.
         saturation: Limits of the recorder, as in `reconstruct`.
         n_samples: Number of samples.
@@ -61,14 +59,13 @@ def reconstruct_recording(
     kept = recording.leads if keep is None else canonical_leads(keep)
     given = Recording(recording.ordered(kept), recording.sampling_rate, kept, recording.name)
     settings: dict[str, Any] = {"noise": noise, "saturation": saturation, "sigma_y": sigma_y, "device": device}
-    result = reconstruct(
-        given.ecg, given.sampling_rate, kept, n_samples, method, seed, sampler=sampler, key=recording.name, **settings
-    )
+    settings |= {"seed": seed, "sampler": sampler, "key": recording.name}
+    result = reconstruct(given.ecg, given.sampling_rate, kept, n_samples, **settings)
     known = _twelve_filtered(recording if noise is None else given, sampler.sampling_rate)
     truth, noisy = (known, None) if noise is None else (np.full(known.shape, np.nan), known)
     _write(folder, result, truth, noisy)
     removed = "" if noise is None else f", noise removed ({noise})"
-    title = f"{recording.name}: 12 leads from {', '.join(kept)}{removed} ({method}, {n_samples} samples)"
+    title = f"{recording.name}: 12 leads from {', '.join(kept)}{removed} ({result.method}, {n_samples} samples)"
     _draw(folder / "reconstruction.png", result, truth, noisy, title)
     return "\n".join([title, *_describe(result, truth), f"written to {folder}"])
 

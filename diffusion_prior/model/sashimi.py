@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffusion_prior.model.state_space import Kept, S4Layer, nested
+from diffusion_prior.model.kept import Kept
+from diffusion_prior.model.state_space import S4Layer, nested
 
 
 class PointwiseConv(nn.Module):

@@ -23,9 +23,8 @@ from reconstruction.measurement.operators import (
     Mask,
     MeasuredLeads,
     Resampling,
-    SaturatedLeads,
 )
-from reconstruction.measurement.saturation import Saturation, find_saturated
+from reconstruction.measurement.saturation import SaturatedLeads, Saturation, find_saturated
 
 RESAMPLING_REACH_S = 0.05
 """How far a gap spreads when the rate changes: beyond, the resampling filter's weights add up to less than 3 %."""

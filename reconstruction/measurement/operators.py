@@ -17,9 +17,6 @@ from einthoven.ecg.leads import INDEPENDENT_LEADS, canonical_leads, consistent_m
 from reconstruction.measurement.linear_solver import conjugate_gradients
 
 _PINV_TOLERANCE = 1e-12
-_PULLED_MV = 1e-5
-_MAX_PULLS = 20
-_SMALLEST_STEP = 1e-4
 
 
 class LinearOperator(ABC):
@@ -232,66 +229,6 @@ class MeasuredLeads(SamplewiseOperator):
     def adjoint(self, y: Tensor) -> Tensor:
         """Returns the adjoint of the selection of the masked `y (..., m, L)`, shape (..., C, L)."""
         return self.selection.adjoint(self.mask(y))
-
-
-class SaturatedLeads(MeasuredLeads):
-    """Samples of some leads from a recorder with limits, between its rails.
-
-    A sample at a rail was not measured: the ECG was there or beyond. The operator is the mask of the other samples, and
-    knows the bounds, which no linear likelihood can hold: `pull` moves an ECG into them.
-
-    Args:
-        observed: True where measured, between the rails, bool of shape (m, L) or (B, m, L).
-        leads_out: Measured leads, m names of the twelve.
-        leads_in: Leads of the ECG that is measured, C names.
-        lower: What the measured leads are not below, in mV: the upper rail where a sample is at it, else -inf; of the
-            shape of `observed`, None: nowhere.
-        upper: What they are not above, in mV: the lower rail where a sample is at it, else inf.
-
-    Raises:
-        ValueError: If a measured lead cannot be derived, or the mask has not one row for each.
-    """
-
-    def __init__(
-        self,
-        observed: Tensor,
-        leads_out: Sequence[str],
-        leads_in: Sequence[str] = INDEPENDENT_LEADS,
-        lower: Tensor | None = None,
-        upper: Tensor | None = None,
-    ) -> None:
-        super().__init__(observed, leads_out, leads_in)
-        self.lower = torch.full(observed.shape, -math.inf) if lower is None else lower
-        self.upper = torch.full(observed.shape, math.inf) if upper is None else upper
-
-    def pull(self, x: Tensor) -> Tensor:
-        """Moves an ECG within the bounds, by the least change that leaves what is measured as it was.
-
-        By projections onto the bounds of one lead after another, repeated where derived leads make them depend.
-
-        Args:
-            x: ECG in mV, shape (..., C, L).
-
-        Returns:
-            ECG in mV, of the shape of `x`; as it was where it was within the bounds.
-        """
-        rows = self.selection.matrix(x)[0]
-        steps = rows[:, :, None] - (self.projector(x).to(x) @ rows.mT).movedim(-3, -1).transpose(
-            -3, -2
-        )  # (..., m, C, L)
-        size = (steps * rows[:, :, None]).sum(-2, keepdim=True)
-        steps = torch.where(size > _SMALLEST_STEP, steps / size, 0.0)
-        lower, upper = self.lower.to(x), self.upper.to(x)
-        for _ in range(_MAX_PULLS):
-            worst = 0.0
-            for row in range(len(rows)):
-                lead = (rows[row, :, None] * x).sum(-2)
-                misfit = lead.clamp(lower[..., row, :], upper[..., row, :]) - lead
-                x = x + steps[..., row, :, :] * misfit[..., None, :]
-                worst = max(worst, float(misfit.abs().max()))
-            if worst < _PULLED_MV:
-                break
-        return x
 
 
 class Resampling(LinearOperator):

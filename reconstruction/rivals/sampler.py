@@ -9,10 +9,10 @@ from torch import Tensor
 from diffusion_prior.model.denoiser import Denoiser
 from einthoven.run.weights_cache import load_cached
 from einthoven.run.weights_file import find_weights
+from reconstruction.measurement.channels import measured_samples
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.rivals.network import RivalNetwork
 from reconstruction.samplers.base import Calls, Draws, PosteriorSampler
-from reconstruction.samplers.channels import measured_samples
 
 NetworkT = TypeVar("NetworkT", bound=RivalNetwork)
 

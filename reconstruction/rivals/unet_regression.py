@@ -20,11 +20,11 @@ from torch import Generator, Tensor
 from diffusion_prior.training.observation import ObservationPatterns
 from diffusion_prior.training.trainer import Batch, Objective
 from einthoven.randomness import Generators
+from reconstruction.measurement.channels import measured_samples
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.rivals.network import RivalNetwork
 from reconstruction.rivals.sampler import RivalSampler
 from reconstruction.samplers.base import Draws
-from reconstruction.samplers.channels import measured_samples
 
 
 class RegressionNetwork(RivalNetwork):

@@ -10,11 +10,11 @@ from torch import Tensor
 from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Prior
 from diffusion_prior.sampler import Sampler
 from einthoven.randomness import Generators, randn
+from reconstruction.measurement.channels import measured_samples, only_whole_leads
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import WhiteNoise
 from reconstruction.measurement.operators import SamplewiseOperator
 from reconstruction.samplers.base import Calls, Draws, PosteriorSampler, fitted
-from reconstruction.samplers.channels import measured_samples, only_whole_leads
 
 _LEAST_MV = 1e-3
 """Least noise that the network is told of, in mV."""

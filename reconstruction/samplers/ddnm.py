@@ -10,8 +10,9 @@ import math
 import torch
 from torch import Tensor
 
+from diffusion_prior.model.bridge import Bridge
 from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
-from reconstruction.samplers.base import Bridge, Chain, GuidedSampler
+from reconstruction.samplers.base import Chain, GuidedSampler
 
 
 class DDNM(GuidedSampler):

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Prior
 from einthoven.randomness import Generators
+from reconstruction.measurement.channels import only_whole_leads
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import SamplewiseOperator
 from reconstruction.samplers.base import Chain, Draws, GuidedSampler, fitted
-from reconstruction.samplers.channels import only_whole_leads
 
 EXACT_MV = 0.02
 """Noise up to this level counts as none for the conditional channels: what a filtered resting ECG still has."""

@@ -8,8 +8,9 @@ Reference:
 import torch
 from torch import Tensor
 
+from diffusion_prior.model.bridge import Bridge
 from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
-from reconstruction.samplers.base import Bridge, Chain, Draws, GuidedSampler
+from reconstruction.samplers.base import Chain, Draws, GuidedSampler
 
 
 class DPS(GuidedSampler):

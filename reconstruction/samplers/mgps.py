@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffusion_prior.model.bridge import Bridge
 from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
-from reconstruction.samplers.base import Bridge, Calls, Chain, Draws, GuidedSampler
+from reconstruction.samplers.base import Calls, Chain, Draws, GuidedSampler
 
 _ADAM_EPS = 1.0
 """In the fit's units the bridge's own curvature is 1. Gradients far above it make steps of the learning rate; those far

@@ -7,8 +7,9 @@ Reference:
 
 from torch import Tensor
 
+from diffusion_prior.model.bridge import Bridge
 from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
-from reconstruction.samplers.base import Bridge, Chain, GuidedSampler
+from reconstruction.samplers.base import Chain, GuidedSampler
 
 
 class RePaint(GuidedSampler):

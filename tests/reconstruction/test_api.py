@@ -247,3 +247,13 @@ def test_samplers_that_estimate_noise(tiny_weights):
 def test_clean_recordings_have_no_noise_level(tiny_weights):
     ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :1].astype(np.float64)
     assert reconstruct(ecg, 100, n_samples=2, weights=tiny_weights).noise_level is None
+
+
+def test_the_method_of_a_sampler_is_reported(tiny_denoiser, tiny_weights):
+    ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :1].astype(np.float64)
+    assert reconstruct(ecg, 100, n_samples=2, sampler=DDNM(tiny_denoiser, n_steps=2)).method == "ddnm"
+    assert reconstruct(ecg, 100, n_samples=2, weights=tiny_weights).method == "amortised"
+    clean = clean_signal(np.repeat(ecg, 12, axis=0), 100, 100)
+    assert reconstruct(ecg, 100, n_samples=2, sampler=Perfect(clean)).method == "Perfect"
+    with pytest.raises(ValueError, match="estimates noise, but noise is None"):
+        reconstruct(ecg, 100, n_samples=2, sampler=SpectralEM(tiny_denoiser))

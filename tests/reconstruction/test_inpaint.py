@@ -141,7 +141,7 @@ def test_report_of_a_noisy_recording_shows_it_beside_the_result(tiny_denoiser, t
 def test_report_of_a_low_rate(tiny_denoiser, tmp_path):
     recording = Recording(simulate_ecg(1, 50, 3.0)[0].astype(np.float64), 50.0, LEADS, "slow")
     sampler = DDNM(tiny_denoiser, n_steps=2)
-    text = reconstruct_recording(recording, tmp_path, sampler, keep=["I"], method="ddnm", n_samples=2)
+    text = reconstruct_recording(recording, tmp_path, sampler, keep=["I"], n_samples=2)
     with np.load(tmp_path / "reconstruction.npz", allow_pickle=False) as file:
         assert file["samples"].shape == (2, 12, 150)
         assert np.isfinite(file["truth"]).all()

@@ -6,7 +6,8 @@ import torch
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
 from preprocessing.cohorts.simulator import simulate_ecg
 from reconstruction.measurement.missingness import Missingness, cut_segments
-from reconstruction.measurement.operators import Resampling, SaturatedLeads
+from reconstruction.measurement.operators import Resampling
+from reconstruction.measurement.saturation import SaturatedLeads
 
 INNER = [LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
 

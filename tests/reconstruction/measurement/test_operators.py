@@ -11,8 +11,8 @@ from reconstruction.measurement.operators import (
     Mask,
     MeasuredLeads,
     Resampling,
-    SaturatedLeads,
 )
+from reconstruction.measurement.saturation import SaturatedLeads
 
 N_LEADS, LENGTH = 8, 40
 

@@ -30,7 +30,7 @@ from reconstruction.samplers.ddnm import DDNM
 from reconstruction.samplers.decoupled import DecoupledSampler
 from reconstruction.samplers.mgps import MGPS, GradientSchedule
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS
-from reconstruction.samplers.twelve_leads import sample_twelve_leads
+from reconstruction.twelve_leads import sample_twelve_leads
 from tests.reconstruction.samplers import test_ddnm, test_decoupled, test_mgps
 from tests.reconstruction.samplers.affine import Problem
 from tests.reconstruction.samplers.test_samplers import FEW_STEPS

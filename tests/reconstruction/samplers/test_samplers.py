@@ -8,7 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from diffusion_prior.checkpoint import build_denoiser
+from diffusion_prior.checkpoint import build_denoiser, load_denoiser, save_denoiser
 from einthoven.randomness import record_generators
 from einthoven.run.launch import CONFIGS
 from reconstruction.measurement.likelihood import GaussianLikelihood
@@ -19,6 +19,7 @@ from reconstruction.samplers.ddnm import DDNM
 from reconstruction.samplers.decoupled import DecoupledSampler
 from reconstruction.samplers.mgps import GradientSchedule
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS
+from reconstruction.samplers.spec import ALL_METHODS
 
 SAMPLERS = METHODS | BLIND_METHODS
 LENGTH = 96
@@ -188,3 +189,24 @@ def test_calls_are_counted(method, sampler, tiny_denoiser):
 def test_samples_carry_no_gradient(sampler):
     with torch.enable_grad():
         assert not run(sampler, ecgs(1)[:, :1], ["a"]).requires_grad
+
+
+def test_every_sampler_has_the_name_that_it_is_registered_by():
+    assert {name: cls.name for name, cls in ALL_METHODS.items()} == {name: name for name in ALL_METHODS}
+
+
+@pytest.mark.parametrize("name", ["amortised", "decoupled", "spectral_em"])
+def test_what_was_fitted_for_weights_comes_with_them(name, tiny_denoiser, tmp_path):
+    assert SAMPLERS[name](tiny_denoiser).spread == 1.0
+    path = tmp_path / "fitted.safetensors"
+    save_denoiser(path, tiny_denoiser, {"fitted": {name: {"spread": 1.3}}})
+    fitted = load_denoiser(path)
+    assert SAMPLERS[name](fitted).spread == 1.3
+    assert SAMPLERS[name](fitted, spread=1.0).spread == 1.0
+    with pytest.raises(ValueError, match="spread must be positive"):
+        SAMPLERS[name](fitted, spread=0.0)
+
+
+def test_the_bundled_weights_know_their_spreads():
+    spreads = {"amortised": 1.15, "decoupled": 1.2, "spectral_em": 1.7}
+    assert load_denoiser().facts["fitted"] == {name: {"spread": spread} for name, spread in spreads.items()}

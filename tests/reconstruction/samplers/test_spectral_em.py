@@ -176,7 +176,7 @@ def test_noise_in_gaps_has_its_law(prior, spectrum, measured):
 
 
 def test_settings_are_checked(prior):
-    for wrong in ({"n_rounds": -1}, {"n_em_samples": 0}, {"strength": 0.0}, {"reach": -1}, {"spread": 0.0}):
+    for wrong in ({"n_rounds": -1}, {"n_em_samples": 0}, {"strength": 0.0}, {"reach": -1}):
         with pytest.raises(ValueError, match="need n_rounds"):
             SpectralEM(prior, **wrong)
 
