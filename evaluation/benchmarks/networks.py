@@ -48,7 +48,7 @@ def call_networks(networks: Sequence[str], batch: int, backward: bool, **setting
         **setting: Other arguments of `build_network`, and `length`, samples of an ECG.
     """
     length = setting.pop("length")
-    way = "forward + backward" if backward else "forward"
+    way = ("forward + backward" if backward else "forward") + _on(setting["device"])
     built = {name: build_network(name, **setting) for name in networks}
     return {f"{name}, {way}": _network_call(denoiser, batch, backward, length) for name, denoiser in built.items()}
 
@@ -62,7 +62,10 @@ def compare_mgps(
     of which `BACKWARD_CALLS` go backward too, each as long as one was here. What it computes besides is left out, in
     its favour.
     """
-    ours = {f"MGPS, {precision}": restore("mgps", n_samples, weights, device, precision) for precision in precisions}
+    ours = {
+        f"MGPS, {precision}{_on(device)}": restore("mgps", n_samples, weights, device, precision)
+        for precision in precisions
+    }
     theirs = build_network(RHYTHMDIFF, weights, sashimi, device)
     both_ways = [_network_call(theirs, n_samples, backward, length) for backward in (False, True)]
 
@@ -70,7 +73,9 @@ def compare_mgps(
         forward, both = (timed(call)["seconds"] for call in both_ways)
         return {"seconds": (FORWARD_CALLS - BACKWARD_CALLS) * forward + BACKWARD_CALLS * both}
 
-    return {name: calls["mgps"] for name, calls in ours.items()} | {"RhythmDiff's MGPS, calls x seconds": reckon}
+    return {name: calls["mgps"] for name, calls in ours.items()} | {
+        f"RhythmDiff's MGPS, calls x seconds{_on(device)}": reckon
+    }
 
 
 def build_network(name: str, weights: str | None, sashimi: Mapping[str, Any], device: str) -> Denoiser:
@@ -102,6 +107,10 @@ def build_network(name: str, weights: str | None, sashimi: Mapping[str, Any], de
         )
     denoiser = denoiser.eval().requires_grad_(False).to(device)
     return accelerate_denoiser(denoiser, "bf16" if "bf16" in form else "float32", "compiled" in form)
+
+
+def _on(device: str) -> str:
+    return "" if device == "cpu" else f", {device}"
 
 
 def _network_call(denoiser: Denoiser, batch: int, backward: bool, length: int) -> Callable[[], object]:

@@ -80,4 +80,6 @@ def test_the_config_measures_every_case():
     assert set(parts) == sections.keys()
     listed = list_cases(sections, parts, CASES)
     assert {case.build for case in listed} == set(CASES.values())
+    records = [(case.part, case.build, case.axis, case.size, str(case.arguments)) for case in listed]
+    assert len(set(records)) == len(records)
     assert {case.arguments["method"] for case in listed if case.build is CASES["restore"]} == METHODS.keys()
