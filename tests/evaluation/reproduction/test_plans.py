@@ -20,22 +20,23 @@ def plan_of(size: str):
     return make_plan(Path("results/reproduce") / size, paths, settings)
 
 
-def families():
-    """One stage of each script and choice of options: the others differ in numbers and folders only."""
-    found = {}
+def commands():
+    """One command of each script and choice of options, with all keys that any stage of it gives."""
+    words = {}
     for size in SIZES:
         for stage in plan_of(size).stages.values():
-            kinds = [word for word in stage.overrides if word.split("=")[0] in ("experiment", "algo", "rival", "model")]
-            keys = sorted({word.split("=")[0] for word in stage.overrides})
-            found.setdefault((stage.module, *kinds, *keys), stage)
-    return list(found.values())
+            chosen = [
+                word for word in stage.overrides if word.split("=")[0] in ("experiment", "algo", "rival", "model")
+            ]
+            keys = words.setdefault((stage.module, *chosen), {})
+            keys |= {word.split("=")[0]: word for word in stage.arguments if not word.startswith("hydra.")}
+    return [(module, list(keys.values())) for (module, *_), keys in words.items()]
 
 
 def test_commands_fit_their_configs():
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        for stage in families():
-            words = [word for word in stage.arguments if not word.startswith("hydra.")]
-            hydra.compose(stage.module.rpartition(".")[2], words)
+        for module, words in commands():
+            hydra.compose(module.rpartition(".")[2], words)
 
 
 @pytest.mark.parametrize("size", SIZES)
