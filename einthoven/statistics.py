@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-Values = TypeVar("Values", np.ndarray, torch.Tensor)
+if TYPE_CHECKING:  # an import of seconds, which tables and figures do without
+    import torch
+
+Values = TypeVar("Values", np.ndarray, "torch.Tensor")
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,6 @@ def band_stretch(n_samples: int, level: float = 0.90) -> float:
     return float(brentq(missing_coverage, 1e-3, 1e3, xtol=1e-6))
 
 
-@overload
-def predictive_band(samples: np.ndarray, level: float = 0.90) -> tuple[np.ndarray, np.ndarray]: ...
-@overload
-def predictive_band(samples: torch.Tensor, level: float = 0.90) -> tuple[torch.Tensor, torch.Tensor]: ...
 def predictive_band(samples: Values, level: float = 0.90) -> tuple[Values, Values]:
     """Central band of the predictive distribution, estimated from few samples.
 
@@ -98,7 +96,7 @@ def predictive_band(samples: Values, level: float = 0.90) -> tuple[Values, Value
     n_samples = int(samples.shape[0])
     stretch = band_stretch(n_samples, level)
     index, weight = _quantile_place(n_samples, (1.0 - level) / 2.0)
-    ordered = samples.sort(dim=0).values if isinstance(samples, torch.Tensor) else np.sort(samples, axis=0)
+    ordered = np.sort(samples, axis=0) if isinstance(samples, np.ndarray) else samples.sort(dim=0).values
     low = ordered[index] + weight * (ordered[index + 1] - ordered[index])
     high = ordered[-1 - index] + weight * (ordered[-2 - index] - ordered[-1 - index])
     # Measured from one sample, so that the mean of equal samples is that sample to the bit.
