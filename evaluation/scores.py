@@ -112,7 +112,7 @@ class Metric(Row):
 
 def per_lead(estimate: Estimate, functions: Mapping[str, PerLead]) -> dict[str, np.ndarray]:
     """Applies functions to an estimate, a few records at a time, so that the samples of all are never in memory."""
-    parts = [estimate.part(slice(start, start + CHUNK)) for start in range(0, len(estimate.mean), CHUNK)]
+    parts = (estimate.part(slice(start, start + CHUNK)) for start in range(0, len(estimate.mean), CHUNK))
     found = [{name: function(part) for name, function in functions.items()} for part in parts]
     return {name: np.concatenate([values[name] for values in found]) for name in functions}
 

@@ -47,7 +47,7 @@ def evaluate_noise_runs(
         paths: Run folders.
         folder: Where to write.
         metric: By what models score: psnr, ssim, mse or mae.
-        names: Names of the methods, one per folder; by default told from the runs' configs.
+        names: Names of the methods, one per folder; by default from the runs' configs.
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws.
 

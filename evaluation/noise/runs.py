@@ -53,9 +53,9 @@ class NoiseRun:
     Attributes:
         name: Name of its method.
         source: What was scored, among `SOURCES`.
-        table: A row per lead: the source's keys and labels, `trained`, `unusable`, and either `score` or the columns of
-            `lead_quality`. Of several segments the worst counts.
-        is_baseline: Which of the two it is.
+        table: A row per lead: the source's keys and labels, `trained`, `unusable`, `score`, and for the baseline the
+            columns of `lead_quality`. Of several segments the worst counts.
+        is_baseline: Whether it is the plain baseline.
         path: The folder.
     """
 
@@ -72,7 +72,7 @@ class NoiseRun:
         Args:
             path: The folder.
             metric: By what models score, one of `SCORE_SIGNS`.
-            name: Name of the method; by default told from the run's config.
+            name: Name of the method; by default from the run's config.
 
         Raises:
             ValueError: If it is no such folder, is not finished, lacks a column, or the metric is unknown.
@@ -90,9 +90,8 @@ class NoiseRun:
         missing = [column for column in needed if column not in table]
         if missing:
             raise ValueError(f"{file} lacks {', '.join(missing)}: score again with noise_quant.score_noise")
-        if not is_baseline:
-            table["score"] = SCORE_SIGNS[metric] * table[metric]
-        worst = _worst_segments(table, SOURCES[source].keys, "plain" if is_baseline else "score")
+        table["score"] = table["plain"] if is_baseline else SCORE_SIGNS[metric] * table[metric]
+        worst = _worst_segments(table, SOURCES[source].keys)
         return cls(name or method_name(run.config, run.path, is_baseline), source, worst, is_baseline, run.path)
 
 
@@ -131,7 +130,7 @@ def open_runs(paths: Sequence[Path | str], metric: str = "psnr", names: Sequence
     Args:
         paths: The folders.
         metric: By what models score.
-        names: Names of the methods, one per folder; by default told from the runs' configs.
+        names: Names of the methods, one per folder; by default from the runs' configs.
 
     Raises:
         ValueError: If there is no path, a folder is not fit, or names and folders differ in number.
@@ -239,17 +238,16 @@ def _source(table: pd.DataFrame, path: Path | str) -> str:
     raise ValueError(f"{path} scored leads of which nothing is known: evaluate runs on {', '.join(SOURCES)}")
 
 
-def _worst_segments(table: pd.DataFrame, keys: list[str], score: str) -> pd.DataFrame:
+def _worst_segments(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Returns the row of each lead's worst segment, an unusable one first."""
     if "unusable" not in table:
         table = table.assign(unusable=False)
-    order = table[score].where(~table["unusable"].astype(bool), -np.inf).fillna(-np.inf)
+    order = table["score"].where(~table["unusable"].astype(bool), -np.inf).fillna(-np.inf)
     return table.assign(order=order).sort_values("order", kind="stable").drop_duplicates(keys).drop(columns="order")
 
 
 def _disagree(run: NoiseRun, other: NoiseRun) -> bool:
-    score = "plain" if run.is_baseline else "score"
     if run.is_baseline != other.is_baseline:
         return True
     both = run.table.merge(other.table, on=SOURCES[run.source].keys, suffixes=("", "_other"))
-    return not np.allclose(both[score], both[f"{score}_other"], atol=_SAME, equal_nan=True)
+    return not np.allclose(both["score"], both["score_other"], atol=_SAME, equal_nan=True)

@@ -1,5 +1,7 @@
 """Distances and beats with known answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,8 @@ from evaluation.denoising.metrics import (
     percentage_difference,
     sum_of_squares,
 )
-from evaluation.denoising.scores import find_all_beats, score_beats, score_denoising, summarise
+from evaluation.denoising.scores import METRICS, find_all_beats, score_beats
+from evaluation.scores import Estimate, means, record_values, summarise
 from preprocessing.cohorts.simulator import simulate_ecg
 
 RNG = np.random.default_rng(0)
@@ -51,7 +54,9 @@ def test_a_constant_truth_is_left_out_and_a_zero_estimate_is_not():
 def test_scores_are_over_the_independent_leads():
     noisy = TRUTH + 1.0
     samples = ESTIMATE[:, None] + 0.1 * RNG.standard_normal((4, 5, *TRUTH.shape[1:]))
-    found = score_denoising(ESTIMATE, TRUTH, noisy, samples, (ESTIMATE - 0.3, ESTIMATE + 0.3))
+    band = (ESTIMATE - 0.3, ESTIMATE + 0.3)
+    estimate = Estimate(ESTIMATE, TRUTH, np.ones(TRUTH.shape, bool), 100.0, samples, band, noisy)
+    found = record_values(estimate, METRICS, INDEPENDENT_LEADS)
     own = [LEADS.index(lead) for lead in INDEPENDENT_LEADS]
     error = (ESTIMATE - TRUTH)[:, own]
     np.testing.assert_allclose(found["output_snr"][:, -1], output_snr(ESTIMATE[:, own], TRUTH[:, own]))
@@ -62,10 +67,10 @@ def test_scores_are_over_the_independent_leads():
     np.testing.assert_allclose(found["mae"][:, -1], np.abs(error).mean(axis=(1, 2)))
     np.testing.assert_allclose(found["coverage"][:, -1], 100 * (np.abs(error) <= 0.3).mean(axis=(1, 2)), atol=1e-9)
     assert (found["crps"] < found["mae"]).all()
-    without = score_denoising(ESTIMATE, TRUTH, noisy)
+    without = record_values(replace(estimate, samples=None, band=None), METRICS, INDEPENDENT_LEADS)
     np.testing.assert_allclose(without["crps"], without["mae"])
     assert np.isnan(without["coverage"]).all()
-    table = summarise(found, 20, 0)
+    table = summarise(means(found), INDEPENDENT_LEADS, 20, 0)
     assert len(table) == len(found) * 13 and (table["n_records"] == 4).all()
 
 
