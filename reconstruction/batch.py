@@ -107,7 +107,8 @@ def reconstruct_batch(
 
     Raises:
         ValueError: If there is no record, the store's rate is not the prior's, a number does not fit, every record
-            fails, the folder holds finished results of other arguments, or another process works in it.
+            fails, the folder holds finished results of other arguments, another process works in it, or the store's
+            signals are no longer what its manifest says.
     """
     check_n_samples(n_samples)
     if len(rows) == 0:
@@ -126,6 +127,8 @@ def reconstruct_batch(
         if progress is not None:
             progress(len(records))
         return _summarise(records, 0)
+    if job.is_begun:
+        store.verify()
     engine = engine or LocalEngine()
     make_work = partial(
         ReconstructionWork,

@@ -74,6 +74,11 @@ class ChunkedJob:
             )
         return True
 
+    @property
+    def is_begun(self) -> bool:
+        """Tells whether some parts are there already."""
+        return any(chunk.part.is_file() for chunk in self.chunks)
+
     def work(
         self,
         engine: Engine,

@@ -19,7 +19,7 @@ from noise_quant.scalogram.store import PROBLEMS, ImageForm
 from preprocessing.cohorts.cinc2011_labels import LISTINGS, find_files, read_labels
 from preprocessing.cohorts.cinc2011_labels import SOURCE_RATE as CINC2011_RATE
 from preprocessing.cohorts.ptbxl import Ptbxl
-from preprocessing.store.builder import MAX_SKIPPED, build_form
+from preprocessing.store.builder import MAX_SKIPPED, build_store
 from preprocessing.store.preparation import Inputs, Processed, RecordFile, Summary, read_file, settled_path
 
 SCALOGRAM_VERSION = 1
@@ -72,7 +72,7 @@ def prepare_scalograms(
         "scalogram_version": SCALOGRAM_VERSION,
     }
     settings = {**standard, "source_rate": source_rate, "scalogram": plain}
-    return build_form(
+    return build_store(
         settled_path(Path(database_path), settings, standard),
         replace(listed, settings=settings, steps=STEPS),
         ScalogramReader(scalogram or ScalogramSettings()),

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.builder import MAX_SKIPPED, build_store
+from preprocessing.store.files import SignalForm
 from preprocessing.store.preparation import Inputs, Reader, Summary, settled_path
 from preprocessing.store.store import Store
 
@@ -73,8 +74,7 @@ def prepare(
         settled_path(Path(database_path), inputs.settings, cohort.standard),
         inputs,
         cohort.reader(inputs),
-        n_samples=round(DURATION_S * cohort.sampling_rate),
-        sampling_rate=cohort.sampling_rate,
+        SignalForm(round(DURATION_S * cohort.sampling_rate), cohort.sampling_rate),
         n_workers=n_workers,
         max_skipped=max_skipped,
     )

@@ -27,7 +27,7 @@ from einthoven.run.files import atomic_write
 from einthoven.run.lock import held_folder
 from einthoven.run.pool_engine import PoolEngine
 from preprocessing.cohorts.splits import SPLITS
-from preprocessing.store.files import SignalForm, StoreForm, check_place, partial_folder, publish
+from preprocessing.store.files import MANIFEST, StoreForm, check_place, hash_values, partial_folder, publish
 from preprocessing.store.preparation import PROCESSING_VERSION, Inputs, Reader, RecordFile, Summary
 
 CHUNK_RECORDS = 32
@@ -38,43 +38,12 @@ def build_store(
     path: Path,
     inputs: Inputs,
     reader: Reader,
-    *,
-    n_samples: int,
-    sampling_rate: float,
-    n_workers: int | None = None,
-    max_skipped: float = MAX_SKIPPED,
-) -> Summary:
-    """Builds a store of ECGs, or continues one, or does nothing where it is there already.
-
-    Args:
-        path: Folder of the store.
-        inputs: What it is made from.
-        reader: Reads and processes one record.
-        n_samples: Number of samples L of each record.
-        sampling_rate: Sampling rate in Hz.
-        n_workers: Processes; by default one per CPU core. One works in this process.
-        max_skipped: Largest fraction of broken records that is no error.
-
-    Returns:
-        What was done.
-
-    Raises:
-        ValueError: If no record is left, or more than `max_skipped` of them are broken.
-    """
-    form = SignalForm(n_samples, sampling_rate)
-    return build_form(path, inputs, reader, form, n_workers=n_workers, max_skipped=max_skipped)
-
-
-def build_form(
-    path: Path,
-    inputs: Inputs,
-    reader: Reader,
     form: StoreForm,
     *,
     n_workers: int | None = None,
     max_skipped: float = MAX_SKIPPED,
 ) -> Summary:
-    """Builds a store of any form, or continues one, or does nothing where it is there already.
+    """Builds a store, or continues one, or does nothing where it is there already, and whole.
 
     Args:
         path: Folder of the store.
@@ -97,7 +66,7 @@ def build_form(
     job = ChunkedJob(path, key, ".npz", folder)
     with held_folder(folder, str(path)):
         publish(path)
-        if (path / "manifest.json").is_file() and _read_manifest(path).get("inputs") == inputs.identity():
+        if _is_there(path, inputs, form):
             shutil.rmtree(folder)
             return _summary(path, True, inputs, 0, start)
         _add_chunks(job, inputs.files)
@@ -251,10 +220,16 @@ def _join(files: Sequence[Path], target: Path, n_records: int, form: StoreForm) 
     return digest.hexdigest()
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    """Reads the manifest of a finished store."""
-    manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    return manifest
+def _is_there(path: Path, inputs: Inputs, form: StoreForm) -> bool:
+    """Says whether a store was made from the same inputs, and its array is what its manifest says."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["inputs"] != inputs.identity():
+            return False
+        values = np.load(path / f"{form.name}.npy", mmap_mode="r", allow_pickle=False)
+        return bool(hash_values(values) == manifest[f"{form.name}_sha256"])
+    except (OSError, KeyError, TypeError, ValueError):  # no store, or a damaged one
+        return False
 
 
 def _summary(path: Path, up_to_date: bool, inputs: Inputs, n_done: int, start: float) -> Summary:

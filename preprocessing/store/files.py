@@ -19,6 +19,7 @@ from preprocessing.cohorts.splits import SPLITS
 
 STORE_FORMAT = 1
 MANIFEST = "manifest.json"
+_HASHED_AT_ONCE = 256
 UNITS_PER_MV = 1000.0
 TABLE_DEFAULTS: dict[str, Any] = {
     "split": "test",
@@ -98,7 +99,7 @@ class StoreForm(ABC):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         np.save(folder / f"{self.name}.npy", encoded, allow_pickle=False)
-        self.finish(path, table, {**manifest, f"{self.name}_sha256": sha256(encoded.tobytes()).hexdigest()})
+        self.finish(path, table, {**manifest, f"{self.name}_sha256": hash_values(encoded)})
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,14 @@ class SignalForm(StoreForm):
             "dtype": "int16",
             "units_per_mv": float(self.units_per_mv),
         }
+
+
+def hash_values(values: NDArray[Any]) -> str:
+    """Returns the SHA-256 of an array's values, of which some records at a time are read."""
+    digest = sha256()
+    for first in range(0, len(values), _HASHED_AT_ONCE):
+        digest.update(values[first : first + _HASHED_AT_ONCE].tobytes())
+    return digest.hexdigest()
 
 
 def quantise(x: NDArray[Any], units_per_mv: float = UNITS_PER_MV) -> NDArray[np.int16]:

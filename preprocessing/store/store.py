@@ -18,7 +18,6 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -30,10 +29,7 @@ from einthoven.ecg.leads import canonical_leads, lead_matrix
 from einthoven.ecg.statements import encode
 from einthoven.run.hashing import hash_json
 from preprocessing.cohorts.splits import SPLITS
-from preprocessing.store.files import MANIFEST, STORE_FORMAT, UNITS_PER_MV, SignalForm, StoreForm
-
-VERIFIED_AT_ONCE = 256
-"""Records of which `StoreBase.verify` reads the values at once."""
+from preprocessing.store.files import MANIFEST, STORE_FORMAT, UNITS_PER_MV, SignalForm, StoreForm, hash_values
 
 
 class StoreBase(ABC):
@@ -124,10 +120,8 @@ class StoreBase(ABC):
         Raises:
             ValueError: If they differ.
         """
-        digest = sha256()
-        for first in range(0, len(self), VERIFIED_AT_ONCE):
-            digest.update(self.values[first : first + VERIFIED_AT_ONCE].tobytes())
-        if self.manifest.get(f"{self.form.name}_sha256", digest.hexdigest()) != digest.hexdigest():
+        stated = self.manifest.get(f"{self.form.name}_sha256")
+        if stated is not None and stated != hash_values(self.values):
             raise ValueError(f"{self.path}/{self.form.name}.npy is not what its manifest says: make the store again")
 
 

@@ -9,6 +9,7 @@ from einthoven.run.lock import LOCK
 from einthoven.run.run_folder import RunFolder
 from evaluation.inpainting.runs import Reconstructions
 from preprocessing.cohorts.simulator import simulate_store
+from preprocessing.store.store import Store
 from reconstruction.batch import ARRAYS, reconstruct_batch
 from reconstruction.measurement.missingness import Missingness
 from reconstruction.measurement.task import HideSamples
@@ -91,6 +92,18 @@ def test_a_killed_run_goes_on_and_ends_the_same(store, tiny_denoiser, tmp_path):
     whole, killed = results(tmp_path / "whole"), results(tmp_path / "killed")
     for name in ARRAYS:
         np.testing.assert_array_equal(whole[name], killed[name])
+
+
+def test_a_run_goes_on_with_the_same_signals_only(tiny_denoiser, tmp_path):
+    own = simulate_store(tmp_path / "store", 2, 100, 2.5)
+    sampler = Stopping(tiny_denoiser, n_steps=3)
+    sampler._n_left = 1
+    with pytest.raises(KeyboardInterrupt):
+        run(own, tiny_denoiser, tmp_path / "run", range(2), sampler=sampler, batch_size=1)
+    np.save(tmp_path / "store" / "signals.npy", np.load(tmp_path / "store" / "signals.npy") // 2)
+    sampler._n_left = 9
+    with pytest.raises(ValueError, match="not what its manifest says"):
+        run(Store.open(own.path), tiny_denoiser, tmp_path / "run", range(2), sampler=sampler, batch_size=1)
 
 
 @pytest.mark.parametrize("pattern", [Missingness("lead", 1), Missingness("bm", 50), Missingness("rm", 30)])

@@ -30,7 +30,8 @@ from noise_quant.scoring.score_table import score_source
 from noise_quant.scoring.scorer import Scorer
 from preprocessing.cohorts.simulator import simulate_ecg, simulate_store
 from preprocessing.store import builder
-from preprocessing.store.builder import build_form, build_store
+from preprocessing.store.builder import build_store
+from preprocessing.store.files import SignalForm
 from preprocessing.store.preparation import Inputs, Processed, wfdb_file
 from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
@@ -154,9 +155,9 @@ def prepare(place, folder, changed=False, progress=None, image=False):
     if image:
         labels = pd.DataFrame({"ecg_id": np.repeat([1, 2, 3], 12), "lead": [*LEADS] * 3})
         form = ImageForm(labels.assign(**dict.fromkeys(LABEL_COLUMNS, False)), {})
-        build_form(folder, inputs, reader, form, n_workers=1)
+        build_store(folder, inputs, reader, form, n_workers=1)
         return np.load(folder / "images.npy")
-    build_store(folder, inputs, reader, n_samples=1200, sampling_rate=RATE, n_workers=1)
+    build_store(folder, inputs, reader, SignalForm(1200, RATE), n_workers=1)
     return np.load(folder / "signals.npy")
 
 

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from einthoven.ecg.leads import LEADS
+from einthoven.run.registry import Registry
 from preprocessing.cohorts.cohort import DURATION_S, Cohort, prepare, prepare_run
+from preprocessing.cohorts.registry import COHORTS
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.store.preparation import Inputs, Processed, RecordFile, read_file, wfdb_file
 from preprocessing.store.store import Store
@@ -52,6 +54,16 @@ def test_a_class_is_all_that_a_data_set_needs(folder, tmp_path):
     halved = prepare(Mine(halved=True), folder, tmp_path / "store", n_workers=1).store
     assert halved.name == "store-halved_true"
     np.testing.assert_allclose(Store.open(halved).read([0, 1, 2]), whole.read([0, 1, 2]) / 2, atol=1e-3)
+
+
+def test_a_data_set_is_chosen_by_name():
+    known = COHORTS | Registry("data set", {"mine": Mine})
+    assert known.build({"name": "mine", "halved": True}) == Mine(halved=True)
+    assert known.build({"name": "cinc2011", "sampling_rate": 250}).sampling_rate == 250
+    with pytest.raises(ValueError, match="did you mean 'ptbxl'"):
+        COHORTS.build({"name": "ptb-xl"})
+    with pytest.raises(ValueError, match="do not fit"):
+        COHORTS.build({"name": "cinc2011", "source_rate": 500})
 
 
 def test_a_run_folder_says_which_data_were_made(folder, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from preprocessing.cohorts.cohort import prepare
 from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.store.builder import CHUNK_RECORDS, build_store
+from preprocessing.store.files import SignalForm
 from preprocessing.store.preparation import Inputs, Processed, RecordFile, settled_path
 from preprocessing.store.store import Store
 
@@ -40,7 +41,7 @@ class Reader:
 
 
 def build(path, inputs, reader, **options):
-    return build_store(path, inputs, reader, n_samples=20, sampling_rate=100, n_workers=1, **options)
+    return build_store(path, inputs, reader, SignalForm(20, 100), n_workers=1, **options)
 
 
 def test_an_interrupted_run_goes_on_and_ends_equal(tmp_path):
@@ -116,6 +117,17 @@ def test_nothing_left_is_an_error_whatever_is_allowed(tmp_path):
 
     with pytest.raises(ValueError, match="5 of 5"):
         build(tmp_path / "store", make_inputs(5), all_broken, max_skipped=1.0)
+
+
+def test_a_store_whose_signals_are_others_is_made_again(tmp_path):
+    path = tmp_path / "store"
+    build(path, make_inputs(4), Reader())
+    whole = (path / "signals.npy").read_bytes()
+    for damaged in (whole[:-2] + b"\xff\x7f", whole[:-20]):
+        (path / "signals.npy").write_bytes(damaged)
+        assert not build(path, make_inputs(4), Reader()).up_to_date
+        assert (path / "signals.npy").read_bytes() == whole
+    assert build(path, make_inputs(4), Reader()).up_to_date
 
 
 def test_settings_decide_the_folder(tmp_path):

@@ -1,0 +1,21 @@
+"""Prepares a store of any data set that is known by name: reads, filters, resamples and stores its records.
+
+python -m preprocessing.prepare dataset.name=cinc2011 dataset.raw_path=... dataset.settings={sampling_rate:250}
+"""
+
+from typing import Any
+
+from einthoven.run.launch import run_path, script
+from preprocessing.cohorts.cohort import prepare_run
+from preprocessing.cohorts.registry import COHORTS
+
+
+@script("prepare")
+def main(config: dict[str, Any]) -> str:
+    """Builds the store that the config asks for and says what was done."""
+    dataset = config["dataset"]
+    return prepare_run(COHORTS.build({"name": dataset["name"], **dataset["settings"]}), config, run_path())
+
+
+if __name__ == "__main__":
+    main()
