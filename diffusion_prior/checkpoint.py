@@ -1,6 +1,6 @@
 """Checkpoints of the prior: one safetensors file that holds the weights and, as JSON, how to build the network.
 
-RhythmDiff's own checkpoints are read too, as its training pickles them (`published_checkpoint`).
+RhythmDiff's own checkpoints are read too, as its training pickles them (`rhythmdiff_checkpoint`).
 """
 
 import json
@@ -18,14 +18,14 @@ from diffusion_prior.model.preconditioned import PreconditionedDenoiser
 from diffusion_prior.model.sashimi import Sashimi
 from diffusion_prior.model.schedule import DiscreteSchedule, EDMSchedule
 from diffusion_prior.model.unet import UNet1d
-from diffusion_prior.published_checkpoint import (
+from diffusion_prior.rhythmdiff_checkpoint import (
     CHECKPOINTS,
     STATE_KEY,
     denoising_loss,
     is_sashimi,
     our_label_order,
     pairs_were_trained,
-    published_spec,
+    rhythmdiff_spec,
 )
 from einthoven.ecg.leads import INDEPENDENT_LEADS, NINE_LEADS, canonical_leads
 from einthoven.ecg.statements import STATEMENTS
@@ -149,7 +149,7 @@ def load_denoiser(
         path: Safetensors file, a training's folder, RhythmDiff's `checkpoint.pkl`, or None for the bundled prior.
         published_offset: For a SaShiMi: whether the noise level is one step behind the network's (`DiscreteSchedule`).
         conjugate_pairs: Of RhythmDiff's weights: whether they were trained with the CUDA extension or KeOps
-            (`published_checkpoint`); None finds it out, which takes two network calls.
+            (`rhythmdiff_checkpoint`); None finds it out, which takes two network calls.
 
     Returns:
         The denoiser, on the CPU; `facts` holds what the file says of it and what was found out.
@@ -159,13 +159,13 @@ def load_denoiser(
     """
     file = find_prior(path)
     if file.suffix in PICKLES:
-        denoiser = _load_published(file, read_pickled_weights(file, STATE_KEY), conjugate_pairs)
+        denoiser = _load_rhythmdiff(file, read_pickled_weights(file, STATE_KEY), conjugate_pairs)
     else:
         weights, spec, facts = read_weights(file)
         if "backbone" in spec:
             denoiser = _load_ours(file, weights, spec, facts, conjugate_pairs)
         elif is_sashimi(weights):
-            denoiser = _load_published(file, weights, conjugate_pairs)
+            denoiser = _load_rhythmdiff(file, weights, conjugate_pairs)
         else:
             raise ValueError(
                 f"{file} does not say how to build its network: it was not written by diffusion_prior.train"
@@ -191,8 +191,8 @@ def _load_ours(
     return denoiser
 
 
-def _load_published(file: Path, weights: dict[str, Tensor], conjugate_pairs: bool | None) -> Denoiser:
-    spec = published_spec(weights, file)
+def _load_rhythmdiff(file: Path, weights: dict[str, Tensor], conjugate_pairs: bool | None) -> Denoiser:
+    spec = rhythmdiff_spec(weights, file)
     weights = our_label_order(weights)
 
     def build(pairs: bool) -> EpsilonDenoiser:

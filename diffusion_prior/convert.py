@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from diffusion_prior.checkpoint import load_denoiser, save_denoiser
 from diffusion_prior.model.epsilon import EpsilonDenoiser
-from diffusion_prior.model_card import describe_network, published_card
-from diffusion_prior.published_checkpoint import CHECKPOINTS
+from diffusion_prior.model_card import describe_network, rhythmdiff_card
+from diffusion_prior.rhythmdiff_checkpoint import CHECKPOINTS
 from einthoven.run.files import write_text
 from einthoven.run.hashing import hash_file
 from einthoven.run.launch import script
@@ -28,7 +28,7 @@ def main(config: dict[str, Any]) -> str:
         raise ValueError(f"{out} holds something else: choose another folder")
     digest = hash_file(source)
     run = RunFolder.create(out, {**config, "sha256": digest}, seed=config["seed"], device="cpu")
-    write_text(run.path / "README.md", published_card(denoiser, source, digest))
+    write_text(run.path / "README.md", rhythmdiff_card(denoiser, source, digest))
     save_denoiser(run.path / WEIGHTS, denoiser, {**denoiser.facts, "source": source.name, "sha256": digest})
     return f"{describe_network(denoiser)}\nwritten to {run.path}: give it as checkpoint={run.path}"
 

@@ -24,7 +24,7 @@ def describe_network(denoiser: EpsilonDenoiser) -> str:
     )
 
 
-def published_card(denoiser: EpsilonDenoiser, source: Path, digest: str) -> str:
+def rhythmdiff_card(denoiser: EpsilonDenoiser, source: Path, digest: str) -> str:
     """Returns the page of converted weights, Markdown.
 
     Args:

@@ -134,8 +134,8 @@ def reconstruct(
     if sampler is not None:
         method = sampler.name or type(sampler).__name__
     elif method is None:
-        told = shared_denoiser(weights, device).takes_measurements
-        method = choose_method(x, sampling_rate, names, noise, takes_measurements=told)
+        conditional = shared_denoiser(weights, device).takes_measurements
+        method = choose_method(x, sampling_rate, names, noise, takes_measurements=conditional)
     check_method(method, noise, known=sampler is not None)
     sampler = sampler or build_sampler(method, weights, device, blind=noise is not None)
     check_rate(sampling_rate, sampler, method)
@@ -240,7 +240,7 @@ def choose_method(
         sampling_rate: Sampling rate of the recording in Hz.
         leads: Lead names.
         noise: Type of the noise to remove, or None.
-        takes_measurements: Whether the prior can be told measured samples.
+        takes_measurements: Whether the prior takes measured samples as conditions.
     """
     if not takes_measurements:
         return "decoupled" if noise is None else "spectral_em"

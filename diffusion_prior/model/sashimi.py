@@ -132,9 +132,9 @@ class Sashimi(nn.Module):
         in_channels: Input channels.
         out_channels: Output channels.
         unconditional: Whether there are no labels.
-        d_model: Channels of the finest level.
-        n_layers: Residual blocks of each level, on either side.
-        pool: Factor by which each level is coarser than the one before.
+        d_model: Channels of the finest resolution.
+        n_layers: Residual blocks of each resolution, on either side.
+        pool: Factor by which each resolution is coarser than the one before.
         expand: Factor by which it has more channels.
         ff: Factor of channels inside the pointwise networks.
         unet: Whether there are blocks on the way down as well.

@@ -1,4 +1,4 @@
-"""The default backbone: a one-dimensional U-Net that patches time early and attends at its coarse levels."""
+"""The default backbone: a one-dimensional U-Net that patches time early and attends at its coarse resolutions."""
 
 import itertools
 import math
@@ -86,11 +86,11 @@ class UNet1d(nn.Module):
         n_in: Input channels: leads, and conditioning channels.
         n_out: Output channels.
         n_labels: Length of the label vector; 0 for a network without labels.
-        channels: Channels of each level, finest first, multiples of 32.
-        patch: Samples that one token of the finest level covers.
-        n_blocks: Residual blocks of each level, on either side.
-        kernel_sizes: Kernel size of each level.
-        attention: Whether each level attends.
+        channels: Channels of each resolution, finest first, multiples of 32.
+        patch: Samples that one token of the finest resolution covers.
+        n_blocks: Residual blocks of each resolution, on either side.
+        kernel_sizes: Kernel size of each resolution.
+        attention: Whether each resolution attends.
         dropout: Dropout probability in the residual blocks.
 
     Raises:
@@ -111,7 +111,7 @@ class UNet1d(nn.Module):
     ) -> None:
         super().__init__()
         if not len(channels) == len(kernel_sizes) == len(attention):
-            raise ValueError("channels, kernel_sizes and attention need one entry for each level")
+            raise ValueError("channels, kernel_sizes and attention need one entry for each resolution")
         self.patch, self.stride = patch, patch * 2 ** (len(channels) - 1)
         n_embedding = 2 * max(channels)
         self.n_frequencies = max(channels)
@@ -124,7 +124,7 @@ class UNet1d(nn.Module):
         self.patch_in = nn.Conv1d(n_in, channels[0], patch, stride=patch)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
 
-        def level(n_first: int, n_rest: int, i: int) -> nn.ModuleList:
+        def blocks_at(n_first: int, n_rest: int, i: int) -> nn.ModuleList:
             blocks = nn.ModuleList()
             for _ in range(n_blocks):
                 blocks.append(ResidualBlock(n_first, channels[i], n_embedding, kernel_sizes[i], dropout))
@@ -133,9 +133,9 @@ class UNet1d(nn.Module):
             return blocks
 
         for i, n in enumerate(channels):
-            self.down.append(level(n, n, i))
+            self.down.append(blocks_at(n, n, i))
         for i, n in enumerate(channels[:-1]):
-            self.up.append(level(2 * n, n, i))
+            self.up.append(blocks_at(2 * n, n, i))
         pairs = list(itertools.pairwise(channels))
         self.downsample = nn.ModuleList(nn.Conv1d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.upsample = nn.ModuleList(nn.Conv1d(coarse, fine, 1) for fine, coarse in pairs)

@@ -30,7 +30,7 @@ class AddNoise:
         power: peak-to-peak value of each lead's noise relative to the lead's own. Exactly one of the two.
         prior_leads: Leads of the prior.
         sampling_rate: Sampling rate of the ECGs in Hz.
-        known_type: Whether the guess is told the type of the noise.
+        known_type: Whether the guess knows the type of the noise.
         prefilter: Whether the noisy ECG meets `einthoven.ecg.filters.clean_signal` first. The prior's ECGs have met it.
         seed: Seed of the pieces of noise.
 
@@ -64,7 +64,7 @@ class AddNoise:
         rate = self.sampling_rate
         y = torch.from_numpy(clean_signal(noisy, rate, rate) if self.prefilter else noisy).float()
         observed = torch.ones_like(y, dtype=torch.bool)
-        told = self.noise_type if self.known_type else AUTO
-        noise = initial_noise(torch.from_numpy(noisy).float(), observed, rate, told, filtered=self.prefilter)
+        noise_type = self.noise_type if self.known_type else AUTO
+        noise = initial_noise(torch.from_numpy(noisy).float(), observed, rate, noise_type, filtered=self.prefilter)
         measurement = Measurement(y, observed, INDEPENDENT_LEADS, self.prior_leads, noise)
         return measurement, {"noisy": to_twelve(noisy)}

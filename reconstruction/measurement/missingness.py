@@ -68,7 +68,7 @@ class Missingness:
         if not fits:
             raise ValueError(f"missingness is {self.amount}: with missingness_type={self.kind} give {what}")
         if self.kind == "mask":
-            _ = self._mask  # a file that cannot be read is told before any work
+            _ = self._mask  # a file that cannot be read is reported before any work starts
 
     def depends_on(self) -> dict[str, str]:
         """Says what results depend on beside the attributes: the mask's content."""

@@ -5,7 +5,7 @@ Reference:
     IEEE J. Biomed. Health Inform. 2023, arXiv 2208.00542.
 
 The paper's: the noisy ECG as condition; T = 50 steps of `sqrt(beta)` linear from `sqrt(1e-4)` to `sqrt(0.5)` (as its
-published code has it); the noise level `sqrt(alpha_bar)` drawn evenly between two steps and told to the network; the L1
+published code has it); `alpha = sqrt(alpha_bar)` drawn evenly between two steps as an input of the network; the L1
 error of the predicted Gaussian noise; ancestral sampling, and the average of several shots. Ours: the network, which
 predicts `v` (Salimans and Ho 2022, arXiv 2202.00512), from which the Gaussian noise follows; eight leads at once; one
 model for all noises (there: one lead, beats, models of their own); and the data.
@@ -13,7 +13,8 @@ model for all noises (there: one lead, beats, models of their own); and the data
 The published steps are coarse: even with the exact prediction, for Gaussian signals and noise of half their variance,
 the samples' variance is 0.289 where the posterior's is 0.333.
 
-With `l = sqrt(alpha_bar)` and `x` in units of `sigma_data`: `x_l = l x + sqrt(1 - l^2) e`, `e` standard normal.
+With `alpha = sqrt(alpha_bar)` and `x` in units of `sigma_data`: `x_t = alpha x + sqrt(1 - alpha^2) e`, `e` standard
+normal.
 """
 
 from collections.abc import Mapping
@@ -55,21 +56,21 @@ class DescodNetwork(RivalNetwork):
         self.betas = torch.linspace(first**0.5, last**0.5, n_steps, dtype=torch.float64).square()
         self.alpha_bars = torch.cat([self.betas.new_ones(1), (1 - self.betas).cumprod(dim=0)])
 
-    def forward(self, x_l: Tensor, y: Tensor, level: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
         """Predicts.
 
         Args:
-            x_l: Noised ECG, in units of `sigma_data`, shape (B, C, L).
+            x_t: Noised ECG, in units of `sigma_data`, shape (B, C, L).
             y: Noisy measurement in mV, shape (B, C, L).
-            level: `l = sqrt(alpha_bar)`, shape (B,).
+            alpha: `sqrt(alpha_bar)`, shape (B,).
 
         Returns:
-            The Gaussian noise `e = l v + sqrt(1 - l^2) x_l`, shape (B, C, L).
+            The Gaussian noise `e = alpha v + sqrt(1 - alpha^2) x_t`, shape (B, C, L).
         """
-        given = torch.cat([x_l, y / self.sigma_data], dim=1)
-        v = self.backbone(given, level, level.new_zeros(len(level), 0)).to(x_l)
-        level = level[:, None, None]
-        return level * v + (1 - level.square()).clamp(min=0).sqrt() * x_l
+        given = torch.cat([x_t, y / self.sigma_data], dim=1)
+        v = self.backbone(given, alpha, alpha.new_zeros(len(alpha), 0)).to(x_t)
+        alpha = alpha[:, None, None]
+        return alpha * v + (1 - alpha.square()).clamp(min=0).sqrt() * x_t
 
 
 class DescodObjective(NoisyObjective[DescodNetwork]):
@@ -78,29 +79,29 @@ class DescodObjective(NoisyObjective[DescodNetwork]):
     network_type: ClassVar[type[RivalNetwork]] = DescodNetwork
 
     def draw(self, batch: Batch, generator: Generator) -> Batch:
-        """Draws the noisy ECGs `y` in mV, shape (B, C, L), noise levels, shape (B,), and Gaussian noise."""
-        return self._draw_level(super().draw(batch, generator), generator)
+        """Draws the noisy ECGs `y` in mV, shape (B, C, L), `alpha`, shape (B,), and Gaussian noise."""
+        return self._draw_alpha(super().draw(batch, generator), generator)
 
-    def _draw_level(self, batch: Batch, generator: Generator) -> Batch:
-        """Draws a step for each record, one from each B-th of them in random order, and a level within the step."""
+    def _draw_alpha(self, batch: Batch, generator: Generator) -> Batch:
+        """Draws a step for each record, one from each B-th of them in random order, and an `alpha` within the step."""
         n, roots = len(batch["x"]), self.network.alpha_bars.sqrt().float()
         place = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
         step = (place * (len(roots) - 1)).long().clamp(max=len(roots) - 2)
         within = torch.rand(n, generator=generator)
-        level = torch.lerp(roots[step], roots[step + 1], within)
-        return {**batch, "level": level, "gaussian": torch.randn(batch["x"].shape, generator=generator)}
+        alpha = torch.lerp(roots[step], roots[step + 1], within)
+        return {**batch, "alpha": alpha, "gaussian": torch.randn(batch["x"].shape, generator=generator)}
 
     def forward(self, batch: Batch) -> Tensor:
         """Returns the loss of each record of a drawn batch, shape (B,)."""
-        level = batch["level"][:, None, None]
-        x_l = level * batch["x"] / self.network.sigma_data + (1 - level.square()).sqrt() * batch["gaussian"]
-        predicted = self.network(x_l, batch["y"], batch["level"])
+        alpha = batch["alpha"][:, None, None]
+        x_t = alpha * batch["x"] / self.network.sigma_data + (1 - alpha.square()).sqrt() * batch["gaussian"]
+        predicted = self.network(x_t, batch["y"], batch["alpha"])
         return (predicted - batch["gaussian"]).abs().mean(dim=(1, 2))
 
     def validation_batches(self, batch: Batch, generator: Generator) -> dict[str, Batch]:
-        """Returns drawn batches by the type of noise, all of one level."""
+        """Returns drawn batches by the type of noise, all at one ratio."""
         noisy = super().validation_batches(batch, generator)
-        return {kind: self._draw_level(part, generator) for kind, part in noisy.items()}
+        return {kind: self._draw_alpha(part, generator) for kind, part in noisy.items()}
 
 
 class Descod(RivalSampler[DescodNetwork]):
@@ -123,8 +124,8 @@ class Descod(RivalSampler[DescodNetwork]):
         x = randn(shape, generator, y.dtype, y.device)
         for step in reversed(range(len(betas))):
             beta, now, before = betas[step], alpha_bars[step + 1], alpha_bars[step]
-            level = y.new_full((len(given),), now**0.5)
-            predicted = network(x.flatten(0, 1), given, level).reshape(shape)
+            alpha = y.new_full((len(given),), now**0.5)
+            predicted = network(x.flatten(0, 1), given, alpha).reshape(shape)
             clean = (x - (1 - now) ** 0.5 * predicted) / now**0.5
             x = (beta * before**0.5 * clean + (1 - before) * (1 - beta) ** 0.5 * x) / (1 - now)
             if step > 0:

@@ -56,9 +56,9 @@ def add_noise(x: Tensor, noise: MeasurementNoise, generator: Generator) -> Batch
 
 
 def validation_noise(x: Tensor, noise: MeasurementNoise, generator: Generator) -> dict[str, Batch]:
-    """Adds noise of each type at one level, as `add_noise`, by the name of the type."""
-    level = (VALIDATION_SNR_DB, VALIDATION_SNR_DB)
-    return {kind: add_noise(x, replace(noise, snr_db={kind: level}), generator) for kind in noise.snr_db}
+    """Adds noise of each type at one ratio, as `add_noise`, by the name of the type."""
+    ratio = (VALIDATION_SNR_DB, VALIDATION_SNR_DB)
+    return {kind: add_noise(x, replace(noise, snr_db={kind: ratio}), generator) for kind in noise.snr_db}
 
 
 class NoisyObjective(Objective, Generic[NetworkT]):
@@ -94,7 +94,7 @@ class NoisyObjective(Objective, Generic[NetworkT]):
         return add_noise(batch["x"], self.noise, generator)
 
     def validation_batches(self, batch: Batch, generator: Generator) -> dict[str, Batch]:
-        """Returns drawn batches by the type of noise, all of one level."""
+        """Returns drawn batches by the type of noise, all at one ratio."""
         return validation_noise(batch["x"], self.noise, generator)
 
     def save(self, path: Path, step: int) -> None:

@@ -3,8 +3,8 @@
 Reference:
     Ronneberger, Fischer, Brox, U-Net: Convolutional Networks for Biomedical Image Segmentation, 2015, arXiv 1505.04597.
 
-The paper's: the shape of the network. Ours: all else. The noise is not told, neither its type nor its level; the
-network's estimate is, at each sample, a share of the noisy ECG and a rest.
+The paper's: the shape of the network. Ours: all else. The network gets neither the type nor the strength of the noise;
+its estimate is, at each sample, a share of the noisy ECG and a rest.
 """
 
 from typing import ClassVar
@@ -39,9 +39,9 @@ class DenoisingNetwork(RivalNetwork):
         Returns:
             ECG in mV, shape (B, C, L).
         """
-        level = y.square().mean(dim=(1, 2)).sqrt().clamp(min=1e-3)
-        told = (level / self.sigma_data).log() / 4
-        a, b = self.backbone(y / level[:, None, None], told, y.new_zeros(len(y), 0)).to(y).chunk(2, dim=1)
+        rms = y.square().mean(dim=(1, 2)).sqrt().clamp(min=1e-3)
+        c_noise = (rms / self.sigma_data).log() / 4
+        a, b = self.backbone(y / rms[:, None, None], c_noise, y.new_zeros(len(y), 0)).to(y).chunk(2, dim=1)
         return a.sigmoid() * y + self.sigma_data * b
 
 

@@ -27,10 +27,10 @@ class AmortisedSampler(PosteriorSampler):
     call estimates it without the error of an average over few samples. Of a record with gaps or noise the average is
     taken: see `only_whole_leads`.
 
-    Where the measurement is noisy, the level of the noise in each lead is found first: the network is told that all of
-    the measurement might be noise, as in a part of its training. What its estimate leaves of the measurement is the
-    noise and that estimate's own error; so the likelihood's level is taken as far as it lies within these limits. Of
-    the spectrum of the likelihood's noise nothing enters: the network has learnt how noise looks.
+    Where the measurement is noisy, the noise in each lead is estimated first: the network gets the measurement as if
+    all of it might be noise, as in a part of its training. What its estimate leaves of the measurement is the noise and
+    that estimate's own error; so the root mean square of the likelihood's noise is taken as far as it lies within these
+    limits. Its spectrum does not enter: the network has learnt how noise looks.
 
     Args:
         denoiser: A denoiser trained with measured samples as condition.
@@ -42,8 +42,8 @@ class AmortisedSampler(PosteriorSampler):
             nothing.
         exact_below: Noise with a smaller root mean square in all leads, in mV, is taken for a part of the ECG, as it
             was in training, and the measured samples for exact.
-        blind_error: Largest root mean square error in mV of the estimate without a level, chosen on fold 9; None: the
-            likelihood's level is taken as it is.
+        blind_error: Largest root mean square error in mV of the estimate that knows no strength of the noise, chosen
+            on fold 9; None: the likelihood's root mean square is taken as it is.
 
     Raises:
         ValueError: If the denoiser cannot be told measured samples.

@@ -10,7 +10,7 @@ import yaml
 from diffusion_prior.checkpoint import load_denoiser, save_denoiser
 from diffusion_prior.model.denoiser import Conditions
 from einthoven.ecg.statements import encode
-from tests.diffusion_prior.test_published_checkpoint import made_up, pickled
+from tests.diffusion_prior.test_rhythmdiff_checkpoint import made_up, pickled
 from tests.scripts import run_script
 
 

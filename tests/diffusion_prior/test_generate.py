@@ -8,7 +8,7 @@ from diffusion_prior.generation import GenerationSettings, generate_ecgs, store_
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, lead_matrix
 from einthoven.ecg.statements import encode
 from preprocessing.store.store import Store
-from tests.diffusion_prior.test_published_checkpoint import GOLDEN, pickled
+from tests.diffusion_prior.test_rhythmdiff_checkpoint import GOLDEN, pickled
 from tests.diffusion_prior.training.test_objective import TINY, TINY_SASHIMI
 from tests.scripts import run_script
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import DiscreteSchedule, EDMSchedule, VPSchedule
 from diffusion_prior.sampler import SAMPLERS, HeunSampler, Sampler
 from einthoven.randomness import record_generators
+from tests.gaussian import GaussianDenoiser
 
 N = 20_000
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from diffusion_prior.checkpoint import build_denoiser, save_denoiser
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import EDMSchedule
+from tests.gaussian import GaussianDenoiser
 
 
 @pytest.fixture(scope="session")

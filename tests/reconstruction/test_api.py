@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from einthoven.ecg.filters import clean_signal, resample
 from einthoven.ecg.leads import LEADS
 from einthoven.randomness import randn
@@ -20,6 +19,7 @@ from reconstruction.samplers.mgps import MGPS, GradientSchedule
 from reconstruction.samplers.registry import BLIND_METHODS
 from reconstruction.samplers.spec import ALL_METHODS
 from reconstruction.samplers.spectral_em import SpectralEM
+from tests.gaussian import GaussianDenoiser
 
 DURATION = 3.0
 

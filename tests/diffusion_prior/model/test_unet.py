@@ -41,6 +41,6 @@ def test_default_size_fits_the_bundled_file():
     assert 7.0e6 < n < 8.0e6  # 16 MB in half precision hold 8.3 M
 
 
-def test_levels_must_agree():
-    with pytest.raises(ValueError, match="one entry for each level"):
+def test_resolutions_must_agree():
+    with pytest.raises(ValueError, match="one entry for each resolution"):
         UNet1d(6, 2, channels=(32, 64))

@@ -143,7 +143,7 @@ def test_descods_levels_cover_all_steps_and_its_loss_is_zero_for_the_noise_itsel
     objective = build_rival({"kind": "descod", "model": {"backbone": BACKBONE}, "objective": {"noise": noise}})
     batch = objective.draw({"x": 0.2 * torch.randn(100, 8, 64)}, torch.Generator().manual_seed(0))
     roots = objective.network.alpha_bars.sqrt().float()
-    counts = torch.histogram(batch["level"], roots.flip(0)).hist
+    counts = torch.histogram(batch["alpha"], roots.flip(0)).hist
     assert counts.sum() == 100 and counts.min() == counts.max() == 2
     objective.network.forward = lambda x_l, y, level: batch["gaussian"]
     assert torch.equal(objective(batch), torch.zeros(100))

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 
 from diffusion_prior.model.bridge import Bridge, transition
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import EDMSchedule, VPSchedule
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import SpectralNoise
 from reconstruction.measurement.operators import LeadSelection, Mask, MeasuredLeads, Resampling
+from tests.gaussian import GaussianDenoiser
 
 LEADS = ("I", "II", "V1")
 """Names for the three leads of the Gaussian prior."""

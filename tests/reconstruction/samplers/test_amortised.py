@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import EDMSchedule
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import LeadSelection, Mask, MeasuredLeads, Resampling
 from reconstruction.samplers.amortised import AmortisedSampler, measured_samples
 from reconstruction.samplers.base import Calls
+from tests.gaussian import GaussianDenoiser
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])

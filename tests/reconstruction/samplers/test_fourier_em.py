@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import EDMSchedule
 from einthoven.randomness import record_generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import Mask
 from reconstruction.samplers.fourier_em import FourierEM, fourier_basis
+from tests.gaussian import GaussianDenoiser
 
 LENGTH = 64
 

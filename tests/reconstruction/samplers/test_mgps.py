@@ -7,12 +7,12 @@ the Gaussian at the midpoint has a closed form), and the true posterior, from wh
 import pytest
 import torch
 
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import EDMSchedule, VPSchedule
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import Mask
 from reconstruction.samplers.base import Calls
 from reconstruction.samplers.mgps import MGPS, GradientSchedule
+from tests.gaussian import GaussianDenoiser
 
 LAW_SIGMA_Y = 0.05
 SIGMA_Y = 0.01

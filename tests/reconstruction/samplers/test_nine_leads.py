@@ -14,7 +14,6 @@ import torch
 
 from diffusion_prior.checkpoint import build_denoiser, save_denoiser
 from diffusion_prior.model.epsilon import EpsilonDenoiser
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import DiscreteSchedule
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, NINE_LEADS, consistent_matrix, lead_matrix, to_twelve
 from einthoven.randomness import record_generators
@@ -31,6 +30,7 @@ from reconstruction.samplers.decoupled import DecoupledSampler
 from reconstruction.samplers.mgps import MGPS, GradientSchedule
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS
 from reconstruction.twelve_leads import sample_twelve_leads
+from tests.gaussian import GaussianDenoiser
 from tests.reconstruction.samplers import test_ddnm, test_decoupled, test_mgps
 from tests.reconstruction.samplers.affine import Problem
 from tests.reconstruction.samplers.test_samplers import FEW_STEPS

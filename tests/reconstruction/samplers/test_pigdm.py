@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from reconstruction.samplers.base import Calls, Chain
 from reconstruction.samplers.pigdm import GuidedDenoiser, PiGDM
+from tests.gaussian import GaussianDenoiser
 from tests.reconstruction.samplers.affine import PROBLEMS, Law, Problem, check_law, make_problem
 
 SIGMA_DATA = 0.3

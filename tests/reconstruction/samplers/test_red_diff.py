@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import EDMSchedule
 from reconstruction.samplers.base import Calls
 from reconstruction.samplers.red_diff import REDDiff
+from tests.gaussian import GaussianDenoiser
 from tests.reconstruction.samplers.affine import PROBLEMS, Problem, make_problem
 
 

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import EDMSchedule
 from einthoven.randomness import randn, record_generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
@@ -11,6 +10,7 @@ from reconstruction.measurement.noise_model import SpectralNoise, WhiteNoise, co
 from reconstruction.measurement.operators import Mask
 from reconstruction.samplers.base import Calls, Draws, PosteriorSampler
 from reconstruction.samplers.spectral_em import SpectralEM, draw_noise
+from tests.gaussian import GaussianDenoiser
 
 LEADS, LENGTH, RECORDS = 2, 48, 12
 

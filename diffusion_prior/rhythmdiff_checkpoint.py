@@ -50,7 +50,7 @@ def is_sashimi(weights: Mapping[str, Tensor]) -> bool:
     return any(name.endswith(".layer.kernel.kernel.C") for name in weights)
 
 
-def published_spec(weights: Mapping[str, Tensor], file: Path) -> dict[str, Any]:
+def rhythmdiff_spec(weights: Mapping[str, Tensor], file: Path) -> dict[str, Any]:
     """Finds how to build the network of a published state dictionary, from names and shapes.
 
     Args:

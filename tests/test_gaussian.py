@@ -1,8 +1,8 @@
 import torch
 
 from diffusion_prior.model.denoiser import Conditions
-from diffusion_prior.model.gaussian import GaussianDenoiser
 from diffusion_prior.model.schedule import VPSchedule
+from tests.gaussian import GaussianDenoiser
 
 GENERATOR = torch.Generator().manual_seed(0)
 ROOT = torch.randn(6, 6, generator=GENERATOR, dtype=torch.float64)

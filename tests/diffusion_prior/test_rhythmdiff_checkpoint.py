@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from diffusion_prior.checkpoint import build_denoiser, load_denoiser, save_denoiser, take_weights
 from diffusion_prior.model.denoiser import Conditions
-from diffusion_prior.published_checkpoint import denoising_loss, pairs_were_trained
+from diffusion_prior.rhythmdiff_checkpoint import denoising_loss, pairs_were_trained
 from einthoven.ecg.leads import LEADS, NINE_LEADS
 from einthoven.ecg.statements import LABEL_ORDER, STATEMENTS, encode
 from tests.diffusion_prior.training.test_objective import TINY
