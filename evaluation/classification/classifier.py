@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from einthoven.ecg.leads import canonical_leads
 from einthoven.run.weights_file import read_weights, write_weights
-from evaluation.classification.labels import check_kind, class_names, is_exclusive
+from evaluation.classification.labels import find_classes
 from evaluation.classification.xresnet1d import XResNet1d
 
 AGGREGATES = ("mean", "max")
@@ -46,7 +46,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.leads = canonical_leads(spec["leads"])
         self.spec: dict[str, Any] = json.loads(json.dumps({**spec, "leads": list(self.leads)}))
-        self.classes, self.exclusive = class_names(spec["classes"]), is_exclusive(spec["classes"])
+        classes = find_classes(spec["classes"])
+        self.classes, self.exclusive = classes.names, classes.is_exclusive
         self.sampling_rate = float(spec["sampling_rate"])
         self.crop, self.stride = (round(spec[name] * self.sampling_rate) for name in ("crop", "stride"))
         self.aggregate = str(spec["aggregate"])
@@ -157,7 +158,7 @@ def check_classifier(classifier: Classifier, classes: str | None, leads: Sequenc
     Raises:
         ValueError: If it was trained for others.
     """
-    if classes is not None and check_kind(classes) != classifier.spec["classes"]:
+    if classes is not None and find_classes(classes).names != classifier.classes:
         raise ValueError(f"the classifier's classes are {classifier.spec['classes']}: leave evaluate.classes out")
     if leads is not None and canonical_leads(leads) != classifier.leads:
         raise ValueError(f"the classifier reads {', '.join(classifier.leads)}: leave evaluate.leads out")

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from diffusion_prior.training.trainer import Batch, Objective
 from evaluation.classification.classifier import Classifier, save_classifier
-from evaluation.classification.labels import class_labels
+from evaluation.classification.labels import find_classes
 from preprocessing.store.store import Store
 
 CHUNK = 256
@@ -42,7 +42,8 @@ class LabelledRecords:
         if store.n_samples < classifier.crop:
             raise ValueError(f"{store.path} has records of {store.n_samples} samples, shorter than model.crop")
         rows = store.rows(split)
-        kept, labels = class_labels(store.table["statements"].iloc[rows], classifier.spec["classes"])
+        classes = find_classes(classifier.spec["classes"])
+        kept, labels = classes.labels(store.table["statements"].iloc[rows])
         self.store, self.leads, self.is_exclusive = store, classifier.leads, classifier.exclusive
         self.rows, self.labels = rows[kept], labels[kept]
         self.ecg_ids: NDArray[np.int64] = store.table["ecg_id"].to_numpy()[self.rows]

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from evaluation.classification.classifier import Classifier, check_classifier, load_classifier, save_classifier
-from evaluation.classification.labels import RHYTHMS, class_labels, class_names
+from evaluation.classification.labels import CLASSES, find_classes
 
 NETWORK = {"blocks": [1], "stem": [4, 4, 4], "width": 4, "n_features": 8, "dropout": 0.0}
 SPEC = {
@@ -41,7 +41,7 @@ def test_probabilities_of_a_record_are_those_of_its_crops(aggregate, classes):
     expected = logits.softmax(-1) if classes == "rhythms" else logits.sigmoid()
     expected = expected.mean(0) if aggregate == "mean" else expected.amax(0)
     found = model.predict(x.numpy())
-    assert found.shape == (3, len(class_names(classes)))
+    assert found.shape == (3, len(CLASSES[classes].names))
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
     np.testing.assert_allclose(model.predict(x.numpy()[1:2]), found[1:2], atol=1e-6)  # no batch-mates
     np.testing.assert_allclose(model.predict(x.numpy(), chunk=2), found, atol=1e-6)
@@ -61,7 +61,11 @@ def test_round_trip(tmp_path):
     save_classifier(tmp_path / "weights.safetensors", model, {"steps": 3})
     loaded = load_classifier(tmp_path)
     np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
-    assert loaded.classes == RHYTHMS and loaded.leads == ("I", "II") and loaded.describe() == "real, I, II"
+    assert (
+        loaded.classes == CLASSES["rhythms"].names
+        and loaded.leads == ("I", "II")
+        and loaded.describe() == "real, I, II"
+    )
     assert check_classifier(loaded, "rhythms", ["i", "ii"]) is loaded
     with pytest.raises(ValueError, match="evaluate.classes"):
         check_classifier(loaded, "statements", None)
@@ -82,10 +86,10 @@ def test_what_does_not_suit_is_refused(tmp_path):
 
 def test_a_record_counts_with_exactly_one_rhythm():
     statements = [["NORM", "SR"], ["NORM"], ["CLBBB", "SR"], ["AFIB", "CRBBB"], ["AFIB"], ["NORM", "SR", "IRBBB"], []]
-    kept, labels = class_labels(statements, "rhythms")
+    kept, labels = find_classes("rhythms").labels(statements)
     assert kept.tolist() == [True, False, True, False, True, True, False]
     assert labels[kept].argmax(axis=1).tolist() == [0, 1, 2, 0]
-    kept, labels = class_labels(statements, "statements")
+    kept, labels = find_classes("statements").labels(statements)
     assert kept.all() and labels.sum(axis=1).tolist() == [2, 1, 2, 2, 1, 3, 0]
     with pytest.raises(ValueError, match=r"evaluate\.classes"):
-        class_labels(statements, "beats")
+        find_classes("beats")
