@@ -28,19 +28,10 @@ def main(config: dict[str, Any]) -> str:
     score, raw_path = config["score"], config["dataset"]["raw_path"]
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
-    make_scoring = partial(
-        scoring_method,
-        config["method"],
-        config["checkpoint"],
-        use_ldm=config["use_ldm"],
-        timestep=config["timestep"],
-        step_interval=config["step_interval"],
-        noise_scheduler_type=config["noise_scheduler_type"],
-        discretization=config["discretization"],
-        n_partitions=config["n_partitions"],
-        batch_size=config["batch_size"],
-        seed=config["seed"],
-    )
+    process = ("timestep", "step_interval", "noise_scheduler_type")
+    names = ("use_ldm", *process, "discretization", "n_partitions", "batch_size", "seed")
+    how = {name: config[name] for name in names}
+    make_scoring = partial(scoring_method, config["method"], config["checkpoint"], **how)
     engine, device = ENGINES.build(config["engine"]), config["device"]
     scoring = make_scoring(device="cpu" if engine.is_remote else device)
     settings = {**config["sources"].get(config["source"], {}), **({"raw_path": raw_path} if raw_path else {})}

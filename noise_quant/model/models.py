@@ -42,13 +42,7 @@ class ScalogramModel(nn.Module):
 
 
 class ScalogramAutoencoder(ScalogramModel):
-    """An autoencoder of scalograms.
-
-    Args:
-        ae: Its network.
-        scalogram: As for `ScalogramModel`.
-        discretization: As for `ScalogramModel`.
-    """
+    """An autoencoder of scalograms: its network `ae`; other arguments as for `ScalogramModel`."""
 
     def __init__(
         self, ae: ImageAutoencoder, scalogram: ScalogramSettings | None = None, discretization: bool = True
@@ -145,16 +139,9 @@ class ScalogramDiffusion(ScalogramModel, ABC):
 
 
 class LatentDiffusion(ScalogramDiffusion):
-    """Diffusion of an autoencoder's latents.
+    """Diffusion of the latents of an autoencoder's network `ae`, which are multiplied by `scaling_factor`.
 
-    Args:
-        ae: Network of the autoencoder.
-        unet: As for `ScalogramDiffusion`.
-        scaling_factor: Latents are multiplied by it.
-        clip_sample: As for `ScalogramDiffusion`.
-        scalogram: As for `ScalogramModel`.
-        discretization: As for `ScalogramModel`.
-        max_timestep: As for `ScalogramDiffusion`.
+    Other arguments are those of `ScalogramDiffusion`.
     """
 
     def __init__(
