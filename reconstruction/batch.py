@@ -1,9 +1,21 @@
-"""`reconstruct_batch`: records of a store, in chunks, into a folder that a killed run can go on in."""
+"""`reconstruct_batch`: records of a store, in chunks, into a folder that a killed run can go on in.
+
+It writes `samples.npy (N, S, 12, L)`, `mean.npy`, `lower.npy`, `upper.npy`, `truth.npy (N, 12, L)`, all in mV and
+float32, `observed.npy` (bool, (N, 12, L): measured, or exactly derived from measured samples), what the task adds, and
+last `records.parquet` with `ecg_id`, `seconds`, `network_calls`, `gradient_calls`, `memory_mb` (the process's peak
+until then) and `problem`.
+
+Each chunk is written atomically, so a call with the same folder and arguments goes on where the last one stopped; one
+with others does all anew, or is refused where the folder is finished. A record's samples do not depend on its
+batch-mates. A record that fails costs no other one its results: its chunk is done again record by record. It has no
+rows in the arrays, which hold the records whose `problem` is empty, in their order.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,17 +84,7 @@ def reconstruct_batch(
     engine: Engine | None = None,
     make_sampler: MakeSampler | None = None,
 ) -> BatchSummary:
-    """Makes measurements of records of a store and reconstructs the records from them.
-
-    Writes `samples.npy (N, S, 12, L)`, `mean.npy`, `lower.npy`, `upper.npy`, `truth.npy (N, 12, L)`, all in mV and
-    float32, `observed.npy` (bool, (N, 12, L): measured, or exactly derived from measured samples), what the task adds,
-    and last `records.parquet` with `ecg_id`, `seconds`, `network_calls`, `gradient_calls`, `memory_mb` (the process's
-    peak until then) and `problem`. Each chunk is written atomically, so a call with the same folder and arguments goes
-    on where the last one stopped; one with others does all anew, or is refused where the folder is finished. A record's
-    samples do not depend on its batch-mates.
-
-    A record that fails costs no other one its results: its chunk is done again record by record. It has no rows in the
-    arrays, which hold the records whose `problem` is empty, in their order.
+    """Makes measurements of records of a store and reconstructs the records from them; for the files see above.
 
     Args:
         store: The store, filtered, at the prior's rate.
@@ -102,48 +104,39 @@ def reconstruct_batch(
         make_sampler: Makes the sampler where another process does the work, on that process's device; None: that
             process gets a copy of `sampler`.
 
-    Returns:
-        What was done.
-
     Raises:
         ValueError: If there is no record, the store's rate is not the prior's, a number does not fit, every record
             fails, the folder holds finished results of other arguments, another process works in it, or the store's
             signals are no longer what its manifest says.
     """
     check_n_samples(n_samples)
-    if len(rows) == 0:
-        raise ValueError("no record to reconstruct: choose another split or store, or a larger n_records")
-    if store.sampling_rate != sampler.sampling_rate:
-        raise ValueError(
-            f"the store has {store.sampling_rate:g} Hz, the prior {sampler.sampling_rate:g} Hz: "
-            f"prepare the store with dataset.sampling_rate={sampler.sampling_rate:g}"
-        )
-    key = {"sampler": sampler, "task": task, "store": store.manifest_hash, "n_samples": n_samples, "seed": seed}
-    key |= {"sigma_y": sigma_y, "batch_size": batch_size, "segment_length": segment_length}
-    job = ChunkedJob(folder, fingerprint(key), ".npz")
+    _check_records(store, rows, sampler.sampling_rate)
+    settings: dict[str, Any] = {"n_samples": n_samples, "seed": seed, "sigma_y": sigma_y}
+    settings["segment_length"] = segment_length
+    parts = {"sampler": sampler, "task": task, "store": store.manifest_hash, "batch_size": batch_size}
+    job = ChunkedJob(folder, fingerprint({**parts, **settings}), ".npz")
     _add_chunks(job, store, rows, batch_size)
     if job.is_finished(RECORDS):
-        records = pd.read_parquet(folder / RECORDS)
-        if progress is not None:
-            progress(len(records))
-        return _summarise(records, 0)
+        return _read_summary(folder, progress)
     if job.is_begun:
         store.verify()
     engine = engine or LocalEngine()
-    make_work = partial(
-        ReconstructionWork,
-        store,
-        make_sampler if make_sampler and engine.is_remote else partial(_given, sampler),
-        task,
-        n_samples=n_samples,
-        seed=seed,
-        sigma_y=sigma_y,
-        segment_length=segment_length,
-        device=device,
-    )
+    make = make_sampler if make_sampler and engine.is_remote else partial(_given, sampler)
     with held_folder(folder):
+        make_work = partial(ReconstructionWork, store, make, task, device=device, **settings)
         n_new = job.work(engine, make_work, write_failed_chunk, progress)
         return _summarise(_join(job), n_new)
+
+
+def _check_records(store: Store, rows: NDArray[np.int64], sampling_rate: float) -> None:
+    """Raises ValueError where there is no record, or the store is not at the prior's rate."""
+    if len(rows) == 0:
+        raise ValueError("no record to reconstruct: choose another split or store, or a larger n_records")
+    if store.sampling_rate != sampling_rate:
+        raise ValueError(
+            f"the store has {store.sampling_rate:g} Hz, the prior {sampling_rate:g} Hz: "
+            f"prepare the store with dataset.sampling_rate={sampling_rate:g}"
+        )
 
 
 def _given(sampler: PosteriorSampler) -> PosteriorSampler:
@@ -207,6 +200,14 @@ def _read_records(part: Path) -> pd.DataFrame:
     failed = failed.assign(seconds=np.nan, network_calls=0, gradient_calls=0, memory_mb=np.nan)
     tables = [table for table in (worked.assign(problem=""), failed) if len(table)]
     return pd.concat(tables, ignore_index=True)[[*COLUMNS, "problem"]]
+
+
+def _read_summary(folder: Path, progress: Callable[[int], object] | None) -> BatchSummary:
+    """Returns what a finished folder holds."""
+    records = pd.read_parquet(folder / RECORDS)
+    if progress is not None:
+        progress(len(records))
+    return _summarise(records, 0)
 
 
 def _summarise(records: pd.DataFrame, n_new: int) -> BatchSummary:
