@@ -1,6 +1,6 @@
 """One recording, the bundled one, and the reader of WFDB files with all its checks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def load_recording(
         with np.load(DEMO_ECG, allow_pickle=False) as file:
             whole = Recording(file["ecg"].astype(np.float64), float(file["sampling_rate"]), LEADS, "demo")
     else:
-        whole = read_wfdb(path)
+        whole = READERS.get(Path(path).suffix.lower(), read_wfdb)(path)
     rate, length = whole.sampling_rate, whole.ecg.shape[-1]
     check_units(whole.ecg, rate)
     first = round(start * rate)
@@ -226,3 +226,7 @@ def _millivolts(stem: Path, unit: str | None) -> float:
     if factor is None:
         raise ValueError(f"unit {unit!r} in {stem}.hea is not known; known units: {', '.join(MILLIVOLTS)}")
     return factor
+
+
+READERS: dict[str, Callable[[str | Path], Recording]] = {".hea": read_wfdb, ".dat": read_wfdb}
+"""What reads a file, by its suffix; names without one of these are WFDB records."""

@@ -21,7 +21,7 @@ from noise_quant.data.sources import (
 from preprocessing.cohorts import nstdb
 from preprocessing.mixing import mix_at_snr
 
-NOISES: tuple[str, ...] = ("bw", "em", "ma")
+NOISES: tuple[str, ...] = tuple(nstdb.NOISE_TYPES)
 SNR_DB: tuple[float, ...] = (24.0, 18.0, 12.0, 6.0, 0.0, -6.0)
 NOISE_HALVES: dict[str, str] = {"val": "fit", "test": "test"}
 """Which half of the noise recordings goes with which split of PTB-XL."""

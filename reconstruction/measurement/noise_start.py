@@ -79,10 +79,13 @@ def initial_noise(
     Raises:
         ValueError: If there is no such noise.
     """
-    check_choice("noise_type", noise_type, NOISES)
+    packaged = [name for name in NOISE_TYPES if name in _load_spectra()]
+    if noise_type in NOISE_TYPES and noise_type not in packaged:
+        raise ValueError(f"no spectrum of {noise_type} is packaged: make it with python -m reconstruction.fit_spectra")
+    check_choice("noise_type", noise_type, (*packaged, MIX, AUTO))
     values = torch.where(observed, y, torch.nan).cpu().numpy().astype(np.float64)
     power = (torch.from_numpy(fill_gaps(values)) @ cosine_basis(y.shape[-1]).T).square()
-    types = (*NOISE_TYPES, MIX) if noise_type == AUTO else (noise_type,)
+    types = (*packaged, MIX) if noise_type == AUTO else (noise_type,)
     fits = [_fit(power, _spectra_at(y.shape[-1], sampling_rate, name)) for name in types]
     measured = observed.any(dim=-1).cpu()
     divergences = torch.stack([torch.where(measured, divergence, 0.0).sum(dim=-1) for _, divergence in fits])
@@ -111,7 +114,8 @@ def _frequencies(length: int, sampling_rate: float) -> NDArray[np.float64]:
 def _spectra_at(length: int, sampling_rate: float, noise_type: str) -> Tensor:
     """Returns the spectra of clean ECGs and of a noise at the frequencies of a measurement, (2, length), float64."""
     packaged = _load_spectra()
-    noise = np.sum([packaged[name] for name in (NOISE_TYPES if noise_type == MIX else (noise_type,))], axis=0)
+    types = [name for name in NOISE_TYPES if name in packaged] if noise_type == MIX else [noise_type]
+    noise = np.sum([packaged[name] for name in types], axis=0)
     frequency = _frequencies(length, sampling_rate)
     rows = [np.interp(frequency, packaged["frequency"], row) for row in (packaged["clean"], noise)]
     return torch.from_numpy(np.stack(rows)).clamp(min=1e-9)
