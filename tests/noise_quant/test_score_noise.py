@@ -29,12 +29,12 @@ class CountedScoring:
     """Means and ranges in the place of a model, which counts its records and stops after some."""
 
     def __init__(self, stop_after=None):
-        self.n_records, self.stop_after = 0, stop_after
+        self._n_records, self._stop_after = 0, stop_after  # private: no part of the work
 
     def __call__(self, items, records):
-        if self.stop_after is not None and self.n_records >= self.stop_after:
+        if self._stop_after is not None and self._n_records >= self._stop_after:
             raise Interrupted
-        self.n_records += len(records)
+        self._n_records += len(records)
         return [
             pd.DataFrame(
                 {"lead": list(record.leads), "segment": 0, "psnr": np.ptp(record.ecg, axis=1)}
@@ -85,13 +85,13 @@ def test_stopped_run_goes_on_with_what_it_lacks(noisy_ptbxl, nstdb_folder, tmp_p
     source = mixture_source(noisy_ptbxl, nstdb_folder, noise_types=["em"])
     whole = CountedScoring()
     score_source(source, whole, tmp_path / "whole", chunk_records=4)
-    assert whole.n_records == 6
+    assert whole._n_records == 6
     with pytest.raises(Interrupted):
         score_source(source, CountedScoring(4), tmp_path / "run", chunk_records=4)
     assert not (tmp_path / "run" / "scores.parquet").exists()
     rest = CountedScoring()
     assert score_source(source, rest, tmp_path / "run", chunk_records=4).n_new == 2
-    assert rest.n_records == 2
+    assert rest._n_records == 2
     pd.testing.assert_frame_equal(*(pd.read_parquet(tmp_path / name / "scores.parquet") for name in ("whole", "run")))
     assert not (tmp_path / "run" / "parts").exists()
     again = CountedScoring()
