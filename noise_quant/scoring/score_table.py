@@ -108,7 +108,7 @@ def score_source(
     if chunk_records < 1:
         raise ValueError(f"chunk_records must be at least 1, not {chunk_records}")
     labels = pd.util.hash_pandas_object(source.labels.astype(str), index=False).to_numpy()
-    key = {"scoring": scoring, "read": source.read, "labels": labels, "chunk_records": chunk_records}
+    key = {"scoring": scoring, "read": source.read, "labels": labels}
     job = ChunkedJob(folder, fingerprint(key), ".parquet")
     _add_chunks(job, source, chunk_records)
     if job.is_finished(RECORDS):

@@ -96,7 +96,7 @@ def test_stopped_run_goes_on_with_what_it_lacks(noisy_ptbxl, nstdb_folder, tmp_p
     assert not (tmp_path / "run" / "parts").exists()
     again = CountedScoring()
     assert "nothing to do" in score_source(source, again, tmp_path / "run").describe()
-    assert again.n_records == 0
+    assert again._n_records == 0
     table = pd.read_parquet(tmp_path / "run" / "scores.parquet")
     assert list(table.columns[:3]) == ["ecg_id", "noise_type", "snr_db"]
     assert table.groupby("snr_db")["psnr"].mean().is_monotonic_decreasing  # here the range: more noise, more range
