@@ -14,10 +14,11 @@ from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.filters import resample
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
 from einthoven.statistics import predictive_band
+from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
 from reconstruction.measurement.checks import check_choice, check_recording
 from reconstruction.measurement.measurement import Measurement, measure_recording
 from reconstruction.measurement.noise_model import NoiseModel
-from reconstruction.measurement.noise_start import NOISES
+from reconstruction.measurement.noise_start import AUTO, NOISES
 from reconstruction.measurement.saturation import Saturation, check_saturation
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
@@ -29,11 +30,9 @@ PRIOR_RATE_HZ = 100.0
 SIGMA_Y_MV = 0.01
 """Standard deviation of the measurement's noise that is assumed, in mV: what a filtered resting ECG still has."""
 NOISE_NAMES: dict[str, str] = {
-    "bw": "baseline wander",
-    "em": "electrode motion",
-    "ma": "muscle artefact",
-    "mix": "baseline wander, electrode motion and muscle artefact",
-    "auto": "of a type that was not told",
+    **NOISE_TYPES,
+    MIX: "baseline wander, electrode motion and muscle artefact",
+    AUTO: "of a type that was not told",
 }
 """The types of noise in words."""
 
