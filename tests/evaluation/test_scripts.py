@@ -35,4 +35,4 @@ def test_benchmark_measures_training(tmp_path: Path):
     sizes = ["model=tiny", "benchmark.training.n_steps=5", "benchmark.training.records=2"]
     done = run("evaluation.benchmark", *sizes, "benchmark.parts=[training]", runs=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "records per second" in done.stdout and "bf16" in done.stdout
+    assert "records per minute" in done.stdout and "bf16" in done.stdout
