@@ -29,9 +29,10 @@ from einthoven.run.fingerprint import fingerprint
 from einthoven.run.lock import held_folder
 from preprocessing.store.store import Store
 from reconstruction.api import SIGMA_Y_MV, check_n_samples
-from reconstruction.chunk_work import COLUMNS, FAILED, MakeSampler, ReconstructionWork, write_failed_chunk
+from reconstruction.chunk_work import COLUMNS, FAILED, ReconstructionWork, write_failed_chunk
 from reconstruction.measurement.task import Task
 from reconstruction.samplers.base import PosteriorSampler
+from reconstruction.samplers.spec import SamplerSpec, made
 
 ARRAYS: tuple[str, ...] = ("samples", "mean", "lower", "upper", "truth", "observed")
 RECORDS = "records.parquet"
@@ -70,7 +71,7 @@ class BatchSummary:
 def reconstruct_batch(
     store: Store,
     rows: NDArray[np.int64],
-    sampler: PosteriorSampler,
+    sampler: PosteriorSampler | SamplerSpec,
     folder: Path,
     task: Task,
     *,
@@ -82,14 +83,14 @@ def reconstruct_batch(
     device: str | torch.device = "cpu",
     progress: Callable[[int], object] | None = None,
     engine: Engine | None = None,
-    make_sampler: MakeSampler | None = None,
 ) -> BatchSummary:
     """Makes measurements of records of a store and reconstructs the records from them; for the files see above.
 
     Args:
         store: The store, filtered, at the prior's rate.
         rows: Its rows to take, shape (N,).
-        sampler: The posterior sampler.
+        sampler: The posterior sampler: what every process makes its own from, on the device, or an object, of which
+            other processes get copies.
         folder: Where to write.
         task: How measurements are made.
         n_samples: Number of samples S, at least 2.
@@ -101,8 +102,6 @@ def reconstruct_batch(
         device: Device of the network.
         progress: Called with the number of records of each chunk that is done.
         engine: Where chunks are worked on; None: in this process.
-        make_sampler: Makes the sampler where another process does the work, on that process's device; None: that
-            process gets a copy of `sampler`.
 
     Raises:
         ValueError: If there is no record, the store's rate is not the prior's, a number does not fit, every record
@@ -110,20 +109,20 @@ def reconstruct_batch(
             signals are no longer what its manifest says.
     """
     check_n_samples(n_samples)
-    _check_records(store, rows, sampler.sampling_rate)
+    engine = engine or LocalEngine()
+    _check_records(store, rows, made(sampler, "cpu" if engine.is_remote else device).sampling_rate)
     settings: dict[str, Any] = {"n_samples": n_samples, "seed": seed, "sigma_y": sigma_y}
     settings["segment_length"] = segment_length
-    parts = {"sampler": sampler, "task": task, "store": store.manifest_hash, "batch_size": batch_size}
+    identity = sampler.identity() if isinstance(sampler, SamplerSpec) else sampler
+    parts = {"sampler": identity, "task": task, "store": store.manifest_hash, "batch_size": batch_size}
     job = ChunkedJob(folder, fingerprint({**parts, **settings}), ".npz")
     _add_chunks(job, store, rows, batch_size)
     if job.is_finished(RECORDS):
         return _read_summary(folder, progress)
     if job.is_begun:
         store.verify()
-    engine = engine or LocalEngine()
-    make = make_sampler if make_sampler and engine.is_remote else partial(_given, sampler)
     with held_folder(folder):
-        make_work = partial(ReconstructionWork, store, make, task, device=device, **settings)
+        make_work = partial(ReconstructionWork, store, sampler, task, device=device, **settings)
         n_new = job.work(engine, make_work, write_failed_chunk, progress)
         return _summarise(_join(job), n_new)
 
@@ -137,10 +136,6 @@ def _check_records(store: Store, rows: NDArray[np.int64], sampling_rate: float) 
             f"the store has {store.sampling_rate:g} Hz, the prior {sampling_rate:g} Hz: "
             f"prepare the store with dataset.sampling_rate={sampling_rate:g}"
         )
-
-
-def _given(sampler: PosteriorSampler) -> PosteriorSampler:
-    return sampler
 
 
 def _add_chunks(job: ChunkedJob, store: Store, rows: NDArray[np.int64], batch_size: int) -> None:

@@ -1,7 +1,6 @@
 """The reconstruction of some records of a store, wherever it is done, into the part of the results that they are."""
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,14 +15,13 @@ from preprocessing.store.store import Store
 from reconstruction.measurement.missingness import cut_segments
 from reconstruction.measurement.task import Task
 from reconstruction.samplers.base import PosteriorSampler
-from reconstruction.samplers.spec import SamplerSpec
+from reconstruction.samplers.spec import SamplerSpec, made
 from reconstruction.twelve_leads import sample_twelve_leads
 
 COLUMNS: tuple[str, ...] = ("ecg_id", "seconds", "network_calls", "gradient_calls", "memory_mb")
 FAILED: tuple[str, str] = ("failed_ecg_id", "failed_problem")
 """Arrays of a part: keys of the records that failed, and why."""
 
-MakeSampler = Callable[[], PosteriorSampler]
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -52,7 +50,7 @@ class ReconstructionWork:
 
     Args:
         store: The store.
-        make_sampler: Makes the posterior sampler.
+        sampler: The posterior sampler, or what it is made from here.
         task: How measurements are made.
         n_samples: Number of samples S.
         seed: Seed.
@@ -64,7 +62,7 @@ class ReconstructionWork:
     def __init__(
         self,
         store: Store,
-        make_sampler: MakeSampler,
+        sampler: PosteriorSampler | SamplerSpec,
         task: Task,
         *,
         n_samples: int,
@@ -73,7 +71,7 @@ class ReconstructionWork:
         segment_length: int | None,
         device: str | torch.device,
     ) -> None:
-        self.store, self.sampler, self.task = store, make_sampler(), task
+        self.store, self.sampler, self.task = store, made(sampler, device), task
         self.n_samples, self.seed, self.sigma_y = n_samples, seed, sigma_y
         self.segment_length, self.device = segment_length, device
 

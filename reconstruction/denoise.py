@@ -50,9 +50,9 @@ def main(config: dict[str, Any]) -> str:
         noise["prefilter"] = algo["name"] != "fourier_em"  # as published
     task = AddNoise(recordings, prior_leads=sampler.leads, sampling_rate=rate, seed=seed, **noise)
     run = new_run(data_manifest_hash=store.manifest_hash)
-    settings |= {"batch_size": algo["batch_size"], "engine": engine, "make_sampler": partial(spec.build, device)}
+    settings |= {"batch_size": algo["batch_size"], "engine": engine}
     with tqdm(total=len(rows), unit="ECG") as bar:
-        summary = reconstruct_batch(store, rows, sampler, run.path, task, progress=bar.update, **settings)
+        summary = reconstruct_batch(store, rows, spec, run.path, task, progress=bar.update, **settings)
     return f"{algo['name']}: {summary.describe()}\nwritten to {folder}"
 
 

@@ -47,9 +47,8 @@ def main(config: dict[str, Any]) -> str | Outcome:
         run = new_run(data_manifest_hash=store.manifest_hash)
         task = HideSamples(missingness, sampler.leads, seed)
         settings |= {"batch_size": algo["batch_size"], "segment_length": length, "engine": engine}
-        settings["make_sampler"] = partial(spec.build, device)
         with tqdm(total=len(rows), unit="ECG") as bar:
-            summary = reconstruct_batch(store, rows, sampler, run.path, task, progress=bar.update, **settings)
+            summary = reconstruct_batch(store, rows, spec, run.path, task, progress=bar.update, **settings)
         return Outcome(f"{algo['name']}: {summary.describe()}\nwritten to {folder}", objective=mean_crps(folder))
     recording = load_recording(data["path"], start=data["start"], duration=data["duration"])
     keep = data["leads"] or leads_to_keep(recording, missingness.n_leads)

@@ -125,14 +125,14 @@ def inpaint(
         length: Samples of the stretch that is taken of each ECG; None: all.
         workers: Ray's workers; None: this process.
     """
-    make, folder = SamplerSpec(method, weights=weights).build, TemporaryDirectory()
+    sampler, folder = SamplerSpec(method, weights=weights), TemporaryDirectory()
     task = HideSamples(Missingness("lead", 1) if leads == 1 else Missingness("random_lead", leads))
     store = simulate_store(f"{folder.name}/store", records)
 
     def run(path: Path, progress: Callable[[int], None], engine: Engine) -> None:
         sizes: dict[str, Any] = {"n_samples": samples, "batch_size": batch_size, "segment_length": length}
-        how: dict[str, Any] = {"progress": progress, "engine": engine, "make_sampler": make}
-        reconstruct_batch(store, np.arange(records), make(), path, task, **sizes, **how)
+        how: dict[str, Any] = {"progress": progress, "engine": engine}
+        reconstruct_batch(store, np.arange(records), sampler, path, task, **sizes, **how)
 
     return {f"inpaint, {method}": partial(run_cohort, run, folder, workers)}
 

@@ -21,7 +21,7 @@ class RivalSampler(PosteriorSampler, Generic[NetworkT]):
     """Runs a network of its own; of the prior that other methods use it takes no more than the device.
 
     Args:
-        prior: The prior's denoiser.
+        denoiser: The prior's denoiser.
         weights: Run folder of `reconstruction.train_rival`, or its safetensors file; there is no default.
 
     Attributes:
@@ -36,14 +36,14 @@ class RivalSampler(PosteriorSampler, Generic[NetworkT]):
     network_type: ClassVar[type[RivalNetwork]]
     network: NetworkT
 
-    def __init__(self, prior: Denoiser, weights: str | Path | None = None) -> None:
+    def __init__(self, denoiser: Denoiser, weights: str | Path | None = None) -> None:
         if weights is None:
             kind = self.network_type.kind
             raise ValueError(
                 f"no weights of {kind} are bundled: train them with python -m reconstruction.train_rival rival={kind}, "
                 "and give algo.weights=<its run folder>"
             )
-        cls, device = self.network_type, next(prior.parameters()).device
+        cls, device = self.network_type, next(denoiser.parameters()).device
         network: Any = load_cached(cls.kind, lambda: cls.load(weights), find_weights(weights), device)
         super().__init__(network)
         self.network = network

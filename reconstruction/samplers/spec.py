@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -88,11 +87,10 @@ class SamplerSpec:
         Raises:
             ValueError: If the method or a setting is not for it.
         """
-        cls, settings = ALL_METHODS[self.name], _with_factories(self.settings)
-        try:
-            return cls(denoiser, **settings)
-        except TypeError as error:
-            raise ValueError(f"these settings do not fit the method {self.name}: {error}") from error
+        sampler: PosteriorSampler = ALL_METHODS.build(
+            {"name": self.name, **{key: _made(value) for key, value in self.settings.items()}}, denoiser=denoiser
+        )
+        return sampler
 
     def blind(self) -> "SamplerSpec":
         """Returns what estimates the noise too: itself, or spectral EM around it where it takes the noise as given."""
@@ -103,23 +101,20 @@ class SamplerSpec:
 
     def identity(self) -> dict[str, Any]:
         """Returns all that the samples depend on, as plain data: the weights by the hash of their content."""
-        own = self.settings.get("weights")
-        hashes = {"prior": hash_weights(find_prior(self.weights))}
-        if own is not None:
-            hashes["own"] = hash_weights(find_weights(own))
-        return {**vars(self), "settings": dict(self.settings), "weights": hashes}
+        settings, hashes = dict(self.settings), {"prior": hash_weights(find_prior(self.weights))}
+        if settings.get("weights") is not None:
+            hashes["own"] = hash_weights(find_weights(settings.pop("weights")))
+        return {**vars(self), "settings": settings, "weights": hashes}
 
 
-def _with_factories(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Puts what makes a sampler from a denoiser in the place of each inner sampler's mapping."""
-    return {
-        key: _factory(value) if isinstance(value, Mapping) and "name" in value else value
-        for key, value in settings.items()
-    }
+def _made(setting: Any) -> Any:  # noqa: ANN401 (any plain value)
+    """Puts what makes a sampler from a denoiser in the place of an inner sampler's mapping."""
+    if not isinstance(setting, Mapping) or "name" not in setting:
+        return setting
+    settings = dict(setting)
+    return SamplerSpec(settings.pop("name"), settings).on
 
 
-def _factory(inner: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    settings = dict(inner)
-    name = settings.pop("name")
-    ALL_METHODS.check(name)
-    return partial(ALL_METHODS[name], **_with_factories(settings))
+def made(sampler: PosteriorSampler | SamplerSpec, device: str | torch.device) -> PosteriorSampler:
+    """Returns the sampler that a spec makes on a device, or a sampler that is there already."""
+    return sampler.build(device) if isinstance(sampler, SamplerSpec) else sampler

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
+from diffusion_prior.checkpoint import build_denoiser, save_denoiser
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
 from einthoven.run.chunked_job import DEPENDS_ON
 from einthoven.run.lock import LOCK
@@ -15,6 +16,7 @@ from reconstruction.measurement.missingness import Missingness
 from reconstruction.measurement.task import HideSamples
 from reconstruction.samplers.amortised import AmortisedSampler
 from reconstruction.samplers.mgps import MGPS, GradientSchedule
+from reconstruction.samplers.spec import SamplerSpec
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +209,19 @@ def test_mistakes_are_told(store, tiny_denoiser, tmp_path):
     faster = simulate_store(tmp_path / "store", 1, 200, 2.5)
     with pytest.raises(ValueError, match="dataset.sampling_rate=100"):
         run(faster, tiny_denoiser, tmp_path, [0])
+
+
+def test_a_spec_makes_what_the_sampler_itself_makes_and_follows_its_weights(store, tiny_denoiser, tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_denoiser(path, tiny_denoiser)
+    task, spec = HideSamples(Missingness("lead", 1)), SamplerSpec("amortised", {"n_steps": 2}, str(path))
+    rows = np.arange(2)
+    reconstruct_batch(store, rows, AmortisedSampler(tiny_denoiser, n_steps=2), tmp_path / "object", task, n_samples=2)
+    reconstruct_batch(store, rows, spec, tmp_path / "spec", task, n_samples=2)
+    samples = [np.load(tmp_path / name / "samples.npy") for name in ("object", "spec")]
+    np.testing.assert_array_equal(*samples)
+    assert reconstruct_batch(store, rows, spec, tmp_path / "spec", task, n_samples=2).n_new == 0
+    torch.manual_seed(1)
+    save_denoiser(path, build_denoiser(tiny_denoiser.spec))
+    with pytest.raises(ValueError, match=r"other"):
+        reconstruct_batch(store, rows, spec, tmp_path / "spec", task, n_samples=2)

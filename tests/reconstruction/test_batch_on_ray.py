@@ -29,19 +29,18 @@ def test_workers_make_what_one_process_makes(ray_cluster, tiny_weights, tmp_path
             return self.hide(keys, truth)
 
     store = simulate_store(tmp_path / "store", 7, 100, 2.5)
-    make_sampler = SamplerSpec("amortised", {"n_steps": 3}, str(tiny_weights)).build
+    sampler = SamplerSpec("amortised", {"n_steps": 3}, str(tiny_weights))
     task = Broken(HideSamples(Missingness("rm", "50%")))
     summaries = [
         reconstruct_batch(
             store,
             np.arange(7),
-            make_sampler(),
+            sampler,
             tmp_path / name,
             task,
             n_samples=3,
             batch_size=2,
             engine=engine,
-            make_sampler=make_sampler,
         )
         for name, engine in (("local", None), ("ray", RayEngine(n_workers=2)))
     ]

@@ -1,7 +1,6 @@
 """RhythmDiff's `checkpoint.pkl` in the scripts, with the golden files' weights, which are at random."""
 
 import pickle
-from functools import partial
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ from safetensors.torch import load_file
 from einthoven.ecg.leads import NINE_LEADS
 from einthoven.run.files import write_json
 from preprocessing.cohorts.simulator import simulate_store
-from reconstruction.chunk_work import sampler_maker
-from reconstruction.samplers.ddnm import DDNM
+from reconstruction.samplers.spec import SamplerSpec
 from tests.paths import GOLDEN
 from tests.scripts import run_script
 
@@ -110,8 +108,7 @@ def test_scripts_refuse_the_amortised_sampler_before_any_work(script, published,
 
 def test_workers_take_a_published_checkpoint(published):
     config = {"checkpoint": str(published / "checkpoint.pkl"), "published_offset": True, "conjugate_pairs": False}
-    config |= {"precision": "float32", "compile": False}
-    make_sampler = pickle.loads(pickle.dumps(sampler_maker(config, partial(DDNM, n_steps=2))))
-    sampler = make_sampler("cpu")
+    config |= {"precision": "float32", "compile": False, "algo": {"name": "ddnm", "sampler": {"n_steps": 2}}}
+    sampler = pickle.loads(pickle.dumps(SamplerSpec.from_config(config))).build("cpu")
     assert sampler.leads == NINE_LEADS
     assert sampler.denoiser.schedule.published_offset
