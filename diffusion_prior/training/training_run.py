@@ -46,51 +46,33 @@ def run_training(
     origin: Mapping[str, Any],
     groups: Sequence[Mapping[str, Any]] = (),
 ) -> TrainedModel:
-    """Trains in a run folder; a run that was stopped goes on there.
+    """Trains in a run folder; a run that was stopped goes on there. Of several processes the main one makes the folder.
 
     Args:
         objective: What to train.
         data: Where batches come from.
         settings: Settings of the loop.
-        path: The run folder.
+        path: The run folder; of several processes, which may name it by times of their own, the main one's counts.
         config: The resolved config of the run, plain data.
         origin: `data_manifest_hash` and `files`, as for `RunFolder.create`.
         groups: Parameters with settings of their own, as for `Trainer`.
 
     Raises:
-        ValueError: If the folder holds another run, processes were not joined, or the training runs away.
-    """
-    run = create_shared_run(path, config, seed=settings.seed, origin=origin)
-    trainer = Trainer(objective, data, settings, run, groups)
-    losses, is_main = trainer.train(), trainer.accelerator.is_main_process
-    if is_main:
-        draw_loss_curve(run.metrics(), run.path / "loss.png")
-    return TrainedModel(run, losses, is_main)
-
-
-def create_shared_run(
-    path: Path | str, config: Mapping[str, Any], *, seed: int, origin: Mapping[str, Any]
-) -> RunFolder:
-    """Makes a run folder, or takes one up again, the same for all processes; the main one makes it.
-
-    The processes of one run start at different seconds, and may name their folder by the time: the first one's is
-    everybody's.
-
-    Args:
-        path: The folder.
-        config: The resolved config, as plain dictionaries, lists and values.
-        seed: The seed of the run.
-        origin: `data_manifest_hash` and `files`, as for `RunFolder.create`.
-
-    Raises:
-        ValueError: If the folder is that of another run, or another run works in it, or processes were not joined.
+        ValueError: If the folder is that of another run, or another run works in it, processes were not joined, or a
+            loss or a weight is not finite.
     """
     state = join_processes()
     path = broadcast_object_list([str(path)])[0]
     with state.main_process_first():
-        if not state.is_main_process:  # the main one holds the folder for all
-            return RunFolder.open(path)
-        return RunFolder.create(path, config, seed=seed, device=str(state.device), **origin)
+        if state.is_main_process:
+            run = RunFolder.create(path, config, seed=settings.seed, device=str(state.device), **origin)
+        else:  # the main one holds the folder for all
+            run = RunFolder.open(path)
+    trainer = Trainer(objective, data, settings, run, groups)
+    losses = trainer.train()
+    if state.is_main_process:
+        draw_loss_curve(run.metrics(), run.path / "loss.png")
+    return TrainedModel(run, losses, state.is_main_process)
 
 
 def describe_model(config: Mapping[str, Any], model: nn.Module) -> str:

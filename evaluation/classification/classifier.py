@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from einthoven.ecg.leads import canonical_leads
-from einthoven.run.weights_file import read_weights, write_weights
+from einthoven.run.weights_file import find_weights, read_weights
 from evaluation.classification.labels import find_classes
 from evaluation.classification.xresnet1d import XResNet1d
 
@@ -115,17 +115,6 @@ class Classifier(nn.Module):
         return f"{self.spec['trained_on']}, {leads}"
 
 
-def save_classifier(path: Path, classifier: Classifier, facts: Mapping[str, Any]) -> None:
-    """Writes a classifier, atomically.
-
-    Args:
-        path: Safetensors file.
-        classifier: The classifier.
-        facts: What else to say of it, plain data.
-    """
-    write_weights(path, classifier, classifier.spec, facts)
-
-
 def load_classifier(path: str | Path) -> Classifier:
     """Reads a classifier, on the CPU, in evaluation mode, without gradients for its weights.
 
@@ -135,10 +124,7 @@ def load_classifier(path: str | Path) -> Classifier:
     Raises:
         ValueError: If there is no such file, or it holds no classifier.
     """
-    file = Path(path)
-    file = file / "weights.safetensors" if file.is_dir() else file
-    if not file.is_file():
-        raise ValueError(f"no classifier at {file}: give a run folder of evaluation.downstream_classifier")
+    file = find_weights(path)
     weights, spec, _ = read_weights(file)
     if "classes" not in spec:
         raise ValueError(f"{file} holds no classifier: it was not written by evaluation.downstream_classifier")

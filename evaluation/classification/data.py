@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from diffusion_prior.training.trainer import Batch, Objective
-from evaluation.classification.classifier import Classifier, save_classifier
+from einthoven.run.weights_file import write_weights
+from evaluation.classification.classifier import Classifier
 from evaluation.classification.labels import find_classes
 from preprocessing.store.store import Store
 
@@ -131,7 +132,7 @@ class ClassificationObjective(Objective):
 
     def save(self, path: Path, step: int) -> None:
         """Writes the classifier to a safetensors file, as it is after `step` steps."""
-        save_classifier(path, self.classifier, {"steps": step})
+        write_weights(path, self.classifier, self.classifier.spec, {"steps": step})
 
 
 def new_classifier(

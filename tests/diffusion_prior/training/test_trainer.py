@@ -220,7 +220,9 @@ def test_stores_of_a_config(store):
     config = {"dataset": dataset, "augmentation": {"rotation": 0.0}}
     data = TrainingData.open(config, INDEPENDENT_LEADS, 100.0)
     assert [weighted.weight for weighted in data.stores] == [1.0, 2.0] and list(data.lengths) == [64]
-    assert data.augmentation.rotation == 0.0 and data.manifest_hash == store.manifest_hash
+    digest = store.manifest_hash
+    assert data.augmentation.rotation == 0.0
+    assert data.origin == {"data_manifest_hash": digest, "files": {"store 2": digest}}
     with pytest.raises(ValueError, match="100 Hz, the network to train 500 Hz"):
         TrainingData.open(config, INDEPENDENT_LEADS, 500.0)
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.classification.classifier import Classifier, check_classifier, load_classifier, save_classifier
+from einthoven.run.weights_file import write_weights
+from evaluation.classification.classifier import Classifier, check_classifier, load_classifier
 from evaluation.classification.labels import CLASSES, find_classes
 
 NETWORK = {"blocks": [1], "stem": [4, 4, 4], "width": 4, "n_features": 8, "dropout": 0.0}
@@ -58,7 +59,7 @@ def test_standardisation_undoes_a_gain_and_an_offset():
 def test_round_trip(tmp_path):
     model, x = classifier(), np.random.default_rng(0).standard_normal((2, 2, 500))
     model.mean.fill_(0.1)
-    save_classifier(tmp_path / "weights.safetensors", model, {"steps": 3})
+    write_weights(tmp_path / "weights.safetensors", model, model.spec, {"steps": 3})
     loaded = load_classifier(tmp_path)
     np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
     assert (
@@ -74,7 +75,7 @@ def test_round_trip(tmp_path):
 
 
 def test_what_does_not_suit_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no classifier at"):
+    with pytest.raises(ValueError, match="no weights at"):
         load_classifier(tmp_path)
     with pytest.raises(ValueError, match=r"model\.aggregate"):
         classifier(aggregate="median")
