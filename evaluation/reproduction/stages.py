@@ -30,7 +30,8 @@ RECORDS = "stages"
 """Folder of the stages' records and logs, beside their run folders."""
 HYDRA_FOLDER = "hydra.run.dir"
 """The key that names the run folder of a script which has no key of its own for it."""
-_LINUX_PARENT_DEATH_SIGNAL = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PARENT_DEATH_SIGNAL = 1
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,12 @@ def is_finished(stage: Stage, stages: Mapping[str, Stage]) -> bool:
 
 
 def start_process(stage: Stage) -> Process:
-    """Starts the command of a stage, its output in its log; it ends when this process does, however that ends."""
+    """Starts the command of a stage, its output in its log; on Linux it ends with this process, however that ends."""
     with open(stage.log_path, "ab") as log:
         log.write(f"\n$ {stage.command}\n".encode())
         log.flush()
         command = [sys.executable, "-m", stage.module, *stage.arguments]
-        before = _end_with_parent if sys.platform == "linux" else None
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=before)
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=_end_with_parent)
 
 
 def run_stages(
@@ -228,5 +228,6 @@ def _last_line(path: Path) -> str:
 
 
 def _end_with_parent() -> None:
-    """Has Linux end this process with the one that started it: two processes must not write into one run folder."""
-    ctypes.CDLL(None).prctl(_LINUX_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    """Has Linux end this process with the one that started it: a stage must not go on when another call begins it."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
