@@ -101,11 +101,7 @@ def save_denoiser(path: Path, denoiser: Denoiser, facts: Mapping[str, Any] | Non
 
 
 def find_prior(path: str | Path | None) -> Path:
-    """Returns the file of weights that `load_denoiser` reads.
-
-    Raises:
-        ValueError: If there is no such file.
-    """
+    """Returns the file of weights that `load_denoiser` reads; raises ValueError if there is none."""
     return find_weights(PRETRAINED if path is None else path, (WEIGHTS, *CHECKPOINTS))
 
 

@@ -137,7 +137,7 @@ def reconstruct(
         method = choose_method(x, sampling_rate, names, noise, takes_measurements=conditional)
     check_method(method, noise, known=sampler is not None)
     sampler = sampler or build_sampler(method, weights, device, blind=noise is not None)
-    check_rate(sampling_rate, sampler, method)
+    _check_rate(sampling_rate, sampler, method)
     measurement, notes = measure_recording(
         x, sampling_rate, names, sampler.leads, sampler.sampling_rate, noise=noise, saturation=saturation
     )
@@ -207,13 +207,7 @@ def build_sampler(
     *,
     blind: bool = False,
 ) -> PosteriorSampler:
-    """Builds a posterior sampler with its default settings.
-
-    Args:
-        method: A name of `METHODS` or `BLIND_METHODS`.
-        weights: Weights of the prior; None: the bundled ones.
-        device: Device of the network.
-        blind: Whether it has to estimate the noise too: then a method that cannot runs inside `SpectralEM`.
+    """Builds a posterior sampler with its default settings; a `blind` one estimates the noise too.
 
     Raises:
         ValueError: If the method or the weights are not known, or do not go together.
@@ -260,7 +254,7 @@ def check_method(method: str, noise: str | None, *, known: bool = False) -> None
     Args:
         method: Name of the method.
         noise: Type of the noise to remove, or None.
-        known: Whether the method is that of a sampler that is there already, which need not be registered.
+        known: Whether a sampler of that method is there already: it need not be registered.
 
     Raises:
         ValueError: If a name is not known (the message names near ones), or the method needs noise.
@@ -276,17 +270,8 @@ def check_method(method: str, noise: str | None, *, known: bool = False) -> None
         )
 
 
-def check_rate(sampling_rate: float, sampler: PosteriorSampler, method: str) -> None:
-    """Refuses recordings at a lower rate than the prior's where the sampler takes samples of its leads alone.
-
-    Args:
-        sampling_rate: Sampling rate of the recording in Hz.
-        sampler: The sampler.
-        method: Name of its method.
-
-    Raises:
-        ValueError: If the rate is too low for it.
-    """
+def _check_rate(sampling_rate: float, sampler: PosteriorSampler, method: str) -> None:
+    """Raises ValueError where a recording has a lower rate (Hz) than the prior, and the sampler cannot take that."""
     if sampling_rate < sampler.sampling_rate and not sampler.takes_any_measurement:
         others = " or ".join(repr(name) for name in METHODS if name != "amortised")
         raise ValueError(
@@ -296,13 +281,6 @@ def check_rate(sampling_rate: float, sampler: PosteriorSampler, method: str) -> 
 
 
 def check_n_samples(n_samples: int) -> None:
-    """Refuses a number of samples from which no band can be estimated.
-
-    Args:
-        n_samples: Number of samples.
-
-    Raises:
-        ValueError: If there are fewer than two.
-    """
+    """Raises ValueError where there are fewer than two samples, from which no band can be estimated."""
     if n_samples < 2:
         raise ValueError(f"n_samples is {n_samples}, but a band needs at least 2 samples; 10 are usual")

@@ -98,12 +98,11 @@ class Measurement:
         if self._independent is not self:
             return self._independent.known()
         inner, known, _ = self._known_inner
-        to_twelve = LeadSelection(LEADS, self.prior_leads)
-        twelve = to_twelve(inner)
+        twelve = self._to_twelve(inner)
         if not self.is_kept:
             return torch.zeros_like(twelve), torch.zeros_like(twelve, dtype=torch.bool)
         # A lead is known where all leads that it is made of are.
-        unknown = to_twelve.matrix(inner)[0].abs() @ (~known).to(inner)
+        unknown = self._to_twelve.matrix(inner)[0].abs() @ (~known).to(inner)
         known = unknown == 0
         rows = [LEADS.index(lead) for lead in self.leads]
         twelve[:, rows] = torch.where(self.observed, self.y, twelve[:, rows])
@@ -135,13 +134,20 @@ class Measurement:
         if self.is_kept and isinstance(operator, SaturatedLeads):
             inner = operator.pull(inner)
         values, known = self.known()
-        return torch.where(known, values, LeadSelection(LEADS, self.prior_leads)(inner))
+        return torch.where(known, values, self._to_twelve(inner))
 
-    @cached_property
+    @property
     def _independent(self) -> "Measurement":
         """The same measurement for a prior without leads that follow from others; itself where there is none."""
-        leads = independent_part(self.prior_leads)
-        return self if leads == self.prior_leads else replace(self, prior_leads=leads)
+        return self if independent_part(self.prior_leads) == self.prior_leads else self._of_independent_leads
+
+    @cached_property
+    def _of_independent_leads(self) -> "Measurement":
+        return replace(self, prior_leads=independent_part(self.prior_leads))
+
+    @cached_property
+    def _to_twelve(self) -> LeadSelection:
+        return LeadSelection(LEADS, self.prior_leads)
 
     @cached_property
     def _known_inner(self) -> tuple[Tensor, Tensor, Tensor]:

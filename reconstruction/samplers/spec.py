@@ -62,9 +62,6 @@ class SamplerSpec:
     def build(self, device: str | torch.device = "cpu") -> PosteriorSampler:
         """Makes the sampler; samplers of the same weights on the same device share one network.
 
-        Args:
-            device: Device of the network.
-
         Raises:
             ValueError: If there are no such weights, or the method or a setting is not for them.
         """
@@ -79,10 +76,7 @@ class SamplerSpec:
         return self.on(denoiser)
 
     def on(self, denoiser: Denoiser) -> PosteriorSampler:
-        """Makes the sampler for a prior that is there already.
-
-        Args:
-            denoiser: The prior, in place of `weights` and of what is said of them.
+        """Makes the sampler for a prior that is there already, in place of `weights` and of what is said of them.
 
         Raises:
             ValueError: If the method or a setting is not for it.

@@ -11,6 +11,7 @@ from preprocessing.cohorts.simulator import simulate_ecg
 from reconstruction import reconstruct
 from reconstruction.api import NOISE_NAMES, build_sampler, choose_method
 from reconstruction.measurement.noise_start import NOISES
+from reconstruction.measurement.operators import MeasuredLeads
 from reconstruction.samplers.amortised import AmortisedSampler
 from reconstruction.samplers.base import Calls, Draws, PosteriorSampler
 from reconstruction.samplers.ddnm import DDNM
@@ -257,3 +258,12 @@ def test_the_method_of_a_sampler_is_reported(tiny_denoiser, tiny_weights):
     assert reconstruct(ecg, 100, n_samples=2, sampler=Perfect(clean)).method == "Perfect"
     with pytest.raises(ValueError, match="estimates noise, but noise is None"):
         reconstruct(ecg, 100, n_samples=2, sampler=SpectralEM(tiny_denoiser))
+
+
+@pytest.mark.parametrize("leads", [["I"], ["I", "II", "V2"]])
+def test_the_operator_of_a_recording_is_built_once(leads, tiny_weights, monkeypatch):
+    built, build = [], MeasuredLeads.__init__
+    monkeypatch.setattr(MeasuredLeads, "__init__", lambda self, *args: (built.append(self), build(self, *args))[1])
+    ecg = simulate_ecg(1, 250, DURATION, seed=2)[0, : len(leads)].astype(np.float64)
+    reconstruct(ecg, 250, leads, 2, weights=tiny_weights)
+    assert len(built) == 1
