@@ -131,7 +131,7 @@ def reconstruct(
     if noise is not None:
         check_choice("noise", noise, NOISES)
     if sampler is not None:
-        method = sampler.name or type(sampler).__name__
+        method = sampler.name
     elif method is None:
         conditional = shared_denoiser(weights, device).takes_measurements
         method = choose_method(x, sampling_rate, names, noise, takes_measurements=conditional)

@@ -51,6 +51,11 @@ class Registry(Mapping[str, Any]):
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"unknown {self.concept} {name!r}: {hint}choose one of {', '.join(self.places)}")
 
+    def name_of(self, entry: type) -> str | None:
+        """Returns the name of a class in the table; None where it is not there."""
+        place = f"{entry.__module__}.{entry.__qualname__}"
+        return next((name for name, known in self.places.items() if known is entry or known == place), None)
+
     def option(self, name: str) -> dict[str, Any]:
         """Returns the config of an entry: its name, and those of its settings whose default is a plain value."""
         parameters = inspect.signature(self[name]).parameters.values()

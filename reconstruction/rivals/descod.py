@@ -107,7 +107,6 @@ class DescodObjective(NoisyObjective[DescodNetwork]):
 class Descod(RivalSampler[DescodNetwork]):
     """Samples by T ancestral steps; each sample is a shot, their average is the paper's estimate."""
 
-    name = "descod"
     network_type: ClassVar[type[RivalNetwork]] = DescodNetwork
 
     @torch.no_grad()

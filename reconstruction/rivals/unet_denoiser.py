@@ -59,7 +59,6 @@ class DenoisingNetworkObjective(NoisyObjective[DenoisingNetwork]):
 class UNetDenoiser(RivalSampler[DenoisingNetwork]):
     """Estimates once; all its samples are this estimate, so it has no band."""
 
-    name = "unet_denoiser"
     network_type: ClassVar[type[RivalNetwork]] = DenoisingNetwork
 
     @torch.no_grad()

@@ -124,7 +124,6 @@ def correlation(estimate: Tensor, x: Tensor, where: Tensor) -> Tensor:
 class UNetRegression(RivalSampler[RegressionNetwork]):
     """Estimates once; all its samples are this estimate, so it has no band."""
 
-    name = "unet_regression"
     network_type: ClassVar[type[RivalNetwork]] = RegressionNetwork
 
     @torch.no_grad()

@@ -49,7 +49,6 @@ class AmortisedSampler(PosteriorSampler):
         ValueError: If the denoiser cannot be told measured samples.
     """
 
-    name = "amortised"
     takes_any_measurement = False
 
     def __init__(

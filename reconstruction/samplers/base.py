@@ -15,6 +15,7 @@ from einthoven.ecg.leads import consistent_matrix, independent_part
 from einthoven.randomness import Generators, randn
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import NoiseModel
+from reconstruction.samplers.registry import ALL_METHODS
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,11 @@ class PosteriorSampler(ABC):
         signals: The prior, which says the leads and the rate of its signals.
 
     Attributes:
-        name: Name of the method, as it is registered; empty: the class's own.
         leads: Names of the C leads of the prior.
         sampling_rate: Sampling rate of the prior in Hz.
         takes_any_measurement: Whether it takes all linear measurements, or samples of the prior's leads alone.
     """
 
-    name: ClassVar[str] = ""
     takes_any_measurement: ClassVar[bool] = True
 
     def __init__(self, signals: Signals) -> None:
@@ -87,6 +86,12 @@ class PosteriorSampler(ABC):
         self._projection: Tensor | None = None
         if independent_part(self.leads) != self.leads:
             self._projection = torch.from_numpy(consistent_matrix(self.leads, self.leads))
+
+    @property
+    def name(self) -> str:
+        """Name of the method: that by which the class, or the next one that it derives from, is registered."""
+        names = (ALL_METHODS.name_of(cls) for cls in type(self).__mro__)
+        return next((name for name in names if name is not None), type(self).__name__)
 
     @abstractmethod
     def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:

@@ -46,8 +46,6 @@ class DDNM(GuidedSampler):
         ValueError: If one of the numbers is below 1.
     """
 
-    name = "ddnm"
-
     def __init__(
         self, denoiser: Prior | ConditionalDenoiser, n_steps: int = 100, n_travels: int = 1, travel_length: int = 1
     ) -> None:

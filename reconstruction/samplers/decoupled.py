@@ -76,8 +76,6 @@ class DecoupledSampler(GuidedSampler):
         ValueError: If there is no step, or a number is not in its range.
     """
 
-    name = "decoupled"
-
     def __init__(
         self,
         denoiser: Prior | ConditionalDenoiser,

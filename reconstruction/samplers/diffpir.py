@@ -35,8 +35,6 @@ class DiffPIR(GuidedSampler):
         ValueError: If there is no step, the weight is not positive, or `zeta` is not a share.
     """
 
-    name = "diffpir"
-
     def __init__(
         self, denoiser: Prior | ConditionalDenoiser, n_steps: int = 100, weight: float = 1.0, zeta: float = 0.5
     ) -> None:

@@ -40,8 +40,6 @@ class DPS(GuidedSampler):
         ValueError: If there is no step, or a size is not positive.
     """
 
-    name = "dps"
-
     def __init__(
         self,
         denoiser: Prior | ConditionalDenoiser,

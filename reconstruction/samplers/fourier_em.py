@@ -47,8 +47,6 @@ class FourierEM(PosteriorSampler):
         ValueError: If a number is not in its range.
     """
 
-    name = "fourier_em"
-
     def __init__(
         self,
         denoiser: Prior,

@@ -76,8 +76,6 @@ class MGPS(GuidedSampler):
         ValueError: If there is no step, or the midpoint does not lie between 0 and 1.
     """
 
-    name = "mgps"
-
     def __init__(
         self,
         denoiser: Prior | ConditionalDenoiser,

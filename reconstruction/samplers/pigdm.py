@@ -45,8 +45,6 @@ class PiGDM(PosteriorSampler):
         ValueError: If `n_steps`, `eta` or `order` do not suit the sampler, or `sigma_data` is not positive.
     """
 
-    name = "pigdm"
-
     def __init__(
         self,
         denoiser: Prior | ConditionalDenoiser,

@@ -38,8 +38,6 @@ class REDDiff(GuidedSampler):
         ValueError: If there is no step, or another setting is not positive.
     """
 
-    name = "red_diff"
-
     def __init__(
         self,
         denoiser: Prior | ConditionalDenoiser,

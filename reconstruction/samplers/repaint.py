@@ -36,8 +36,6 @@ class RePaint(GuidedSampler):
         ValueError: If one of the numbers is below 1.
     """
 
-    name = "repaint"
-
     def __init__(
         self, denoiser: Prior | ConditionalDenoiser, n_steps: int = 30, n_resamples: int = 5, jump_length: int = 5
     ) -> None:

@@ -53,8 +53,6 @@ class SpectralEM(PosteriorSampler):
         ValueError: If a number is not in its range.
     """
 
-    name = "spectral_em"
-
     def __init__(
         self,
         denoiser: Prior,

@@ -19,7 +19,6 @@ from reconstruction.samplers.ddnm import DDNM
 from reconstruction.samplers.decoupled import DecoupledSampler
 from reconstruction.samplers.mgps import GradientSchedule
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS
-from reconstruction.samplers.spec import ALL_METHODS
 
 SAMPLERS = METHODS | BLIND_METHODS
 LENGTH = 96
@@ -191,8 +190,12 @@ def test_samples_carry_no_gradient(sampler):
         assert not run(sampler, ecgs(1)[:, :1], ["a"]).requires_grad
 
 
-def test_every_sampler_has_the_name_that_it_is_registered_by():
-    assert {name: cls.name for name, cls in ALL_METHODS.items()} == {name: name for name in ALL_METHODS}
+def test_a_sampler_has_the_name_that_it_is_registered_by(method, sampler):
+    class Own(type(sampler)):
+        pass
+
+    sampler.__class__ = Own
+    assert sampler.name == method
 
 
 @pytest.mark.parametrize("name", ["amortised", "decoupled", "spectral_em"])
