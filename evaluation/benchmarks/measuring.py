@@ -78,10 +78,10 @@ def _cases(part: str, group: Mapping[str, Any], functions: Mapping[str, Build]) 
     fixed = dict(group)
     build, each, grow = functions[fixed.pop("measure")], fixed.pop("each", {}), fixed.pop("grow", {"": [float("nan")]})
     how = {name: fixed.pop(name) for name in ("n_repeats", "n_threads") if name in fixed}
-    if fixed.get("device") == "cuda" and not torch.cuda.is_available():
-        return
     for values in itertools.product(*each.values()):
         arguments = {**fixed, **dict(zip(each, values, strict=True))}
+        if arguments.get("device") == "cuda" and not torch.cuda.is_available():
+            continue
         for axis, sizes in grow.items():
             for size in sizes:
                 yield Case(part, build, {**arguments, axis: size} if axis else arguments, axis, size, **how)
