@@ -21,8 +21,6 @@ from einthoven.run.weights_file import (
 from noise_quant.model.han_networks import SCALING_FACTOR, HanAutoencoder, han_unet
 from noise_quant.model.image_autoencoder import ImageAutoencoder
 from noise_quant.model.models import (
-    LatentDiffusion,
-    PixelDiffusion,
     ScalogramAutoencoder,
     ScalogramDiffusion,
     ScalogramModel,
@@ -72,7 +70,7 @@ def build_model(spec: Mapping[str, Any]) -> ScalogramModel:
     model: ScalogramModel
     if kind == "pixel":
         completed["unet"], unet = _unet(spec, kind, size, 1)
-        model = PixelDiffusion(unet, **common, **diffusion)
+        model = ScalogramDiffusion(unet, **common, **diffusion)
     else:
         build_ae: type[ImageAutoencoder] = HanAutoencoder if size == "published" else SmallAutoencoder
         completed["ae"] = _all_settings(build_ae, spec.get("ae", {}))
@@ -82,7 +80,7 @@ def build_model(spec: Mapping[str, Any]) -> ScalogramModel:
         else:
             diffusion["scaling_factor"] = float(spec.get("scaling_factor", SCALING_FACTOR))
             completed["unet"], unet = _unet(spec, kind, size, ae.latent_channels)
-            model = LatentDiffusion(ae, unet, **common, **diffusion)
+            model = ScalogramDiffusion(unet, ae, **common, **diffusion)
     if kind != "autoencoder":
         completed |= diffusion
     model.spec = json.loads(json.dumps(completed))
@@ -144,7 +142,7 @@ def load_model(path: str | Path | None = None, use_ldm: bool | None = None) -> S
             f"{path} holds an autoencoder alone: train a latent model on it with "
             f"python -m noise_quant.train_latent_diffusion autoencoder={path}"
         )
-    latent = isinstance(model, LatentDiffusion)
+    latent = model.ae is not None
     if use_ldm is not None and use_ldm != latent:
         what = "latent" if latent else "pixel"
         raise ValueError(f"use_ldm is {str(use_ldm).lower()}, but the weights are a {what} model: leave use_ldm out")
@@ -163,7 +161,7 @@ def load_autoencoder(path: str | Path) -> ScalogramAutoencoder:
     model = load_scalogram_model(path)
     if isinstance(model, ScalogramAutoencoder):
         return model
-    if not isinstance(model, LatentDiffusion):
+    if not isinstance(model, ScalogramDiffusion) or model.ae is None:
         raise ValueError(f"{path} holds no autoencoder: give a run of noise_quant.train_autoencoder")
     spec = {name: model.spec[name] for name in ("size", "ae", "scalogram", "discretization")}
     autoencoder = cast(ScalogramAutoencoder, build_model({**spec, "kind": "autoencoder"}))

@@ -3,7 +3,6 @@
 Han et al., arXiv 2506.11815 (2025): diffusion of the latents of an autoencoder, or of the pixels themselves.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,11 +62,13 @@ class ScalogramAutoencoder(ScalogramModel):
         return self.decode(self.encode(image))
 
 
-class ScalogramDiffusion(ScalogramModel, ABC):
-    """A diffusion model of scalograms.
+class ScalogramDiffusion(ScalogramModel):
+    """A diffusion model of scalograms: of the latents of an autoencoder, or of the pixels themselves.
 
     Args:
         unet: Network that predicts the noise, `unet(x_t (B, C, H, W), timesteps (B,))`.
+        ae: Network of the autoencoder; None for a model of pixels.
+        scaling_factor: Latents are multiplied by it.
         clip_sample: Whether estimates within the reverse process are cut to [-1, 1], as for published checkpoints.
         scalogram: As for `ScalogramModel`.
         discretization: As for `ScalogramModel`.
@@ -77,6 +78,8 @@ class ScalogramDiffusion(ScalogramModel, ABC):
     def __init__(
         self,
         unet: nn.Module,
+        ae: ImageAutoencoder | None = None,
+        scaling_factor: float = 1.0,
         clip_sample: bool = False,
         scalogram: ScalogramSettings | None = None,
         discretization: bool = True,
@@ -85,20 +88,21 @@ class ScalogramDiffusion(ScalogramModel, ABC):
         super().__init__(scalogram, discretization)
         if not 1 <= max_timestep <= N_TIMESTEPS:
             raise ValueError(f"max_timestep must lie between 1 and {N_TIMESTEPS}, not {max_timestep}")
-        self.unet, self.clip_sample, self.max_timestep = unet, clip_sample, max_timestep
+        self.unet, self.ae, self.scaling_factor = unet, ae, scaling_factor
+        self.clip_sample, self.max_timestep = clip_sample, max_timestep
 
     @property
-    @abstractmethod
     def latent_shape(self) -> tuple[int, int, int]:
         """Shape of the noise of one image, channels, rows and columns."""
+        return (1, HEIGHT, WIDTH) if self.ae is None else (self.ae.latent_channels, HEIGHT // 4, WIDTH // 4)
 
-    @abstractmethod
     def encode(self, image: Tensor) -> Tensor:
-        """Maps images, shape (B, 1, 32, 256), to what is noised, shape (B, *latent_shape)."""
+        """Maps images, shape (B, 1, 32, 256), to scaled latents or to themselves, shape (B, *latent_shape)."""
+        return image if self.ae is None else self.ae.encode(image) * self.scaling_factor
 
-    @abstractmethod
     def decode(self, latent: Tensor) -> Tensor:
         """Maps what was restored to images."""
+        return latent if self.ae is None else self.ae.decode(latent / self.scaling_factor)
 
     @torch.no_grad()
     def reconstruct(
@@ -136,56 +140,6 @@ class ScalogramDiffusion(ScalogramModel, ABC):
         start_noise = draw() if start_noise is None else start_noise.to(image)
         latent = self.encode(image)
         return self.decode(process(self.unet, latent, start_noise, draw, self.clip_sample))
-
-
-class LatentDiffusion(ScalogramDiffusion):
-    """Diffusion of the latents of an autoencoder's network `ae`, which are multiplied by `scaling_factor`.
-
-    Other arguments are those of `ScalogramDiffusion`.
-    """
-
-    def __init__(
-        self,
-        ae: ImageAutoencoder,
-        unet: nn.Module,
-        scaling_factor: float,
-        clip_sample: bool = False,
-        scalogram: ScalogramSettings | None = None,
-        discretization: bool = True,
-        max_timestep: int = N_TIMESTEPS,
-    ) -> None:
-        super().__init__(unet, clip_sample, scalogram, discretization, max_timestep)
-        self.ae, self.scaling_factor = ae, scaling_factor
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """Shape of one image's latent."""
-        return (self.ae.latent_channels, HEIGHT // 4, WIDTH // 4)
-
-    def encode(self, image: Tensor) -> Tensor:
-        """Maps images to scaled latents."""
-        return self.ae.encode(image) * self.scaling_factor
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """Maps scaled latents to images."""
-        return self.ae.decode(latent / self.scaling_factor)
-
-
-class PixelDiffusion(ScalogramDiffusion):
-    """Diffusion of the images themselves; arguments as for `ScalogramDiffusion`."""
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """Shape of one image."""
-        return (1, HEIGHT, WIDTH)
-
-    def encode(self, image: Tensor) -> Tensor:
-        """Returns the images."""
-        return image
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """Returns the images."""
-        return latent
 
 
 def _draws(shape: tuple[int, ...], generator: Generators, like: Tensor) -> Callable[[], Tensor]:

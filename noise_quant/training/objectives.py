@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from diffusion_prior.training.trainer import Batch, Objective
 from noise_quant.model.checkpoint import save_model
-from noise_quant.model.models import LatentDiffusion, ScalogramAutoencoder, ScalogramDiffusion
+from noise_quant.model.models import ScalogramAutoencoder, ScalogramDiffusion
 from noise_quant.model.reverse_process import add_noise
 
 VALIDATION_TIMESTEPS = (10, 30, 100, 300, 700)
@@ -54,13 +54,13 @@ class DiffusionObjective(Objective):
         super().__init__()
         self.model = model
         self.validation_timesteps = [t for t in validation_timesteps if t < model.max_timestep]
-        if isinstance(model, LatentDiffusion):
+        if model.ae is not None:
             model.ae.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
         """Sets training mode, but never for the frozen autoencoder."""
         super().train(mode)
-        if isinstance(self.model, LatentDiffusion):
+        if self.model.ae is not None:
             self.model.ae.eval()
         return self
 

@@ -19,7 +19,7 @@ from noise_quant.data.artefacts import Artefacts
 from noise_quant.data.lead_data import LeadData
 from noise_quant.data.scalogram_data import ScalogramData, read_selection
 from noise_quant.model.checkpoint import build_model, find_model, load_autoencoder, load_model, take_weights
-from noise_quant.model.models import LatentDiffusion, ScalogramAutoencoder, ScalogramDiffusion, ScalogramModel
+from noise_quant.model.models import ScalogramAutoencoder, ScalogramDiffusion, ScalogramModel
 from noise_quant.scalogram.image import ScalogramSettings
 from noise_quant.scalogram.store import ScalogramStore
 from noise_quant.training.objectives import AutoencoderObjective, DiffusionObjective
@@ -60,7 +60,7 @@ def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: 
     torch.manual_seed(trainer_config.seed)
     state = join_processes()
     model = starting_model(kind, config, data.scalogram).to(state.device)
-    if isinstance(model, LatentDiffusion) and not (config["checkpoint"] or config["scalogram_model"]["scaling_factor"]):
+    if kind == "latent" and not (config["checkpoint"] or config["scalogram_model"]["scaling_factor"]):
         measure_scaling_factor(model, data)
     hashes = [store.manifest_hash for store in data.stores]
     model.facts = {"n_training_leads": len(data), "data_manifest_hashes": hashes}
@@ -154,14 +154,14 @@ def _starting_latent_model(
     checkpoint: str | None,
     autoencoder: str | None,
     scalogram: ScalogramSettings | None,
-) -> LatentDiffusion:
+) -> ScalogramDiffusion:
     """Builds a latent model on a trained autoencoder, whose own settings replace those of `spec`."""
-    source: ScalogramAutoencoder | LatentDiffusion
+    source: ScalogramAutoencoder | ScalogramDiffusion
     if autoencoder:
         source = load_autoencoder(autoencoder)
     else:
         loaded = load_model(checkpoint)
-        if not isinstance(loaded, LatentDiffusion):
+        if loaded.ae is None:
             raise ValueError(f"{checkpoint} is a pixel model: train it with noise_quant.train_pixel_diffusion")
         source, scaling_factor = loaded, scaling_factor or loaded.scaling_factor
     if source.spec["size"] != spec["size"]:
@@ -169,7 +169,7 @@ def _starting_latent_model(
     _check_scalogram(source, scalogram, str(autoencoder or checkpoint))
     spec = {**spec, "ae": source.spec["ae"]}
     model = build_model({**spec, "scaling_factor": scaling_factor} if scaling_factor else spec)
-    assert isinstance(model, LatentDiffusion)
+    assert isinstance(model, ScalogramDiffusion) and model.ae is not None and source.ae is not None
     if checkpoint:
         take_weights(model, checkpoint)
     else:
@@ -183,13 +183,14 @@ def _check_scalogram(source: ScalogramModel, scalogram: ScalogramSettings | None
 
 
 @torch.no_grad()
-def measure_scaling_factor(model: LatentDiffusion, data: ImageData) -> None:
+def measure_scaling_factor(model: ScalogramModel, data: ImageData) -> None:
     """Sets the scaling factor so that the latents of training images have a standard deviation of 1.
 
     Args:
-        model: The model; its autoencoder is trained.
+        model: The model, of latents; its autoencoder is trained.
         data: Training data.
     """
+    assert isinstance(model, ScalogramDiffusion) and model.ae is not None
     image = data.batch(min(N_MEASURED, len(data)), seeded_generator("scaling factor"))["x"]
     device = next(model.parameters()).device
     latents = torch.cat([model.ae.encode(part.to(device)) for part in image.split(CHUNK)])

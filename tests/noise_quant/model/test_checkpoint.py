@@ -17,7 +17,7 @@ from noise_quant.model.checkpoint import (
     save_model,
     take_weights,
 )
-from noise_quant.model.models import LatentDiffusion, PixelDiffusion, ScalogramAutoencoder
+from noise_quant.model.models import ScalogramAutoencoder, ScalogramDiffusion
 from noise_quant.scalogram.image import ScalogramSettings
 
 AE = {"width": 8, "n_blocks": 1}
@@ -26,7 +26,7 @@ SPECS = {
     "latent": {"ae": AE, "unet": {"channels": [8]}, "scaling_factor": 0.7, "max_timestep": 300},
     "pixel": {"unet": {"channels": [8], "patch": 4}, "scalogram": {"k_sd": 4.0}},
 }
-CLASSES = {"autoencoder": ScalogramAutoencoder, "latent": LatentDiffusion, "pixel": PixelDiffusion}
+CLASSES = {"autoencoder": ScalogramAutoencoder, "latent": ScalogramDiffusion, "pixel": ScalogramDiffusion}
 
 
 def tiny(kind):

@@ -94,7 +94,7 @@ def test_scripts_train_an_autoencoder_and_both_diffusions(store, tmp_path):
 
 def test_dry_run_needs_no_data(tmp_path):
     done = train_scalogram_model("pixel", {**CONFIG, "dry_run": True}, tmp_path / "run")
-    assert "parameters" in done and "PixelDiffusion" in done and not (tmp_path / "run").exists()
+    assert "parameters" in done and "ScalogramDiffusion" in done and not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
