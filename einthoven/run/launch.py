@@ -5,6 +5,7 @@ The only module that imports hydra and omegaconf; scripts get plain values.
 
 import copy
 import difflib
+import errno
 import functools
 import os
 import re
@@ -61,6 +62,8 @@ _prefer_own_groups()
 
 _VERSION_BASE = "1.3"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+"""What a full or a read-only disk answers."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,8 @@ def _run(task: Task, config_name: str, show_traceback: bool, program: str, cfg: 
                 return _print_outcome(task(config))
             with command_line([program, *HydraConfig.get().overrides.task]):
                 return _run_job(task, config)
-        except (ValueError, MissingMandatoryValue) as error:
-            if show_traceback:
+        except (ValueError, MissingMandatoryValue, OSError) as error:
+            if show_traceback or (isinstance(error, OSError) and error.errno not in _CANNOT_WRITE):
                 raise
             if is_job:  # the process that sweeps reports it
                 raise ValueError(_describe(error, config_name)) from error
@@ -224,6 +227,8 @@ def _describe(error: Exception, config_name: str) -> str:
         return f"cannot read '{error.override}': write key=value, and quote values with spaces or special characters"
     if isinstance(error, MissingConfigException):
         return _describe_missing_option(error)
+    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
+        return f"{error.filename or 'the results'}: {error.strerror}; what is done already is not done again"
     if isinstance(error, MissingMandatoryValue):
         return f"give a value for {error.full_key}=..."
     cause = error.__cause__

@@ -74,7 +74,7 @@ class Registry(Mapping[str, Any]):
         """
         settings = dict(config)
         if "name" not in settings:
-            raise ValueError(f"the config of a {self.concept} has no key name: choose one of {', '.join(self.places)}")
+            raise ValueError(f"{self.concept}: its config has no key name: choose one of {', '.join(self.places)}")
         name = settings.pop("name")
         self.check(name)
         maker = self[name]

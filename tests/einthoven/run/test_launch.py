@@ -27,6 +27,8 @@ launch.CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 def main(settings):
     if settings["algo"]["n_samples"] < 1:
         raise ValueError("algo.n_samples must be\\nat least 1")
+    if settings["algo"]["n_samples"] == 98:
+        raise OSError(28, "No space left on device", "samples.npy")
     if settings["algo"]["n_samples"] > 99:
         raise RuntimeError("a fault of the program")
     return f"{settings['algo']['name']} {settings['algo']['n_samples']} {launch.run_path()}"
@@ -146,6 +148,7 @@ def test_hydra_options_still_work(start, option):
         (["dataset.raw_path=a b(c"], ["cannot read 'dataset.raw_path=a b(c'", "quote"]),
         (["paths.runs=${oc.env:NO_SUCH_VARIABLE_HERE}"], ["NO_SUCH_VARIABLE_HERE"]),
         (["algo.n_samples=0"], ["algo.n_samples must be at least 1"]),
+        (["algo.n_samples=98"], ["samples.npy: No space left on device; what is done already is not done again"]),
     ],
 )
 def test_mistake_is_one_line_and_exit_status_2(start, arguments, expected):

@@ -32,7 +32,7 @@ def test_entries_are_imported_when_they_are_asked_for():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"n": 1}, "the config of a thing has no key name: choose one of made, given, absent"),
+        ({"n": 1}, "thing: its config has no key name: choose one of made, given, absent"),
         ({"name": "gven"}, "unknown thing 'gven': did you mean 'given'"),
         ({"name": "os.system"}, "unknown thing"),
         ({"name": ["made"]}, "unknown thing"),
