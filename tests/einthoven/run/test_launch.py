@@ -103,7 +103,7 @@ def start(project, tmp_path):
             env={**environment, **variables},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
         )
 
     return run
