@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, to_twelve
 from einthoven.run.run_folder import RunFolder
@@ -14,6 +15,18 @@ from preprocessing.store.store import Store, write_store
 RATE = 100.0
 LENGTH = 500
 N_TEST = 24
+
+
+@pytest.fixture
+def pictures():
+    """Says that a test looks at the figures that it makes."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn_figures(request, monkeypatch):
+    """Leaves figures of other tests empty, as drawing takes most of a report's time."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr(Figure, "savefig", lambda figure, path, **settings: Path(path).write_bytes(b""))
 
 
 def simulate(n_records: int, rng: np.random.Generator) -> np.ndarray:

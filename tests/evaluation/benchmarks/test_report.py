@@ -22,6 +22,7 @@ def test_slopes_are_those_of_the_logarithms():
     assert slopes.loc["leads", "seconds_per_record"] == pytest.approx(0.15)
 
 
+@pytest.mark.usefixtures("pictures")
 def test_report_is_written(tmp_path):
     text = write_report(TABLE, tmp_path, "a machine")
     assert text == (tmp_path / "benchmark.md").read_text()

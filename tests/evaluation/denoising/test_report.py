@@ -83,6 +83,7 @@ def value(table, method, metric, column="value"):
     return float(found[column].iloc[0])
 
 
+@pytest.mark.usefixtures("pictures")
 def test_report_on_a_calibrated_method(fake, tmp_path):
     path = fake.write("mine", rows=fake.store.rows("test")[:2])
     report = evaluate_denoising_runs([path], tmp_path / "report", **FAST)

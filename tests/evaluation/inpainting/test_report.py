@@ -53,6 +53,7 @@ def test_report_on_a_calibrated_method(fake_run: FakeRun, tmp_path: Path):
     assert "24 records" in report.markdown
 
 
+@pytest.mark.usefixtures("pictures")
 def test_report_leaves_its_files(fake_run: FakeRun, tmp_path: Path):
     folder = tmp_path / "report"
     evaluate_runs([fake_run.write("amortised")], folder, n_resamples=20)

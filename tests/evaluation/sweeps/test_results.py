@@ -14,6 +14,7 @@ def make_jobs(folder, settings, objective):
         run_job(folder / str(number), ["experiment=a", *overrides], chosen, lambda chosen=chosen: objective(chosen))
 
 
+@pytest.mark.usefixtures("pictures")
 def test_table_holds_what_differs_the_best_first(tmp_path):
     settings = [{"n_steps": n, "spread": spread} for n in (4, 8) for spread in (1.0, 1.1, 1.3)]
     make_jobs(tmp_path / "sweep", settings, lambda chosen: 1 / chosen["n_steps"] + (chosen["spread"] - 1.1) ** 2)
