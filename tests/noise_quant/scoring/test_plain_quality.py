@@ -1,13 +1,9 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import wfdb
 
 from noise_quant.scoring.plain_quality import FEATURES, lead_quality, plain_score, quality_features
 from preprocessing.cohorts.simulator import simulate_ecg
-from tests.paths import ROOT
 
 RATE = 250
 
@@ -95,11 +91,6 @@ def test_features_are_cut_and_make_the_sum(ecg):
 def test_what_does_not_suit_is_told(shape, rate):
     with pytest.raises(ValueError, match="lead_quality needs"):
         lead_quality(np.zeros(shape), rate)
-
-
-def test_import_does_not_wait_for_neurokit():
-    code = "import sys, noise_quant.scoring.plain_quality; sys.exit('neurokit2' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.data
