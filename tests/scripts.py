@@ -31,7 +31,7 @@ PRELOAD = (
     "evaluation.noise.report",
     "evaluation.inpainting.report",
     "einthoven.run.launch",
-    "preprocessing.cohorts.ptbxl_store",
+    "preprocessing.cohorts.ptbxl",
     "reconstruction.recording_report",
     "diffusion_prior.train",
 )
