@@ -113,8 +113,8 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 def _cell(value: object) -> str:
+    if value is None or value != value:  # not measured
+        return "-"
     if not isinstance(value, float):
         return str(value)
-    if np.isnan(value):
-        return "-"
     return f"{value:.0f}" if abs(value) >= 100.0 or value.is_integer() else f"{value:.3g}"

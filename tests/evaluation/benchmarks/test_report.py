@@ -32,6 +32,12 @@ def test_report_is_written(tmp_path):
     assert (tmp_path / "scaling.png").stat().st_size > 10_000
 
 
+def test_what_was_not_measured_is_a_dash(tmp_path):
+    table = pd.concat([TABLE.tail(1), TABLE.tail(1).assign(case="dps", seconds=math.nan, note="why")])
+    text = write_report(table.astype({"note": object}).where(table.notna(), None), tmp_path, "a machine")
+    assert "None" not in text and "nan" not in text and "why" in text
+
+
 def test_what_did_not_grow_has_no_picture(tmp_path):
     write_report(TABLE.tail(1), tmp_path, "a machine")
     assert {file.name for file in tmp_path.iterdir()} == {"benchmark.csv", "benchmark.md"}
