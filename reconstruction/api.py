@@ -13,9 +13,10 @@ from torch import Tensor
 from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.filters import resample
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
+from einthoven.run.registry import check_choice
 from einthoven.statistics import predictive_band
 from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
-from reconstruction.measurement.checks import check_choice, check_recording
+from reconstruction.measurement.checks import check_recording
 from reconstruction.measurement.measurement import Measurement, measure_recording
 from reconstruction.measurement.noise_model import NoiseModel
 from reconstruction.measurement.noise_start import AUTO, NOISES

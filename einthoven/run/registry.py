@@ -3,8 +3,25 @@
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+
+def check_choice(what: str, value: str, choices: Sequence[str]) -> None:
+    """Refuses a value that is not among the choices.
+
+    Args:
+        what: Name of the argument.
+        value: Its value.
+        choices: What it may be.
+
+    Raises:
+        ValueError: If the value is none of the choices; the message names near ones.
+    """
+    if value not in choices:
+        near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"unknown {what} {value!r}: {hint}choose one of {', '.join(choices)}")
 
 
 class Registry(Mapping[str, Any]):
@@ -46,10 +63,7 @@ class Registry(Mapping[str, Any]):
         Raises:
             ValueError: If there is no such entry; the message names near ones.
         """
-        if name not in list(self.places):  # of any type
-            near = difflib.get_close_matches(str(name).lower(), self.places, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(f"unknown {self.concept} {name!r}: {hint}choose one of {', '.join(self.places)}")
+        check_choice(self.concept, str(name), list(self.places))
 
     def name_of(self, entry: type) -> str | None:
         """Returns the name of a class in the table; None where it is not there."""

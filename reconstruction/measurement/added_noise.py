@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.filters import clean_signal
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, to_twelve
+from einthoven.run.registry import check_choice
 from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES, mix_recorded_noise
-from reconstruction.measurement.checks import check_choice
 from reconstruction.measurement.measurement import Measurement
 from reconstruction.measurement.noise_start import AUTO, initial_noise
 from reconstruction.measurement.task import Extras

@@ -1,6 +1,5 @@
 """What a user's recording must be before anything is computed, and what to do where it is not."""
 
-import difflib
 import math
 from collections.abc import Sequence
 
@@ -47,23 +46,6 @@ def check_recording(
     for lead, row in zip(names, x, strict=True):
         _check_lead(lead, row[~np.isnan(row)])
     return x, names
-
-
-def check_choice(what: str, value: str, choices: Sequence[str]) -> None:
-    """Refuses a value that is not among the choices.
-
-    Args:
-        what: Name of the argument.
-        value: Its value.
-        choices: What it may be.
-
-    Raises:
-        ValueError: If the value is none of the choices; the message names near ones.
-    """
-    if value not in choices:
-        near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown {what} {value!r}: {hint}choose one of {', '.join(choices)}")
 
 
 def _check_shape(ecg: NDArray[np.generic], leads: tuple[str, ...]) -> NDArray[np.float64]:

@@ -98,7 +98,10 @@ class MaskFile:
 
 
 def _read_npy(path: Path) -> tuple[NDArray[np.generic], None]:
-    return np.load(path, allow_pickle=False), None
+    try:
+        return np.load(path, allow_pickle=False), None
+    except ValueError as error:  # numpy's word for a file that ends too early, or holds objects
+        raise OSError(str(error)) from error
 
 
 def _read_npz(path: Path) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, lead_matrix
 from einthoven.run.hashing import hash_file
-from reconstruction.measurement.checks import check_choice
+from einthoven.run.registry import check_choice
 from reconstruction.measurement.mask_file import MaskFile
 from reconstruction.measurement.measurement import Measurement
 from reconstruction.measurement.operators import Resampling

@@ -20,8 +20,8 @@ from scipy.fft import dct
 from torch import Tensor
 
 from einthoven.ecg.filters import fill_gaps, high_pass_power
+from einthoven.run.registry import check_choice
 from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
-from reconstruction.measurement.checks import check_choice
 from reconstruction.measurement.noise_model import SpectralNoise, cosine_basis
 
 SPECTRA = Path(__file__).parent / "spectra" / "nstdb.npz"

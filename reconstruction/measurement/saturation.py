@@ -10,7 +10,7 @@ from torch import Tensor
 
 from einthoven.ecg.checks import CONSTANT_MV, saturated_samples
 from einthoven.ecg.leads import INDEPENDENT_LEADS
-from reconstruction.measurement.checks import check_choice
+from einthoven.run.registry import check_choice
 from reconstruction.measurement.operators import MeasuredLeads
 
 _PULLED_MV = 1e-5

@@ -10,7 +10,7 @@ import torch
 from diffusion_prior.training.data import TrainingData
 from diffusion_prior.training.settings import TrainerSettings
 from diffusion_prior.training.training_run import describe_model, run_training
-from reconstruction.measurement.checks import check_choice
+from einthoven.run.registry import check_choice
 from reconstruction.rivals.descod import DescodObjective
 from reconstruction.rivals.unet_denoiser import DenoisingNetworkObjective
 from reconstruction.rivals.unet_regression import RegressionObjective

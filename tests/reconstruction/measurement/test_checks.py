@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from reconstruction.measurement.checks import check_choice, check_recording
+from einthoven.run.registry import check_choice
+from reconstruction.measurement.checks import check_recording
 
 
 def wave(n_leads=1, seconds=5.0, rate=500):
