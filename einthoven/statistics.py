@@ -38,24 +38,15 @@ def _check_level(level: float) -> None:
 
 @lru_cache(maxsize=256)
 def band_stretch(n_samples: int, level: float = 0.90) -> float:
-    """Factor by which the empirical band of few samples is stretched about their mean.
+    """Factor by which the empirical band of few samples, two at least, is stretched about their mean.
 
     With m the mean and q_lo, q_hi the empirical quantiles of `n_samples` draws of a Gaussian, the factor c solves
 
         E[Phi(m + c (q_hi - m)) - Phi(m + c (q_lo - m))] = level,
 
-    the probability that a further draw of the same Gaussian falls into the stretched band. It is found once by a seeded
-    Monte Carlo integral (error of the coverage below 0.001) and tends to 1 as the number of samples grows.
-
-    Args:
-        n_samples: Number of samples S that the band is made of, at least 2.
-        level: Wanted coverage, in (0, 1).
-
-    Returns:
-        The factor, 1.48 for ten samples and a 90 % band.
-
-    Raises:
-        ValueError: If there are fewer than two samples, or the level is no probability.
+    the probability that a further draw of the same Gaussian falls into the stretched band: 1.48 for ten samples and a
+    90 % band. It is found once by a seeded Monte Carlo integral (error of the coverage below 0.001) and tends to 1 as
+    the number of samples grows.
     """
     _check_level(level)
     if n_samples < 2:
@@ -157,11 +148,8 @@ def crps(samples: np.ndarray, truth: np.ndarray, unobserved: np.ndarray, fair: b
 def percent_below(pairs: np.ndarray) -> np.ndarray:
     """Per cent by which a method's mean error lies below a reference's, over the records where both exist.
 
-    Args:
-        pairs: Errors of each record, the method's and the reference's, shape (n, 2, ...).
-
-    Returns:
-        100 (1 - mean of the first / mean of the second), shape (...); NaN where the second is 0 or there is no record.
+    `pairs` are errors of each record, the method's and the reference's, shape (n, 2, ...); the result 100 (1 - mean of
+    the first / mean of the second), shape (...), is NaN where the second is 0 or there is no record.
     """
     both = np.isfinite(pairs).all(axis=1)
     total = np.where(both[:, None], pairs, 0.0).sum(axis=0)

@@ -45,13 +45,7 @@ def bullets(lines: Sequence[str]) -> str:
 
 
 def result_cell(table: pd.DataFrame, digits: int, **keys: str | None) -> str:
-    """Formats the value of a table's row with its interval.
-
-    Args:
-        table: Columns `value`, `lower`, `upper` and those of the keys.
-        digits: Digits after the point.
-        **keys: What the row holds; a dash where there is no such row.
-    """
+    """Formats the value of the row that the keys name with its interval; a dash where there is no such row."""
     chosen = table[np.all([table[name] == key for name, key in keys.items()], axis=0)] if keys else table
     if chosen.empty:
         return "-"
@@ -73,15 +67,7 @@ def distinct_names(names: Sequence[str], places: Sequence[Path | str], form: str
 
 
 def common_keys(keys: Sequence[np.ndarray], which: str = "in common: give runs on the same records") -> np.ndarray:
-    """Keys of the records that all runs have, in the order of the first.
-
-    Args:
-        keys: Keys of each run's records, each of shape (n,).
-        which: What to say of records where there are none.
-
-    Raises:
-        ValueError: If there is none.
-    """
+    """Keys, each of shape (n,), of the records that all runs have, in the order of the first; a ValueError if none."""
     common = keys[0][np.all([np.isin(keys[0], other) for other in keys], axis=0)]
     if len(common) == 0:
         raise ValueError(f"the runs have no record {which}")
@@ -94,11 +80,7 @@ def folder_name(method: str) -> str:
 
 
 def best_median_worst(values: np.ndarray, highest: bool = False) -> list[tuple[str, int, int]]:
-    """Chooses the records to draw.
-
-    Args:
-        values: A value of each record, shape (N,); NaN leaves a record out.
-        highest: Whether high values are good.
+    """Chooses the records to draw by a value of each, shape (N,); NaN leaves a record out.
 
     Returns:
         "best", "median" and "worst", each with its row and the number of records; none without a value.

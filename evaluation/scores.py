@@ -118,12 +118,7 @@ def per_lead(estimate: Estimate, functions: Mapping[str, PerLead]) -> dict[str, 
 
 
 def record_values(estimate: Estimate, metrics: Sequence[Metric], reported: Sequence[str]) -> dict[str, np.ndarray]:
-    """Scores an estimate, lead by lead and for the reported leads together.
-
-    Args:
-        estimate: ECGs of N records.
-        metrics: What to measure; those without a function are passed over.
-        reported: Names of the reported leads.
+    """Scores an estimate, lead by lead and for the reported leads together; metrics without a function are passed over.
 
     Returns:
         By metric, values of shape (N, 13): the leads in the order of `LEADS`, then the reported leads together; NaN
@@ -143,15 +138,7 @@ def record_values(estimate: Estimate, metrics: Sequence[Metric], reported: Seque
 def summarise(statistics: Statistics, reported: Sequence[str], n_resamples: int, seed: int) -> pd.DataFrame:
     """Sums values up over records, with bootstrap 95 % intervals.
 
-    Args:
-        statistics: Values and what is made of them.
-        reported: Names of the reported leads.
-        n_resamples: Number of bootstrap draws.
-        seed: Seed of the draws.
-
-    Returns:
-        One row per metric and lead (`REPORTED` for the reported leads together): columns `metric`, `lead`, `value`,
-        `lower`, `upper`, `n_records`.
+    One row per metric and lead (`REPORTED` for the reported leads together), with the columns `SUMMARY_COLUMNS`.
     """
     leads = lead_rows(reported)
     rows = []
@@ -171,24 +158,14 @@ def means(values: Mapping[str, np.ndarray]) -> Statistics:
 
 
 def record_table(values: Mapping[str, np.ndarray], ecg_ids: np.ndarray, **keys: str) -> pd.DataFrame:
-    """Lays values out: one row per record and lead, the reported leads together last.
-
-    Args:
-        values: By metric, values of shape (N, 13).
-        ecg_ids: Keys of the records, shape (N,).
-        **keys: Columns to set before the others, such as the method.
-    """
+    """Lays values (N, 13) by metric out: one row per record and lead, the reported leads last, the `keys` in front."""
     leads = (*LEADS, REPORTED)
     rows = {"ecg_id": np.repeat(ecg_ids, len(leads)), "lead": np.tile(leads, len(ecg_ids))}
     return pd.DataFrame({**keys, **rows, **{name: column.ravel() for name, column in values.items()}})
 
 
 def cost_table(cost: pd.DataFrame) -> pd.DataFrame:
-    """Averages what records cost, in the columns of `summarise`; of the peak memory, which only grows, the last counts.
-
-    Args:
-        cost: One row per record, a column per cost.
-    """
+    """Averages what records cost, in the columns of `summarise`; of the peak memory, which grows, the last counts."""
     total = cost.mean()
     if "memory_mb" in cost:
         total["memory_mb"] = cost["memory_mb"].max()
@@ -210,8 +187,8 @@ def score_tables(
 
     Args:
         statistics: By method, what `summarise` takes.
-        values: By method, what `record_table` takes.
-        costs: By method, what `cost_table` takes.
+        values: By method and metric, values of shape (N, 13).
+        costs: By method, one row per record, a column per cost.
         ecg_ids: Keys of the records, shape (N,).
         reported: Names of the reported leads.
         n_resamples: Number of bootstrap draws.
@@ -240,13 +217,7 @@ def report_tables(found: Sequence[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[st
 
 
 def best_of(values: Mapping[str, Mapping[str, np.ndarray]], metric: str, highest: bool) -> str | None:
-    """Names the method whose mean over records is best for the reported leads; None without any method.
-
-    Args:
-        values: By method, what `record_values` returned.
-        metric: What to compare.
-        highest: Whether high values are good.
-    """
+    """Names the method whose mean of a metric is best for the reported leads; `values` is by method, then metric."""
     found = {name: float(finite_mean(of_method[metric])[-1]) for name, of_method in values.items()}
     if not found:
         return None

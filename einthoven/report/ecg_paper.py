@@ -124,22 +124,11 @@ class Page:
 
 
 def place_strips(leads: Sequence[str], duration: float, layout: str) -> list[Strip]:
-    """Places the leads of a recording on the paper.
+    """Places the named leads of a recording of a duration in s on the paper.
 
     `3x4` is the standard printout: I, II, III / aVR, aVL, aVF / V1-V3 / V4-V6 in four columns of 2.5 s, consecutive
-    in time, and lead II (or the first lead) over the whole width below. `12x1` shows every lead in a row of its own.
-    At most 10 s are shown.
-
-    Args:
-        leads: Lead names; `3x4` needs twelve.
-        duration: Length of the recording in s.
-        layout: `3x4` or `12x1`.
-
-    Returns:
-        The strips.
-
-    Raises:
-        ValueError: If the layout is unknown, or `3x4` is asked for with other than twelve leads.
+    in time, and lead II (or the first lead) over the whole width below; it needs twelve. `12x1` shows every lead in a
+    row of its own. At most 10 s are shown.
     """
     left = MARGIN + PULSE
     duration = min(duration, 10.0)
@@ -162,13 +151,7 @@ def place_strips(leads: Sequence[str], duration: float, layout: str) -> list[Str
 def new_page(strips: Sequence[Strip], extents: Sequence[tuple[float, float]], spacing: float) -> Page:
     """Makes the paper: grid, calibration pulses and the rows' baselines.
 
-    Args:
-        strips: What will be drawn.
-        extents: Lowest and highest value of each strip in mV; rows are as far apart as these need.
-        spacing: Least distance of two baselines in mm.
-
-    Returns:
-        The empty page.
+    Rows are as far apart as the strips' extents, lowest and highest value in mV, need, `spacing` in mm at least.
     """
     n_rows = 1 + max(strip.row for strip in strips)
     low, high = np.zeros(n_rows), np.zeros(n_rows)
@@ -210,17 +193,7 @@ def _rule(axes: Axes, width: float, height: float) -> None:
 def trace_points(
     strip: Strip, values: np.ndarray, baseline: float, sampling_rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Places of a strip's samples on the paper.
-
-    Args:
-        strip: The strip.
-        values: All samples of its lead in mV, shape (L,).
-        baseline: Zero line of its row in mm.
-        sampling_rate: Sampling rate in Hz.
-
-    Returns:
-        Horizontal and vertical places in mm, each of shape (n,).
-    """
+    """Places in mm, each of shape (n,), of a strip's part of all samples of its lead in mV, shape (L,)."""
     window = strip.window(sampling_rate)
     shown = values[window]
     times = np.arange(window.start, window.start + len(shown)) / sampling_rate

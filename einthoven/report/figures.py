@@ -134,12 +134,7 @@ def _page(curves: Sequence[np.ndarray], leads: Sequence[str], sampling_rate: flo
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Makes an empty figure with its own canvas.
-
-    Args:
-        width: Width in inches.
-        height: Height in inches.
-    """
+    """Makes an empty figure of a size in inches with its own canvas."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -154,10 +149,8 @@ def save_figure(figure: Figure, path: Path | str) -> None:
 def draw_loss_curve(metrics: Sequence[Mapping[str, object]], path: Path | str) -> None:
     """Draws training loss (smoothed) and validation losses against the step.
 
-    Args:
-        metrics: Lines of `metrics.jsonl`: each with `step`, some with `loss` or `train_loss`, some with keys or a
-            mapping that start with `val`, one entry per noise level. Lines without a step are left out.
-        path: File to write.
+    Metrics are lines of `metrics.jsonl`: each with `step`, some with `loss` or `train_loss`, some with keys or a
+    mapping that start with `val`, one entry per noise level. Lines without a step are left out.
     """
     curves: dict[str, list[tuple[float, float]]] = {}
     for line in metrics:

@@ -22,13 +22,7 @@ summary { cursor: pointer; color: #335; } nav a { margin-right: 1rem; }
 
 @dataclass
 class HtmlPage:
-    """A page that grows from top to bottom.
-
-    Attributes:
-        title: Its title.
-        parts: What is on it, as HTML.
-        headings: Headings of level 2, for the links on top.
-    """
+    """A page that grows from top to bottom; headings of level 2 are linked on top."""
 
     title: str
     parts: list[str] = field(default_factory=list)
@@ -47,13 +41,7 @@ class HtmlPage:
         self.parts.append(f"<p>{html.escape(text)}</p>")
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], code: int | None = None) -> None:
-        """Adds a table.
-
-        Args:
-            header: Names of the columns.
-            rows: Cells of each row, plain text.
-            code: The column whose cells are commands; the whole table is then aligned left.
-        """
+        """Adds a table of plain text; `code` is the column whose cells are commands, the whole is then aligned left."""
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
         lines = []
         for row in rows:
@@ -68,12 +56,7 @@ class HtmlPage:
         )
 
     def pictures(self, files: Sequence[tuple[Path, str]], summary: str | None = None) -> None:
-        """Adds pictures with their captions.
-
-        Args:
-            files: PNG files, and what to write under each.
-            summary: A line that shows them when it is opened; None: they are shown.
-        """
+        """Adds PNG files with their captions, behind a summary line that shows them when it is opened, where given."""
         figures = []
         for path, caption in files:
             data = base64.b64encode(path.read_bytes()).decode("ascii")

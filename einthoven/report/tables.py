@@ -20,13 +20,7 @@ _LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the Markdown table.
-
-    Attributes:
-        metric: Name in the column `metric`.
-        label: What people read, with the unit.
-        digits: Digits after the point.
-    """
+    """One line of the Markdown table: a name in the column `metric`, what people read, and digits after the point."""
 
     metric: str
     label: str
@@ -34,18 +28,7 @@ class Row:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Writes a Markdown table; the first column is aligned left, the others right.
-
-    Args:
-        header: Names of the columns.
-        rows: Cells of each row, as many as columns.
-
-    Returns:
-        The table, columns padded to equal width, with a line end.
-
-    Raises:
-        ValueError: If a row has another number of cells than the header.
-    """
+    """Writes a Markdown table, columns padded to equal width; the first is aligned left, the others right."""
     table = [[str(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
     if any(len(row) != len(header) for row in table):
         raise ValueError(f"every row of a table needs {len(header)} cells, as many as its header")
@@ -61,16 +44,8 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, label: str) -> str:
     """Writes a LaTeX `table` with booktabs' rules; the first column is aligned left, the others right.
 
-    It needs the packages `booktabs` and `graphicx`, which shrinks a table that is too wide.
-
-    Args:
-        header: Names of the columns.
-        rows: Cells of each row, as many as columns, plain text.
-        caption: Caption, plain text.
-        label: Label to refer to it by.
-
-    Returns:
-        The source, with a line end.
+    It needs the packages `booktabs` and `graphicx`, which shrinks a table that is too wide. All text is plain, `label`
+    what to refer to it by.
     """
     first, *others = (" & ".join(str(cell).translate(_LATEX) for cell in row) + r" \\" for row in (header, *rows))
     return "\n".join(
@@ -94,12 +69,7 @@ def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: s
 
 
 def format_interval(interval: Interval, digits: int) -> str:
-    """Formats an estimate with its interval, as `0.123 (0.120-0.126)`; an undefined one as a dash.
-
-    Args:
-        interval: The estimate and its interval; edges that are NaN are left out.
-        digits: Digits after the point.
-    """
+    """Formats an estimate with its interval, as `0.123 (0.120-0.126)`, without edges that are NaN; or as a dash."""
     if not np.isfinite(interval.estimate):
         return "-"
     if not np.isfinite([interval.lower, interval.upper]).all():

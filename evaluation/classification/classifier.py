@@ -64,17 +64,7 @@ class Classifier(nn.Module):
         return self.network((crops - self.mean) / self.std)
 
     def crops(self, x: Tensor) -> Tensor:
-        """Cuts ECGs into overlapping crops that reach from their first to their last sample.
-
-        Args:
-            x: ECGs in mV, shape (B, C, L).
-
-        Returns:
-            Crops, shape (B, number of crops, C, crop).
-
-        Raises:
-            ValueError: If the ECGs are shorter than a crop.
-        """
+        """Cuts ECGs in mV (B, C, L) into overlapping crops (B, n, C, crop), from their first to their last sample."""
         length = x.shape[-1]
         if length < self.crop:
             raise ValueError(f"the ECGs have {length} samples, shorter than the classifier's crops of {self.crop}")
@@ -83,18 +73,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def predict(self, x: ArrayLike, chunk: int = 32) -> NDArray[np.float64]:
-        """Gives the probabilities of recordings, whole; those of a record do not depend on the others.
-
-        Args:
-            x: ECGs in mV, the classifier's leads in its order, shape (N, C, L).
-            chunk: Records at a time.
-
-        Returns:
-            Probabilities, shape (N, K).
-
-        Raises:
-            ValueError: If leads or length do not suit.
-        """
+        """Gives probabilities (N, K) of whole recordings in mV (N, C, L), `chunk` at a time, each by itself."""
         ecgs = np.asarray(x)
         if ecgs.ndim != 3 or ecgs.shape[1] != len(self.leads):
             raise ValueError(f"ECGs of shape {ecgs.shape} do not suit a classifier of {len(self.leads)} leads")
@@ -118,11 +97,7 @@ class Classifier(nn.Module):
 def load_classifier(path: str | Path) -> Classifier:
     """Reads a classifier, on the CPU, in evaluation mode, without gradients for its weights.
 
-    Args:
-        path: Safetensors file, or the folder of a run of `evaluation.downstream_classifier`.
-
-    Raises:
-        ValueError: If there is no such file, or it holds no classifier.
+    The path is a safetensors file, or the folder of a run of `evaluation.downstream_classifier`.
     """
     file = find_weights(path)
     weights, spec, _ = read_weights(file)
@@ -134,16 +109,7 @@ def load_classifier(path: str | Path) -> Classifier:
 
 
 def check_classifier(classifier: Classifier, classes: str | None, leads: Sequence[str] | None) -> Classifier:
-    """Returns a trained classifier, after checking that it is for the classes and leads asked for.
-
-    Args:
-        classifier: The classifier.
-        classes: Kind of classes; None for any.
-        leads: Leads; None for any.
-
-    Raises:
-        ValueError: If it was trained for others.
-    """
+    """Returns a trained classifier; a ValueError if it is for other classes or leads than asked for (None: any)."""
     if classes is not None and find_classes(classes).names != classifier.classes:
         raise ValueError(f"the classifier's classes are {classifier.spec['classes']}: leave evaluate.classes out")
     if leads is not None and canonical_leads(leads) != classifier.leads:

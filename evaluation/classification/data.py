@@ -19,12 +19,7 @@ CHUNK = 256
 
 
 class LabelledRecords:
-    """The records of a split that have a label.
-
-    Args:
-        store: The store.
-        split: Which of its records.
-        classifier: Tells leads, classes and sampling rate.
+    """The records of a split that have a label, with the leads, classes and rate of a classifier.
 
     Attributes:
         ecg_ids: Their keys, shape (N,).
@@ -76,12 +71,7 @@ class LabelledRecords:
 
 
 class ClassificationData:
-    """Training batches, drawn by step, and the validation records.
-
-    Args:
-        training: Records to train on.
-        validation: Records to validate on.
-    """
+    """Training batches, drawn by step, and the validation records."""
 
     def __init__(self, training: LabelledRecords, validation: LabelledRecords) -> None:
         self.training, self.held_out = training, validation
@@ -100,11 +90,7 @@ class ClassificationData:
 
 
 class ClassificationObjective(Objective):
-    """Cross entropy of crops: of each class by itself, averaged over classes, or of exclusive classes together.
-
-    Args:
-        classifier: Classifier to train.
-    """
+    """Cross entropy of crops: of each class by itself, averaged over classes, or of exclusive classes together."""
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
@@ -148,9 +134,6 @@ def new_classifier(
     Returns:
         The classifier, with the mean and standard deviation of the training records and the logits of their classes'
         frequencies, and the data.
-
-    Raises:
-        ValueError: If the stores do not suit the settings or each other.
     """
     classifier = Classifier({**spec, "sampling_rate": training.sampling_rate})
     records = LabelledRecords(training, "train", classifier), LabelledRecords(validation, "val", classifier)

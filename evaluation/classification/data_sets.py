@@ -44,17 +44,7 @@ class DataSets:
         reconstructions: Sequence[Path | str],
         split: str,
     ) -> "DataSets":
-        """Opens the stores and the runs.
-
-        Args:
-            database_path: Store of real ECGs.
-            generated: Run folders of `diffusion_prior.generate` by split, or None.
-            reconstructions: Run folders of `reconstruction.inpaint`.
-            split: Split to evaluate on.
-
-        Raises:
-            ValueError: If one of them is not what it should be.
-        """
+        """Opens the store of real ECGs, runs of `diffusion_prior.generate` by split (or None), and of `inpaint`."""
         if split not in SPLITS:
             raise ValueError(f"evaluate.split is {', '.join(SPLITS)}, not {split!r}")
         twins = {name: open_twins(folder, name) for name, folder in generated.items() if folder is not None}
@@ -62,14 +52,7 @@ class DataSets:
         return cls(Store.open(database_path), twins, runs, split)
 
     def to_train(self, train_downstream: str) -> tuple[Store, Store]:
-        """Returns the stores to train and to validate on; for generated ECGs both hold generated ones alone.
-
-        Args:
-            train_downstream: "real" or "gen".
-
-        Raises:
-            ValueError: If it is neither, or the generated ECGs were not given.
-        """
+        """Returns the stores to train and to validate on, real ones, or ("gen") generated ones alone."""
         if train_downstream not in TRAINED_ON:
             raise ValueError(f"evaluate.train_downstream is {' or '.join(TRAINED_ON)}, not {train_downstream!r}")
         if TRAINED_ON[train_downstream] == REAL:
@@ -82,11 +65,7 @@ class DataSets:
         return self.twins["train"], self.twins["val"]
 
     def check(self, classifier: Classifier) -> None:
-        """Makes sure that a classifier can be evaluated on all of this.
-
-        Raises:
-            ValueError: If rates, lengths or records do not suit.
-        """
+        """Raises a ValueError if a classifier cannot be evaluated on all of this: rates, lengths or records."""
         self._records(classifier)
         for run in self.reconstructions:
             self._keys(run, classifier)
@@ -94,16 +73,10 @@ class DataSets:
     def predict(self, classifier: Classifier) -> dict[str, Predictions]:
         """Reads all data sets with a classifier.
 
-        Args:
-            classifier: The classifier.
-
         Returns:
             Predictions by data set: `real`, `generated`, and for each run of reconstructions `<method>: samples`, where
             the probabilities of the samples are averaged (not of a method with one estimate), and `<method>: mean`,
             those of the mean sample.
-
-        Raises:
-            ValueError: If rates, lengths or records do not suit.
         """
         found = {}
         for name, records in self._records(classifier).items():
@@ -127,11 +100,7 @@ class DataSets:
         return {name: LabelledRecords(store, self.split, classifier) for name, store in stores.items()}
 
     def _keys(self, run: Reconstructions, classifier: Classifier) -> np.ndarray:
-        """Keys of a run's records that have a label.
-
-        Raises:
-            ValueError: If the run has another rate, or records of another split, or none with a label.
-        """
+        """Keys of a run's records that have a label; a ValueError if rate, length or split do not suit, or none has."""
         if run.sampling_rate != classifier.sampling_rate or run.mean.shape[-1] < classifier.crop:
             raise ValueError(f"the reconstructions of {run.name} have another sampling rate or are shorter than a crop")
         others = ~np.isin(run.ecg_ids, self.real.table["ecg_id"].to_numpy()[self.real.rows(self.split)])
@@ -147,15 +116,7 @@ class DataSets:
 
 
 def open_twins(folder: Path | str, split: str) -> Store:
-    """Opens the generated ECGs of a run of `diffusion_prior.generate`.
-
-    Args:
-        folder: Its folder.
-        split: The split whose twins they should be.
-
-    Raises:
-        ValueError: If the folder holds no finished run, or its ECGs are not generated or of another split.
-    """
+    """Opens the generated ECGs in a folder of `diffusion_prior.generate`; a ValueError if they are of another split."""
     path = Path(folder) / "store"
     if not (path / "manifest.json").is_file():
         raise ValueError(

@@ -11,12 +11,8 @@ from einthoven.report.figures import COLOURS, new_figure, save_figure
 def draw_class_scores(path: Path | str, table: pd.DataFrame, metric: str, label: str) -> None:
     """Draws a metric of each class, with its interval, for each data set; frequent classes on top.
 
-    Args:
-        path: File to write.
-        table: A row per data set, class and metric: `dataset`, `class`, `metric`, `value`, `lower`, `upper`,
-            `n_positives`.
-        metric: Which metric.
-        label: What the axis says.
+    The table has a row per data set, class and metric: `dataset`, `class`, `metric`, `value`, `lower`, `upper`,
+    `n_positives`; `label` is what the axis says.
     """
     rows = table[table["metric"] == metric]
     counts = rows.groupby("class", sort=False)["n_positives"].max().sort_values(kind="stable")

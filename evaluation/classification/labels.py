@@ -24,16 +24,10 @@ class Classes:
     label: Callable[[set[str]], ArrayLike]
 
     def labels(self, statements: Iterable[Iterable[str]]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Labels records by their statements.
-
-        Args:
-            statements: Statements of each record, N of them.
+        """Labels N records by the statements of each; an unknown statement is a ValueError.
 
         Returns:
             Which records have a label, shape (N,), and the labels of all, zeros and ones, shape (N, K).
-
-        Raises:
-            ValueError: If a statement is unknown.
         """
         found = [self.label(set(codes)) for codes in statements]
         labels = np.array(found, np.float32).reshape(-1, len(self.names))
@@ -53,11 +47,7 @@ CLASSES = {
 
 
 def find_classes(kind: str) -> Classes:
-    """Returns a set of classes by its name.
-
-    Raises:
-        ValueError: If there is none of this name.
-    """
+    """Returns a set of classes by its name; a ValueError if there is none."""
     if kind not in CLASSES:
         raise ValueError(f"evaluate.classes is {' or '.join(CLASSES)}, not {kind!r}")
     return CLASSES[kind]

@@ -34,21 +34,11 @@ def write_report(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> str:
-    """Scores the predictions of a classifier and writes what was found.
+    """Scores the predictions of a classifier by data set, and writes what was found; returns the Markdown table.
 
     Writes `predictions.parquet` (a row per data set, record and class: `classifier`, `dataset`, `ecg_id`, `class`,
     `label`, `probability`), `scores.csv` (macro averages: `dataset`, `metric`, `value`, `lower`, `upper`, `n_records`,
     `n_classes`), `per_class.csv`, `per_class.png` and `scores.md`. Exclusive classes have the average precision too.
-
-    Args:
-        classifier: The classifier.
-        predictions: Its predictions by data set.
-        folder: Where to write.
-        n_resamples: Number of bootstrap draws.
-        seed: Seed of the draws.
-
-    Returns:
-        The Markdown table.
     """
     metrics = _metrics(classifier.exclusive)
     found = [
@@ -75,20 +65,13 @@ def compare_runs(paths: Sequence[Path | str], folder: Path, *, n_resamples: int 
     """Compares every data set of a run with the real ECGs of another, or of the same, record by record.
 
     Writes `comparison.csv` (`classifier`, `dataset`, `reference_classifier`, `reference`, `metric`, `statistic`,
-    `value`, `lower`, `upper`, `n_records`, `n_classes`) and `comparison.md`.
+    `value`, `lower`, `upper`, `n_records`, `n_classes`) and `comparison.md`, and returns the Markdown table.
 
     Args:
         paths: One or two run folders of `evaluation.downstream_classifier`; the last holds the reference.
         folder: Where to write.
         n_resamples: Number of bootstrap draws.
         seed: Seed of the draws.
-
-    Returns:
-        The Markdown table.
-
-    Raises:
-        ValueError: If there are no one or two such folders, there is nothing to compare, or what they hold does not go
-            together.
     """
     if not 1 <= len(paths) <= 2:
         raise ValueError("compare takes one or two run folders: compare=[<run>,<run of the reference>]")
@@ -115,17 +98,7 @@ def compare_runs(paths: Sequence[Path | str], folder: Path, *, n_resamples: int 
 
 
 def read_predictions(path: Path | str) -> tuple[str, dict[str, Predictions]]:
-    """Reads the predictions in a run folder.
-
-    Args:
-        path: Run folder of `evaluation.downstream_classifier`.
-
-    Returns:
-        What the classifier was trained on, and its predictions by data set.
-
-    Raises:
-        ValueError: If the folder holds no predictions.
-    """
+    """Reads from a run folder what the classifier was trained on, and its predictions by data set."""
     file = Path(path) / PREDICTIONS
     if not file.is_file():
         raise ValueError(f"{path} holds no {PREDICTIONS}: give a finished run of evaluation.downstream_classifier")

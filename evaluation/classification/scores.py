@@ -22,14 +22,7 @@ MACRO = "macro"
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities of N records beside their labels.
-
-    Attributes:
-        classes: Names of the K classes.
-        ecg_ids: Keys of the records, shape (N,).
-        labels: Zeros and ones, shape (N, K).
-        probabilities: Probabilities, shape (N, K).
-    """
+    """Probabilities (N, K) of N records for K classes beside their keys (N,) and labels, zeros and ones (N, K)."""
 
     classes: tuple[str, ...]
     ecg_ids: NDArray[np.int64]
@@ -99,13 +92,7 @@ class _Scorer:
 def score_predictions(
     predictions: Predictions, metrics: Sequence[str] = (AUROC,), n_resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Scores predictions, with 95 % bootstrap intervals over records.
-
-    Args:
-        predictions: Predictions of N records.
-        metrics: Names among `METRICS`.
-        n_resamples: Number of bootstrap draws.
-        seed: Seed of the draws.
+    """Scores predictions by some of `METRICS`, with 95 % bootstrap intervals over records.
 
     Returns:
         One row per metric and class present, and the averages in the class `MACRO`: `class`, `metric`, `value`,
@@ -144,13 +131,6 @@ def compare_predictions(
     seed: int = 0,
 ) -> pd.DataFrame:
     """Compares the macro averages of two predictions on the records that both have, drawn together in the bootstrap.
-
-    Args:
-        first: Predictions.
-        reference: What to compare with.
-        metrics: As for `score_predictions`.
-        n_resamples: Number of bootstrap draws.
-        seed: Seed of the draws.
 
     Returns:
         One row per metric and statistic (`value`, `reference`, their `ratio` and `difference`): `metric`, `statistic`,

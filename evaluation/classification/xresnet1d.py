@@ -21,15 +21,7 @@ XRESNET101 = (3, 4, 23, 3)
 
 
 def convolution(n_in: int, n_out: int, kernel: int, stride: int = 1, activation: bool = True) -> nn.Sequential:
-    """Builds a convolution, batch normalisation and, unless it is left out, ReLU.
-
-    Args:
-        n_in: Channels of the input.
-        n_out: Channels of the output.
-        kernel: Length of the kernel in samples, odd.
-        stride: Step of the kernel in samples.
-        activation: Whether a ReLU follows.
-    """
+    """Builds a convolution of odd length in samples, batch normalisation and, unless it is left out, ReLU."""
     layers: list[nn.Module] = [
         nn.Conv1d(n_in, n_out, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm1d(n_out),
@@ -38,16 +30,9 @@ def convolution(n_in: int, n_out: int, kernel: int, stride: int = 1, activation:
 
 
 class Bottleneck(nn.Module):
-    """Residual block of three convolutions, 1, `kernel` and 1 samples wide.
+    """Residual block of three convolutions, 1, `kernel` and 1 samples wide, with `width` channels between them.
 
-    The stride is in the middle ("ResNet-B"), and the mean of two samples shortens the shortcut ("ResNet-D").
-
-    Args:
-        n_in: Channels of the input.
-        width: Channels of the convolution in the middle.
-        n_out: Channels of the output.
-        kernel: Length of the middle kernel in samples.
-        stride: 1, or 2 to halve the length.
+    The stride, 1 or 2, is in the middle ("ResNet-B"), and the mean of two samples shortens the shortcut ("ResNet-D").
     """
 
     def __init__(self, n_in: int, width: int, n_out: int, kernel: int, stride: int) -> None:

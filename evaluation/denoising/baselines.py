@@ -33,25 +33,12 @@ class Cleaner(Protocol):
     """Takes noise from ECGs."""
 
     def __call__(self, y: np.ndarray, sampling_rate: float) -> np.ndarray:
-        """Cleans noisy ECGs.
-
-        Args:
-            y: Noisy ECGs in mV, shape (N, C, L).
-            sampling_rate: Sampling rate in Hz.
-
-        Returns:
-            ECGs in mV, shape (N, C, L), float64.
-        """
+        """Cleans noisy ECGs in mV, shape (N, C, L), sampled at a rate in Hz; the result is float64."""
 
 
 @dataclass(frozen=True)
 class HighPass:
-    """Butterworth high-pass, forward and backward.
-
-    Attributes:
-        cutoff: Cut-off in Hz.
-        order: Order of the filter, before it is applied a second time.
-    """
+    """Butterworth high-pass with a cut-off in Hz; forward and backward, so of twice the order."""
 
     cutoff: float = 0.8
     order: int = 2
@@ -63,14 +50,7 @@ class HighPass:
 
 @dataclass(frozen=True)
 class BandPass:
-    """Butterworth high-pass and low-pass, each forward and backward.
-
-    Attributes:
-        low: Cut-off of the high-pass in Hz.
-        high: Cut-off of the low-pass in Hz.
-        low_order: Order of the high-pass.
-        high_order: Order of the low-pass.
-    """
+    """Butterworth high-pass at `low` and low-pass at `high` Hz, each forward and backward, with orders of their own."""
 
     low: float = 0.8
     high: float = 35.0
@@ -129,11 +109,7 @@ class WaveletShrinkage:
 
 @dataclass(frozen=True)
 class NeuroKit:
-    """Cleaner of neurokit2 (Makowski et al., Behav. Res. Methods 53, 1689, 2021), lead by lead.
-
-    Attributes:
-        method: Name of the method, as `neurokit2.ecg_clean` calls it.
-    """
+    """A cleaner of neurokit2 by its name there (Makowski et al., Behav. Res. Methods 53, 1689, 2021), lead by lead."""
 
     method: str = "neurokit"
 
@@ -148,13 +124,7 @@ class NeuroKit:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A baseline with its settings.
-
-    Attributes:
-        cleaner: The baseline.
-        output_snr: Its mean output SNR in dB on the records that it was chosen on.
-        settings: Its settings, by name.
-    """
+    """A baseline with its settings by name, and its mean output SNR in dB on the records that it was chosen on."""
 
     cleaner: Cleaner
     output_snr: float
@@ -178,18 +148,12 @@ Adjustable = HighPass | BandPass | WaveletShrinkage | NeuroKit
 
 
 def choose_baselines(noisy: np.ndarray, truth: np.ndarray, sampling_rate: float) -> dict[str, Chosen]:
-    """Chooses the settings of every baseline: those of most output SNR.
+    """Chooses the settings of every baseline, by name: those of most output SNR.
 
     Args:
         noisy: Noisy ECGs in mV, shape (N, C, L).
         truth: The same without noise, in mV, shape (N, C, L).
         sampling_rate: Sampling rate in Hz.
-
-    Returns:
-        The baselines by name.
-
-    Raises:
-        ValueError: If there is no record.
     """
     if len(noisy) == 0:
         raise ValueError("no record to choose the baselines on: the store needs records in val")

@@ -89,9 +89,7 @@ def draw_denoising(
 def draw_snr_curves(path: Path | str, table: pd.DataFrame) -> None:
     """Draws mean output SNR against mean input SNR, one panel per noise type, with 95 % intervals over records.
 
-    Args:
-        path: File to write.
-        table: Columns `noise_type`, `method`, `input_snr`, `value`, `lower`, `upper` in dB, one row a point.
+    The table has a row a point: columns `noise_type`, `method`, `input_snr`, `value`, `lower`, `upper`, in dB.
     """
     types, methods = (list(dict.fromkeys(table[column])) for column in ("noise_type", "method"))
     figure = new_figure(3.6 * len(types) + 1.8, 3.8)

@@ -1,8 +1,8 @@
 """How near a denoised ECG is to the clean one: distances as the field defines them, and beats.
 
-Shapes: N records, C leads, L time samples; leading dimensions broadcast. SSD, MAD and PRD follow DeepFilter (Romero et
-al., Biomed. Signal Process. Control 70, 102992, 2021) and DeScoD (Li et al., IEEE J. Biomed. Health Inform. 2023):
-sums and maxima over one lead. Theirs are over beats of the QT database at 360 Hz scaled to their own amplitude, ours
+ECGs are in mV, shape (..., C, L) for C leads of L samples. SSD, MAD and PRD follow DeepFilter (Romero et al., Biomed.
+Signal Process. Control 70, 102992, 2021) and DeScoD (Li et al., IEEE J. Biomed. Health Inform. 2023): sums and maxima
+over one lead, shape (..., C). Theirs are over beats of the QT database at 360 Hz scaled to their own amplitude, ours
 over whole leads in mV at the store's rate, so only numbers of one table compare. A lead whose truth is constant has no
 PRD, cosine similarity or SNR: NaN, which averages leave out.
 """
@@ -30,35 +30,20 @@ BEAT_RATE = 500.0
 
 
 def sum_of_squares(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Sum of squared distances, SSD, of each lead.
-
-    Args:
-        estimate: Denoised ECG in mV, shape (..., C, L).
-        truth: Clean ECG in mV, shape (..., C, L).
-
-    Returns:
-        SSD in mV^2, shape (..., C).
-    """
+    """Sum of squared distances, SSD, of each lead in mV^2."""
     return np.asarray(np.square(_difference(estimate, truth)).sum(axis=-1))
 
 
 def maximum_distance(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Maximum absolute distance, MAD, of each lead in mV, shape (..., C); arguments as in `sum_of_squares`."""
+    """Maximum absolute distance, MAD, of each lead in mV."""
     return np.asarray(np.abs(_difference(estimate, truth)).max(axis=-1))
 
 
 def percentage_difference(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Percentage root-mean-square difference, PRD, of each lead.
+    """Percentage root-mean-square difference, PRD, of each lead in %.
 
     100 sqrt(sum (estimate - truth)^2 / sum (truth - mean of truth)^2), as the papers print it; DeepFilter's code
     divides by the estimate's sum of squares about the truth's mean instead.
-
-    Args:
-        estimate: Denoised ECG in mV, shape (..., C, L).
-        truth: Clean ECG in mV, shape (..., C, L).
-
-    Returns:
-        PRD in %, shape (..., C); NaN where the truth is constant.
     """
     centred = truth - truth.mean(axis=-1, keepdims=True, dtype=np.float64)
     power = np.square(centred).sum(axis=-1)
@@ -66,15 +51,7 @@ def percentage_difference(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray
 
 
 def cosine_similarity(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Cosine of the angle between estimate and truth of each lead, offsets included.
-
-    Args:
-        estimate: Denoised ECG in mV, shape (..., C, L).
-        truth: Clean ECG in mV, shape (..., C, L).
-
-    Returns:
-        Cosine in [-1, 1], shape (..., C); NaN where the truth is constant, 0 where the estimate is zero.
-    """
+    """Cosine of the angle between estimate and truth of each lead, offsets included; 0 where the estimate is zero."""
     product = (estimate.astype(np.float64) * truth).sum(axis=-1)
     norms = np.sqrt(
         np.square(estimate, dtype=np.float64).sum(axis=-1) * np.square(truth, dtype=np.float64).sum(axis=-1)
@@ -83,15 +60,7 @@ def cosine_similarity(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def lead_snr(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Signal-to-noise ratio of each lead, 10 log10(sum truth^2 / sum (estimate - truth)^2).
-
-    Args:
-        estimate: Denoised (or noisy) ECG in mV, shape (..., C, L).
-        truth: Clean ECG in mV, shape (..., C, L).
-
-    Returns:
-        SNR in dB, at most 300, shape (..., C); NaN where the truth is constant.
-    """
+    """Signal-to-noise ratio of each lead, 10 log10(sum truth^2 / sum (estimate - truth)^2), in dB, at most 300."""
     power = np.square(truth, dtype=np.float64).sum(axis=-1)
     defined = np.ptp(truth, axis=-1) > FLAT
     power = np.where(defined, power, 1.0)
@@ -100,15 +69,7 @@ def lead_snr(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def output_snr(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Signal-to-noise ratio of each record over all its leads, sums over leads and time.
-
-    Args:
-        estimate: Denoised (or noisy) ECG in mV, shape (..., C, L).
-        truth: Clean ECG in mV, shape (..., C, L).
-
-    Returns:
-        SNR in dB, shape (...); NaN where the truth is constant.
-    """
+    """Signal-to-noise ratio of each record over all its leads, sums over leads and time, in dB, shape (...)."""
     joined = (*truth.shape[:-2], 1, truth.shape[-2] * truth.shape[-1])
     return lead_snr(np.asarray(estimate).reshape(joined), np.asarray(truth).reshape(joined))[..., 0]
 
@@ -125,26 +86,16 @@ def _ratio(values: np.ndarray | float, scale: np.ndarray | float, truth: np.ndar
 
 @dataclass(frozen=True)
 class Beats:
-    """The beats of one lead.
-
-    Attributes:
-        peaks_ms: Times of the R peaks in ms, shape (n,).
-        qrs_width_ms: Median width of the QRS complexes in ms; NaN where none could be delineated.
-    """
+    """Beats of one lead: times of the R peaks, shape (n,), and median width of its QRS complexes (or NaN), in ms."""
 
     peaks_ms: np.ndarray
     qrs_width_ms: float
 
 
 def find_beats(ecg: np.ndarray, sampling_rate: float) -> Beats:
-    """Finds the R peaks and the QRS complexes of a lead with neurokit2 (its own detector; wavelet delineation).
+    """Finds the R peaks and the QRS complexes of a lead in mV with neurokit2 (its own detector; wavelet delineation).
 
-    Args:
-        ecg: One lead in mV, shape (L,).
-        sampling_rate: Sampling rate in Hz.
-
-    Returns:
-        The beats; without peaks and with NaN where there are none, or too few to delineate.
+    Without peaks and with NaN where there are none, or too few to delineate.
     """
     if np.ptp(ecg) <= FLAT or len(ecg) < SHORTEST_S * sampling_rate:
         return Beats(np.empty(0), np.nan)
@@ -189,13 +140,6 @@ def beat_errors(estimate: Beats, truth: Beats) -> BeatErrors:
     """Compares the beats of a denoised lead with the true ones.
 
     Peaks match one to one, nearest pairs first, up to 150 ms apart.
-
-    Args:
-        estimate: Beats of the denoised lead.
-        truth: Beats of the clean lead.
-
-    Returns:
-        The errors.
     """
     n_true, n_found = len(truth.peaks_ms), len(estimate.peaks_ms)
     distance = np.abs(truth.peaks_ms[:, None] - estimate.peaks_ms)

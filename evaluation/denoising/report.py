@@ -72,7 +72,7 @@ def evaluate_denoising_runs(
     `best.png`, `median.png` and `worst.png` by output SNR.
 
     Args:
-        paths: Run folders.
+        paths: Run folders; those of one noise and level must have met the same ECGs (else a ValueError).
         folder: Where to write.
         store: Store to choose and fit the baselines on; by default the one that the runs' config names.
         noise_path: NSTDB's folder, prepared or as downloaded; by default the one that the runs' config names.
@@ -80,12 +80,6 @@ def evaluate_denoising_runs(
         beat_leads: Leads to look for beats in; each takes a tenth of a second per ECG and method.
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws and of the validation records' noise.
-
-    Returns:
-        The report.
-
-    Raises:
-        ValueError: If a folder is not fit to be evaluated, or runs of one noise and level met different ECGs.
     """
     settings = Settings(store, noise_path, n_validation, canonical_leads(beat_leads), n_resamples, seed)
     folder = Path(folder)

@@ -15,7 +15,7 @@ from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
 
 @dataclass(frozen=True)
 class Condition:
-    """What noise was added; exactly one of the levels is given.
+    """What noise was added: bw, em, ma or mix, at exactly one of two levels.
 
     Attributes:
         noise_type: bw, em, ma or mix.
@@ -67,14 +67,7 @@ class DenoisingRun(Reconstructions):
 
     @classmethod
     def open(cls, path: Path | str) -> "DenoisingRun":
-        """Opens a run folder of `reconstruction.denoise`.
-
-        Args:
-            path: The folder.
-
-        Raises:
-            ValueError: If it is no such folder, is not finished, or holds no true ECGs to compare with.
-        """
+        """Opens a run folder of `reconstruction.denoise`; a ValueError if it is not, unfinished, or has no truth."""
         run = RunFolder.open(path)
         settings = run.config.get("denoising")
         if not isinstance(settings, dict):
@@ -114,16 +107,8 @@ class DenoisingRun(Reconstructions):
 def open_denoising_runs(paths: Sequence[Path | str]) -> dict[Condition, list[DenoisingRun]]:
     """Opens run folders and groups them by noise and level, each group on the records that all its runs have.
 
-    Methods of the same name within a group get the name of their folder appended.
-
-    Args:
-        paths: The folders, in any order.
-
-    Returns:
-        By noise and level, the runs, records in the same order in each.
-
-    Raises:
-        ValueError: If there is no path, a folder is not fit, or the runs of a group met different ECGs or noise.
+    Methods of the same name within a group get the name of their folder appended. A ValueError if there is no path, a
+    folder is not fit, or the runs of a group met different ECGs or noise.
     """
     if not paths:
         raise ValueError("no run to evaluate: give runs=[<run folders of reconstruction.denoise>]")

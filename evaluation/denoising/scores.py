@@ -62,28 +62,14 @@ them."""
 
 
 def find_all_beats(ecg: np.ndarray, sampling_rate: float, leads: Sequence[str]) -> list[list[Beats]]:
-    """Finds the beats of some leads of all records.
-
-    Args:
-        ecg: ECG in mV, shape (N, 12, L).
-        sampling_rate: Sampling rate in Hz.
-        leads: The leads.
-
-    Returns:
-        For each record, the beats of each lead.
-    """
+    """Finds the beats of some leads of ECGs in mV, shape (N, 12, L): for each record, those of each lead."""
     return [[metrics.find_beats(lead, sampling_rate) for lead in record] for record in ecg[:, lead_rows(leads)]]
 
 
 def score_beats(
     estimate: Sequence[Sequence[Beats]], truth: Sequence[Sequence[Beats]], leads: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Compares beats lead by lead.
-
-    Args:
-        estimate: Beats of the denoised ECGs, as `find_all_beats` returns them.
-        truth: Beats of the clean ECGs.
-        leads: Their leads.
+    """Compares beats of some leads, as `find_all_beats` returns them, with those of the clean ECGs.
 
     Returns:
         By metric (the fields of `BeatErrors`), values of shape (N, 13); NaN in leads without beats; last the mean over

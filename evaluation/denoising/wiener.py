@@ -23,27 +23,16 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class WienerFilter:
-    """Multi-lead Wiener filter.
-
-    Attributes:
-        gain: Matrix per frequency, shape (L, C, C).
-    """
+    """Multi-lead Wiener filter: `gain` is a matrix per frequency, shape (L, C, C)."""
 
     gain: np.ndarray
 
     @classmethod
     def fit(cls, store: Store, noisy: np.ndarray, truth: np.ndarray) -> "WienerFilter":
-        """Takes the ECGs' covariance from the training records, and the noise's power from pairs.
+        """Takes the ECGs' covariance from the training records of a store, and the noise's power from pairs.
 
-        Each record counts alike: its coefficients are taken relative to the root mean square of its clean ECG.
-
-        Args:
-            store: Store with training records.
-            noisy: Noisy ECGs in mV, shape (N, 8, L): independent leads, L at most the store's length.
-            truth: The same without noise, in mV, shape (N, 8, L).
-
-        Raises:
-            ValueError: If there is no record to fit on.
+        Each record counts alike: its coefficients are taken relative to the root mean square of its clean ECG. `noisy`
+        and `truth` are independent leads in mV, shape (N, 8, L), L at most the store's length.
         """
         rows, length = store.rows("train"), truth.shape[-1]
         if len(rows) == 0 or len(truth) == 0:
@@ -60,15 +49,7 @@ class WienerFilter:
         return cls(np.linalg.solve(total, covariance).swapaxes(-1, -2))
 
     def __call__(self, y: np.ndarray, sampling_rate: float) -> np.ndarray:
-        """Denoises ECGs of the length and rate that it was fitted for.
-
-        Args:
-            y: Noisy ECGs in mV, shape (N, 8, L).
-            sampling_rate: Sampling rate in Hz; what it was fitted for is meant.
-
-        Returns:
-            ECGs in mV, shape (N, 8, L), float64.
-        """
+        """Denoises ECGs in mV, shape (N, 8, L), of the length and rate that it was fitted for, to float64."""
         coefficients = dct(y.astype(np.float64), norm="ortho", axis=-1)
         return np.asarray(idct(np.einsum("kab,nbk->nak", self.gain, coefficients), norm="ortho", axis=-1))
 

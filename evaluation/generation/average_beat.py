@@ -41,13 +41,7 @@ class AverageBeat:
     def window(self, start_s: float, stop_s: float, sampling_rate: float) -> NDArray[np.float64]:
         """Samples a stretch about the R peak; what lies beyond the beat belongs to its neighbour, the same beat.
 
-        Args:
-            start_s: Start in s from the R peak.
-            stop_s: End in s from the R peak.
-            sampling_rate: Rate of the samples in Hz, at most `BEAT_RATE`.
-
-        Returns:
-            The stretch in mV, shape (12, round((stop_s - start_s) * sampling_rate)).
+        Start and end are in s from the R peak, the rate in Hz is at most `BEAT_RATE`; the result in mV, shape (12, n).
         """
         times = start_s + np.arange(round((stop_s - start_s) * sampling_rate)) / sampling_rate
         places = np.round(self.peak + times * BEAT_RATE).astype(np.int64)
@@ -55,18 +49,14 @@ class AverageBeat:
 
 
 def average_beat(ecg: NDArray[np.floating], sampling_rate: float) -> AverageBeat:
-    """Finds the beats of a recording and takes their median, so that noise and single odd beats do not count.
+    """Takes the median of a recording's beats, so that noise and single odd beats do not count.
 
     Args:
         ecg: Twelve leads in mV, shape (12, L).
         sampling_rate: Sampling rate in Hz.
 
-    Returns:
-        The median beat.
-
     Raises:
-        ValueError: If the recording is not finite, or fewer than three R peaks are found in it, so that it has no
-            rhythm.
+        ValueError: If the recording is not finite, or has no rhythm: fewer than three R peaks are found in it.
     """
     if not np.isfinite(ecg).all():
         raise ValueError("values that are not finite")
@@ -90,12 +80,7 @@ def average_beat(ecg: NDArray[np.floating], sampling_rate: float) -> AverageBeat
 def average_beats(
     ecgs: Sequence[NDArray[np.floating]] | NDArray[np.floating], sampling_rate: float, name: str = "beats"
 ) -> tuple[list[AverageBeat | None], list[str]]:
-    """Takes the median beats of many recordings; one in which none is found is listed, and loses no other.
-
-    Args:
-        ecgs: Recordings in mV, each of shape (12, L).
-        sampling_rate: Sampling rate in Hz.
-        name: What to call them beside the progress bar.
+    """Takes the median beats of recordings in mV, each of shape (12, L), with a progress bar of that name.
 
     Returns:
         The median beat of each, None where there is none; and why, empty where there is one.

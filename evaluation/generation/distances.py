@@ -17,14 +17,9 @@ _WAVE_COLUMNS = {wave: [k for k, feature in enumerate(FEATURES) if feature.wave 
 
 
 def feature_values(table: pd.DataFrame, statements: Sequence[frozenset[str]]) -> NDArray[np.float64]:
-    """Takes the features that mean something for each ECG.
+    """Takes the features that mean something for each of N ECGs, in their units, shape (N, F); NaN where there is none.
 
-    Args:
-        table: What `measure_features` found, N rows.
-        statements: Statements of each ECG; those without conducted P waves get no PR interval and no P amplitude.
-
-    Returns:
-        Features in their units, shape (N, number of features), NaN where there is none.
+    ECGs whose statements say that they have no conducted P waves get no PR interval and no P amplitude.
     """
     values = table[[feature.name for feature in FEATURES]].to_numpy(dtype=np.float64, copy=True)
     without = np.array([bool(codes & NO_P_WAVE) for codes in statements], dtype=bool)
@@ -60,9 +55,6 @@ def compare_features(
         `lower`, `upper`, `floor`, `floor_lower`, `floor_upper` in that unit, and with `relative_` in front in standard
         deviations of the real feature; `real_mean`, `real_sd`, `generated_mean`, `generated_sd` (of a wave: means over
         leads of their magnitudes); `n_real` and `n_generated`, how many have the feature.
-
-    Raises:
-        ValueError: If there are fewer training ECGs than real ones.
     """
     if len(training) < len(real):
         raise ValueError(f"the floor needs {len(real)} training ECGs at least: raise evaluate.n_train")

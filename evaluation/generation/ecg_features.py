@@ -43,16 +43,7 @@ _MS = 1000.0 / BEAT_RATE
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature of an ECG.
-
-    Attributes:
-        name: Name of its column.
-        label: What people read.
-        unit: Its unit.
-        digits: Digits after the point.
-        wave: For an amplitude, the wave; else empty.
-        lead: For an amplitude, the lead; else empty.
-    """
+    """A feature of an ECG: its column, what people read, its unit and digits; of an amplitude the wave and the lead."""
 
     name: str
     label: str
@@ -86,12 +77,7 @@ FEATURES = (*INTERVALS, *AMPLITUDES)
 def measure_features(
     beats: Sequence[AverageBeat | None], ecg_ids: Sequence[int] | NDArray[np.int64], name: str = "features"
 ) -> pd.DataFrame:
-    """Measures the features of ECGs.
-
-    Args:
-        beats: Their median beats, None for an ECG without beats.
-        ecg_ids: Their keys.
-        name: What to call them beside the progress bar.
+    """Measures the features of ECGs by their median beats, None for an ECG without.
 
     Returns:
         One row per ECG: `ecg_id`, `n_beats` and the columns of `FEATURES`, NaN where a feature was not found.
@@ -104,16 +90,10 @@ def measure_features(
 
 
 def beat_features(average: AverageBeat) -> dict[str, float]:
-    """Measures the features of a recording from its median beat.
+    """Measures the features of a recording from its median beat; NaN where a wave was not found.
 
     Amplitudes are signed and count from the level just before the QRS complex: R is the highest value of the complex, P
     and T are the values farthest from that level.
-
-    Args:
-        average: The median beat.
-
-    Returns:
-        Values by the names of `FEATURES`; NaN where a wave was not found.
     """
     rr = float(np.median(average.rr_ms))
     onset, offset = qrs_bounds(average)
@@ -147,16 +127,10 @@ def beat_features(average: AverageBeat) -> dict[str, float]:
 
 
 def qrs_bounds(average: AverageBeat) -> tuple[int, int]:
-    """Finds start and end of the QRS complex in all leads together.
+    """Finds start and end of the QRS complex in all leads together, in samples at `BEAT_RATE`.
 
     The complex is where the speed of the heart vector, the root of the sum over leads of the squared slopes, exceeds
     its median over the beat by 5 % of its maximum; slow stretches up to 20 ms long belong to the complex.
-
-    Args:
-        average: The median beat.
-
-    Returns:
-        Start and end in samples at `BEAT_RATE`.
     """
     slopes = gaussian_filter1d(
         average.beat[INDEPENDENT_ROWS], QRS_SMOOTHING_S * BEAT_RATE, axis=1, order=1, mode="wrap"

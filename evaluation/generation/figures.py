@@ -22,12 +22,7 @@ N_BINS = 24
 
 
 def draw_distances(path: Path | str, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Draws the Wasserstein-1 distance of each feature in real standard deviations, over the floor that real ECGs set.
-
-    Args:
-        path: File to write.
-        tables: By run, what `compare_features` found.
-    """
+    """Draws what `compare_features` found by run: distances in real standard deviations, over the real ECGs' floor."""
     labels = {feature.name: feature.label for feature in INTERVALS}
     labels |= {wave: f"{wave} amplitude, mean of {len(LEADS)} leads" for wave in WAVES} | {OVERALL: "mean"}
     figure = new_figure(8.0, 4.6)
@@ -53,13 +48,7 @@ def draw_distances(path: Path | str, tables: Mapping[str, pd.DataFrame]) -> None
 
 
 def draw_histograms(path: Path | str, real: NDArray[np.float64], generated: Mapping[str, NDArray[np.float64]]) -> None:
-    """Draws the distributions of features, real and generated.
-
-    Args:
-        path: File to write.
-        real: Features of real ECGs, shape (N, F), in the order of `FEATURES`.
-        generated: By run, those of their twins, shape (N, F).
-    """
+    """Draws the distributions of features (N, F), as in `FEATURES`: real ones, and by run those of their twins."""
     names = [*(feature.name for feature in INTERVALS), *SHOWN_AMPLITUDES]
     figure = new_figure(12.0, 8.0)
     grid = figure.subplots(3, 4)
@@ -73,13 +62,7 @@ def draw_histograms(path: Path | str, real: NDArray[np.float64], generated: Mapp
 
 
 def draw_nearness(path: Path | str, sets: Mapping[str, Mapping[str, NDArray[np.float64]]], real: str) -> None:
-    """Draws how far ECGs are from their nearest training ECG.
-
-    Args:
-        path: File to write.
-        sets: By kind of distance and by set, the distance of each ECG, shape (N,).
-        real: Name of the set of real ECGs.
-    """
+    """Draws how far ECGs are from their nearest training ECG: distances (N,) by kind and set; `real` is one set."""
     figure = new_figure(10.0, 4.0)
     grid = figure.subplots(1, len(sets), squeeze=False)
     for axes, (kind, found) in zip(grid.flat, sets.items(), strict=True):
@@ -117,29 +100,14 @@ def draw_pair(
     sampling_rate: float,
     title: str,
 ) -> None:
-    """Draws two ECGs on ECG paper, their leads in turn.
-
-    Args:
-        path: File to write.
-        ecgs: Both ECGs in mV, each of shape (12, L).
-        names: What to call them.
-        sampling_rate: Sampling rate in Hz.
-        title: Text above the paper.
-    """
+    """Draws two named ECGs in mV, each of shape (12, L), on ECG paper, their leads in turn."""
     rows = [np.asarray(ecg)[LEADS.index(lead)] for lead in SHOWN_LEADS for ecg in ecgs]
     labels = [f"{lead}  {name}" for lead in SHOWN_LEADS for name in names]
     draw_ecg(path, np.stack(rows), sampling_rate, leads=labels, title=title, layout="12x1", dpi=100)
 
 
 def draw_twins(folder: Path, real: EcgSet, generated: EcgSet, n_pictures: int) -> None:
-    """Draws `example_1.png`, ...: a record of each of the most frequent sets of statements beside its twin.
-
-    Args:
-        folder: Where to write.
-        real: The real ECGs.
-        generated: Their twins.
-        n_pictures: How many at most.
-    """
+    """Draws `example_1.png`, ...: a record of each of the most frequent sets of statements beside its twin."""
     common = Counter(codes for codes in real.statements if codes).most_common(n_pictures)
     for number, (codes, _) in enumerate(common, 1):
         row = real.statements.index(codes)
@@ -149,15 +117,7 @@ def draw_twins(folder: Path, real: EcgSet, generated: EcgSet, n_pictures: int) -
 
 
 def draw_neighbours(folder: Path, generated: EcgSet, near: Nearest, training: EcgSet, n_pictures: int) -> None:
-    """Draws `neighbour_1.png`, ...: the ECGs nearest to a training ECG above it, shifted so that they are most alike.
-
-    Args:
-        folder: Where to write.
-        generated: The generated ECGs.
-        near: The training ECG nearest to each.
-        training: The training ECGs.
-        n_pictures: How many at most.
-    """
+    """Draws `neighbour_1.png`, ...: the ECGs nearest to a training ECG, it shifted so that they are most alike."""
     rate, length = generated.sampling_rate, generated.ecgs.shape[-1]
     for number, row in enumerate(np.argsort(near.distance)[:n_pictures], 1):
         lag, place = round(near.lag_s[row] * rate), near.index[row]

@@ -60,8 +60,7 @@ def recording_distances(
         sampling_rate: Sampling rate in Hz.
 
     Returns:
-        Distances, NaN where an ECG is zero throughout, and the shifts in s by which the second comes earlier, each of
-        shape (N, M).
+        Distances, NaN where an ECG is zero throughout, and the shifts in s by which the second comes earlier (N, M).
     """
     rate = min(SEARCH_RATE, sampling_rate)
     a, b = (resample(x[:, INDEPENDENT_ROWS], sampling_rate, rate).astype(np.float32) for x in (first, second))
@@ -97,11 +96,7 @@ def _energies(x: NDArray[np.float32], lags: NDArray[np.int64]) -> NDArray[np.flo
 def beat_vectors(beats: Sequence[AverageBeat | None]) -> NDArray[np.float64]:
     """Cuts median beats, aligned at their R peaks, from 0.25 s before to 0.45 s after them.
 
-    Args:
-        beats: The median beats of N ECGs.
-
-    Returns:
-        The independent leads in mV at 100 Hz, shape (N, 8 * 70), NaN for an ECG without beats.
+    The independent leads in mV at 100 Hz, shape (N, 8 * 70), NaN for an ECG without beats.
     """
     size = len(INDEPENDENT_ROWS) * round((BEAT_WINDOW_S[1] - BEAT_WINDOW_S[0]) * BEAT_RATE)
     blank = np.full(size, np.nan)
@@ -112,29 +107,13 @@ def beat_vectors(beats: Sequence[AverageBeat | None]) -> NDArray[np.float64]:
 
 
 def beat_distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Root-mean-square differences of median beats in mV.
-
-    Args:
-        first: Beats in mV, shape (N, n), as `beat_vectors` gives them.
-        second: Beats in mV, shape (M, n).
-
-    Returns:
-        Distances in mV, shape (N, M), NaN where one has no beat.
-    """
+    """Root-mean-square differences in mV (N, M) of median beats (N, n) and (M, n), NaN where one has no beat."""
     squares = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2.0 * first @ second.T
     return np.sqrt(np.maximum(squares, 0.0) / first.shape[1])
 
 
 def nearest(distances: NDArray[np.floating], shifts: NDArray[np.floating] | None = None) -> Nearest:
-    """Takes the nearest of each row.
-
-    Args:
-        distances: Distances, shape (N, M); NaN where there is none.
-        shifts: The shifts that belong to them in s, shape (N, M).
-
-    Returns:
-        The nearest.
-    """
+    """Takes the nearest of each row of distances (N, M), NaN where there is none, and the shift in s of each."""
     index = np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)
     rows = np.arange(len(distances))
     found = distances[rows, index].astype(np.float64)
@@ -158,8 +137,7 @@ def nearness_table(
     Args:
         sets: By name, distance of each ECG to its nearest training ECG, shape (N,).
         held_out: By name, distance of each ECG to the nearest real ECG that nothing was trained on, shape (N,).
-        real: Name of the real ECGs, which cannot have been copied: the 1st percentile of their distances is what
-            "near" means.
+        real: Name of the real ECGs, no copies: the 1st percentile of their distances is what "near" means.
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws.
 

@@ -98,17 +98,10 @@ def evaluate_generation_runs(
         folder: Where to write.
         split: The split whose records are compared: test, or val while choosing settings.
         store: Store of the real ECGs; by default the one that the first run's config names.
-        n_train: Training ECGs whose features are measured, for the floor; by default three times those of the split,
-            or all that there are.
+        n_train: Training ECGs that set the floor, by default three times those of the split, or all.
         n_examples: Pictures of twins and of neighbours, each, per run.
         n_resamples: Number of draws, for intervals and floor.
         seed: Seed of the draws.
-
-    Returns:
-        The report.
-
-    Raises:
-        ValueError: If a folder is not fit to be evaluated, or there are too few training ECGs.
     """
     twins = open_twins(paths, split, store)
     n_train = min(PER_SPLIT_RECORD * len(twins.real), len(twins.training)) if n_train is None else n_train

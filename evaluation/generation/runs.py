@@ -66,12 +66,6 @@ def open_twins(paths: Sequence[Path | str], split: str, store: Path | str | None
         paths: Run folders of `diffusion_prior.generate` on a split; runs of one sampler get their folder's name.
         split: Which records to compare: test, or val while choosing settings.
         store: Store of the real ECGs; by default the one that the first run's config names.
-
-    Returns:
-        The ECGs.
-
-    Raises:
-        ValueError: If there is no path, a folder is not fit, or the runs' rates or lengths differ.
     """
     command = TWINS.format(split=split)
     if not paths:

@@ -35,17 +35,11 @@ _KINDS = {RECORDING: "recording", BEAT: "beat"}
 
 
 def overview_table(real: str, n_records: int, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Sums up an evaluation, the real ECGs first.
+    """Sums up an evaluation, the real ECGs first: `method`, `metric`, `value`, `lower`, `upper`, `n_records`.
 
-    Args:
-        real: Name of the real ECGs.
-        n_records: Number of records of the split.
-        tables: By the names of their files: `distances.csv`, what `compare_features` found, with the column `run`;
-            `neighbours.csv`, what `nearness_table` found, with the column `kind`; `diversity.csv`, what `diversity`
-            found, with the columns `run` and `kind`; `features.parquet`, with the columns `set` and `problem`.
-
-    Returns:
-        Columns `method`, `metric`, `value`, `lower`, `upper`, `n_records`.
+    The tables are by the names of their files: `distances.csv`, what `compare_features` found, with the column `run`;
+    `neighbours.csv`, what `nearness_table` found, with the column `kind`; `diversity.csv`, what `diversity` found, with
+    the columns `run` and `kind`; `features.parquet`, with the columns `set` and `problem`.
     """
     rows: list[tuple[object, ...]] = []
 
@@ -78,16 +72,7 @@ def overview_table(real: str, n_records: int, tables: Mapping[str, pd.DataFrame]
 
 
 def write_markdown(table: pd.DataFrame, distances: Mapping[str, pd.DataFrame], notes: Sequence[str]) -> str:
-    """Writes the report for people.
-
-    Args:
-        table: The summary.
-        distances: By run, what `compare_features` found.
-        notes: What to say below.
-
-    Returns:
-        Markdown: the summary, per run its features and its amplitudes per lead, the notes.
-    """
+    """Writes the report for people: the summary, per run its features and its amplitudes per lead, the notes."""
     parts = [results_table(table, ROWS)]
     for name, found in distances.items():
         parts.append(f"## {name}\n\n{_feature_table(found)}")

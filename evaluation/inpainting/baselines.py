@@ -49,19 +49,13 @@ class RidgeLeads:
     def fit(cls, store: Store, observed_leads: Sequence[str] = ("I",), window: float = WINDOW) -> "RidgeLeads":
         """Fits on the training records; the strength is the one of least MAE on the validation records.
 
-        The normal equations are exact, accumulated in float64 over chunks of records. The validation MAE is over
-        those of the paper's nine leads that are not observed.
+        The normal equations are exact, accumulated in float64 over chunks of records. The validation MAE is over those
+        of the paper's nine leads that are not observed.
 
         Args:
             store: Store with the splits `train` and `val`.
-            observed_leads: Leads to regress from.
+            observed_leads: Leads to regress from; a ValueError where they determine all twelve.
             window: Length of the window in s.
-
-        Returns:
-            The fitted regression.
-
-        Raises:
-            ValueError: If a split is empty, or every lead is observed.
         """
         observed = canonical_leads(observed_leads)
         targets = tuple(lead for lead in INDEPENDENT_LEADS if lead not in observed)
@@ -82,14 +76,7 @@ class RidgeLeads:
         return replace(best, validation_mae=tuple(errors), strengths=STRENGTHS)
 
     def predict(self, observed: np.ndarray) -> np.ndarray:
-        """Predicts the twelve leads; observed leads come back as they are.
-
-        Args:
-            observed: Observed leads in mV, in the order of `observed_leads`, shape (n, n_observed, L).
-
-        Returns:
-            ECG in mV, leads in the order of `LEADS`, shape (n, 12, L), float32.
-        """
+        """Predicts twelve leads in mV (n, 12, L), float32, from the observed ones (n, n_observed, L), which stay."""
         observed = np.asarray(observed, dtype=np.float64)
         predicted = _features(observed, self.half_window) @ self.weights
         independent = np.empty((len(observed), len(INDEPENDENT_LEADS), observed.shape[-1]))
@@ -111,11 +98,7 @@ class RidgeLeads:
 
     @classmethod
     def load(cls, path: Path) -> "RidgeLeads":
-        """Reads what `save` has written.
-
-        Raises:
-            ValueError: If there is no such file, or it holds something else.
-        """
+        """Reads what `save` has written; a ValueError if there is no such file, or it holds something else."""
         if not Path(path).is_file():
             raise ValueError(f"no fitted ridge regression at {path}: leave evaluate.ridge empty to fit one")
         with np.load(path, allow_pickle=False) as stored:
@@ -136,21 +119,13 @@ class RidgeLeads:
 
 @dataclass(frozen=True)
 class MeanEcg:
-    """The mean ECG: what one predicts who sees nothing.
-
-    Attributes:
-        mean: Mean over the training records, in mV, leads in the order of `LEADS`, shape (12, L).
-    """
+    """The mean ECG, what one predicts who sees nothing: `mean` over the training records in mV, shape (12, L)."""
 
     mean: np.ndarray
 
     @classmethod
     def fit(cls, store: Store) -> "MeanEcg":
-        """Averages the training records of a store, per lead and sample.
-
-        Raises:
-            ValueError: If the store has no training records.
-        """
+        """Averages the training records of a store, per lead and sample; a ValueError if there are none."""
         rows = store.rows("train")
         if len(rows) == 0:
             raise ValueError(f"{store.path} has no training records to average: prepare it again")

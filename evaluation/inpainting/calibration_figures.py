@@ -48,13 +48,7 @@ def draw_amplitudes(
 ) -> None:
     """Draws reconstructed against true amplitudes, one panel a lead, with regression lines.
 
-    Args:
-        path: File to write.
-        truth: True amplitudes in mV, shape (n, leads).
-        sample: Amplitudes of one sample of each record in mV, shape (n, leads).
-        mean: Amplitudes of the mean in mV, shape (n, leads).
-        leads: Names of the leads.
-        title: Title of the figure.
+    `truth`, one `sample` of each record, and the `mean` are in mV, each of shape (n, leads).
     """
     n_columns = 3 if len(leads) <= 9 else 4
     n_rows = -(-len(leads) // n_columns)

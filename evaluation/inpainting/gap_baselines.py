@@ -1,7 +1,7 @@
 """What a reconstruction of gaps must beat: linear interpolation, copies of other beats, and the best linear estimate.
 
-All take twelve leads with gaps and return them filled, ECGs in mV of shape (N, 12, L): gaps are filled in the eight
-independent leads, the others follow by Einthoven's law, and what was observed stays as it was.
+All take ECGs in mV, shape (N, 12, L), read only where `observed`, of the same shape, is True, and return them filled:
+gaps are filled in the eight independent leads, the others follow by Einthoven's law, what was observed stays as it was.
 """
 
 import warnings
@@ -37,15 +37,7 @@ _N_LIMB = 6
 
 
 def interpolate_gaps(ecg: NDArray[np.floating], observed: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Fills gaps by straight lines, at the ends by the nearest value, and leads without any sample by zero.
-
-    Args:
-        ecg: ECG in mV, shape (N, 12, L); read only where observed.
-        observed: True where a sample was observed, shape (N, 12, L).
-
-    Returns:
-        ECG in mV, shape (N, 12, L).
-    """
+    """Fills gaps by straight lines, at the ends by the nearest value, and leads without any sample by zero."""
     inner = [_interpolate(x[INDEPENDENT_ROWS], o[INDEPENDENT_ROWS]) for x, o in zip(ecg, observed, strict=True)]
     return _complete(np.stack(inner), ecg, observed)
 
@@ -57,14 +49,6 @@ def copy_beats(ecg: NDArray[np.floating], observed: NDArray[np.bool_], sampling_
     expected at the rhythm of the peaks around them. The missing part of each beat is the mean of the nearest beats that
     have this part (at most `N_COPIED`), aligned at the R peaks; where none has all of it, each sample comes from the
     nearest beat that has it. What no beat says, and records without a peak, are interpolated.
-
-    Args:
-        ecg: ECG in mV, shape (N, 12, L); read only where observed.
-        observed: True where a sample was observed, shape (N, 12, L).
-        sampling_rate: Sampling rate in Hz.
-
-    Returns:
-        ECG in mV, shape (N, 12, L).
     """
     inner = []
     for x, o in zip(ecg, observed, strict=True):
@@ -101,11 +85,8 @@ class GapRidge:
         records longer than the masks the first samples are taken.
 
         Args:
-            store: Store with the splits `train` and `val`.
+            store: Store with the splits `train` and `val`; a ValueError if one is empty.
             observed: Masks such as those to fill, shape (n, 12, L), L not above the length of the store's records.
-
-        Raises:
-            ValueError: If a split is empty.
         """
         train, validation = store.rows("train"), store.rows("val")
         if len(train) == 0 or len(validation) == 0:
@@ -121,15 +102,7 @@ class GapRidge:
         return cls(lags, STRENGTHS[int(np.argmin(errors))], tuple(errors))
 
     def predict(self, ecg: NDArray[np.floating], observed: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Fills gaps.
-
-        Args:
-            ecg: ECG in mV, shape (N, 12, L); read only where observed.
-            observed: True where a sample was observed, shape (N, 12, L).
-
-        Returns:
-            ECG in mV, shape (N, 12, L).
-        """
+        """Fills gaps."""
         masks, mask_of = np.unique(np.packbits(observed, axis=-1), axis=0, return_inverse=True)
         groups = [np.flatnonzero(mask_of.ravel() == mask) for mask in range(len(masks))]
         used = [_without_repeats(observed[rows[0]]) for rows in groups]
@@ -159,10 +132,7 @@ class GapRidge:
         return np.asarray((cross @ weights).T.reshape(len(ecg), len(INDEPENDENT_ROWS), -1))
 
     def _from_hidden(self, ecg: NDArray[np.float64], used: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The same where independent leads alone are used, with P the inverse of the whole covariance.
-
-        E[hidden | seen] = -P_hh^-1 P_hs seen.
-        """
+        """The same from independent leads alone: E[hidden | seen] = -P_hh^-1 P_hs seen, P the inverse covariance."""
         hidden = np.flatnonzero(~used[INDEPENDENT_ROWS])
         x, inverse = ecg[:, INDEPENDENT_ROWS].reshape(len(ecg), -1), self._precision(used.shape[-1])
         system = cho_factor(inverse[np.ix_(hidden, hidden)], overwrite_a=True)

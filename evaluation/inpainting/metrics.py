@@ -1,10 +1,9 @@
 """Errors, correlation, CRPS, coverage and amplitudes of reconstructed ECGs, per record and lead.
 
-Shapes: N records, S samples, C leads, L time samples. Every function looks at the samples where `unobserved` is True
-    and no
-others; a lead of a record without any gives NaN, which averages leave out. Leading dimensions broadcast, so one sample
-`(N, C, L)`, a mean `(N, C, L)` or all samples `(N, S, C, L)` with a truth of `(N, 1, C, L)` are scored by the same
-code.
+Every function looks at the samples where `unobserved` is True and no others; a lead of a record without any gives NaN,
+which averages leave out. Signals are in mV, shape (..., C, L) for C leads of L samples, results of shape (..., C).
+Leading dimensions broadcast, so one sample or a mean `(N, C, L)`, or all samples `(N, S, C, L)` with a truth of
+`(N, 1, C, L)`, are scored by the same code.
 """
 
 import warnings
@@ -21,21 +20,12 @@ AMPLITUDE_WINDOW = 1.25
 
 
 def absolute_error(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
-    """Mean absolute error over the unobserved samples of each lead, in mV.
-
-    Args:
-        estimate: Reconstruction in mV, shape (..., C, L).
-        truth: True ECG in mV, shape (..., C, L).
-        unobserved: True where a sample is to be scored, shape (..., C, L).
-
-    Returns:
-        MAE in mV, shape (..., C).
-    """
+    """Mean absolute error over the unobserved samples of each lead, in mV."""
     return mean_where(np.abs(estimate - truth), unobserved)
 
 
 def squared_error(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
-    """Mean squared error over the unobserved samples of each lead, in mV^2; arguments as in `absolute_error`."""
+    """Mean squared error over the unobserved samples of each lead, in mV^2."""
     return mean_where(np.square(estimate - truth), unobserved)
 
 
@@ -44,14 +34,6 @@ def pearson(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> 
 
     A flat truth correlates with nothing and gives NaN (left out for every method alike); a flat estimate of a truth
     that is not flat gives 0. Flat means a peak-to-peak value up to `FLAT`.
-
-    Args:
-        estimate: Reconstruction in mV, shape (..., C, L).
-        truth: True ECG in mV, shape (..., C, L).
-        unobserved: True where a sample is to be scored, shape (..., C, L).
-
-    Returns:
-        Correlation in [-1, 1], shape (..., C).
     """
     a = estimate - mean_where(estimate, unobserved)[..., None]
     b = truth - mean_where(truth, unobserved)[..., None]
@@ -70,17 +52,7 @@ def _is_flat(values: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def coverage(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
-    """Share of the unobserved samples of each lead where the truth lies in the band, edges included.
-
-    Args:
-        lower: Lower edge in mV, shape (..., C, L).
-        upper: Upper edge in mV, shape (..., C, L).
-        truth: True ECG in mV, shape (..., C, L).
-        unobserved: True where a sample is to be scored, shape (..., C, L).
-
-    Returns:
-        Share in [0, 1], shape (..., C).
-    """
+    """Share of the unobserved samples of each lead where the truth lies in the band, edges included."""
     return mean_where(((truth >= lower) & (truth <= upper)).astype(np.float64), unobserved)
 
 
@@ -90,14 +62,6 @@ def amplitude(ecg: np.ndarray, unobserved: np.ndarray, sampling_rate: float) -> 
     The windows are consecutive, about 1.25 s long (a whole number of them fills the record), so that most hold a QRS
     complex down to 30 beats a minute, and the median ignores a lone artefact or extrasystole, which the range of the
     record would not. Windows with fewer than half of their samples unobserved are left out; NaN where none is left.
-
-    Args:
-        ecg: ECG in mV, shape (..., C, L).
-        unobserved: True where a sample counts, shape (..., C, L).
-        sampling_rate: Sampling rate in Hz.
-
-    Returns:
-        Amplitude in mV, shape (..., C).
     """
     length = ecg.shape[-1]
     n_windows = max(1, round(length / (AMPLITUDE_WINDOW * sampling_rate)))

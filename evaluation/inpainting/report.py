@@ -71,21 +71,14 @@ def evaluate_runs(
     `amplitude.png` where gaps are long enough to have one.
 
     Args:
-        paths: Run folders, one per method.
+        paths: Run folders, one per method, which reconstructed the same thing (else a ValueError).
         folder: Where to write.
-        reported_leads: Leads to sum up; by default the paper's nine where lead I alone was given, else all with a
-            sample to score.
+        reported_leads: Leads to sum up; default: the paper's nine where lead I alone was given, else all to score.
         store: Store to fit the baselines on; by default the one that the runs' config names.
         ridge: Fitted ridge regression of an earlier evaluation; by default it is fitted anew.
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws.
         layout: Layout of the ECG pictures, `3x4` or `12x1`.
-
-    Returns:
-        The report.
-
-    Raises:
-        ValueError: If a folder is not fit to be evaluated, or the runs did not reconstruct the same thing.
     """
     runs, reported, notes = _open(paths, reported_leads)
     folder, first = Path(folder), runs[0]

@@ -50,14 +50,7 @@ class Reconstructions:
 
     @classmethod
     def open(cls, path: Path | str) -> "Reconstructions":
-        """Opens a run folder of `reconstruction.inpaint`.
-
-        Args:
-            path: The folder.
-
-        Raises:
-            ValueError: If it is no such folder, is not finished, or holds no true ECGs to compare with.
-        """
+        """Opens a run folder of `reconstruction.inpaint`; a ValueError if it is not, unfinished, or has no truth."""
         run = RunFolder.open(path)
         missing = [name for name in ARRAYS if not (run.path / f"{name}.npy").is_file()]
         if "truth" in missing and len(missing) == 1:
@@ -109,14 +102,9 @@ class Reconstructions:
         return replace(estimate, samples=self.samples, band=(self.lower, self.upper))
 
     def baseline_store(self, path: Path | str | None, notes: list[str]) -> Store | None:
-        """Opens the store that baselines are fitted on.
+        """Opens the store at `path`, by default the one that the records come from, to fit baselines on.
 
-        Args:
-            path: Its folder; None: the store that the records come from.
-            notes: What is wrong with it is added here.
-
-        Returns:
-            The store; None where there is none, or its records do not suit.
+        None where there is no store, or its records do not suit; the notes then say why.
         """
         path = path or self.store
         if path is None or not (Path(path) / "manifest.json").is_file():
@@ -147,11 +135,7 @@ def method_name(config: Mapping[str, Any], path: Path) -> str:
 
 
 def open_runs(paths: Sequence[Path | str]) -> list[Reconstructions]:
-    """Opens several run folders; methods of the same name get the name of their folder appended.
-
-    Raises:
-        ValueError: If there is no path, a folder is not fit, or the runs share no record or differ in length or rate.
-    """
+    """Opens several run folders of one length and rate; methods of the same name get their folder's name appended."""
     if not paths:
         raise ValueError("no run to evaluate: give run=<run folder of reconstruction.inpaint> or runs=[first,second]")
     runs = [Reconstructions.open(path) for path in paths]

@@ -115,7 +115,7 @@ def statistics(
     reported: Sequence[str],
     reference: tuple[str, Mapping[str, np.ndarray]] | None,
 ) -> Statistics:
-    """Says what is made of a method's values over records.
+    """Says what is made of a method's values over records, for `evaluation.scores.summarise`.
 
     Amplitude statistics are taken over records lead by lead, then averaged over the reported leads. What lies "below"
     the reference is in per cent of it, paired by record: MAE and RMSE of the means, MAE of the median
@@ -127,9 +127,6 @@ def statistics(
         reported: Names of the reported leads.
         reference: Name of the baseline to compare with (spaces become `_` in the metrics `..._below_<name>`) and its
             values of the same records in the same order, or None.
-
-    Returns:
-        What `evaluation.scores.summarise` takes.
     """
     found = means(values)
     leads = lead_rows(reported)

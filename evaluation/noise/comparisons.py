@@ -36,15 +36,7 @@ MIN_LEADS = 10
 
 @dataclass(frozen=True)
 class Histogram:
-    """Scores of two groups to draw.
-
-    Attributes:
-        method: Name of the method: a row of panels.
-        group: What the others are compared with: a column of panels.
-        clean: Scores of the clean ones, shape (n,).
-        noisy: Scores of the others, shape (m,).
-        auroc: How well the scores tell them apart.
-    """
+    """Scores of clean (n,) and other (m,) leads to draw: a row of panels a method, a column a group of the others."""
 
     method: str
     group: str
@@ -55,14 +47,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class DoseCurve:
-    """Mean scores against the signal-to-noise ratio, to draw.
-
-    Attributes:
-        method: Name of the method: a panel.
-        noise_type: Name of the noise: a line.
-        snr_db: Signal-to-noise ratios in dB, ascending.
-        means: Mean score at each ratio, with its interval.
-    """
+    """Mean scores, with intervals, at ascending signal-to-noise ratios in dB: a panel a method, a line a noise."""
 
     method: str
     noise_type: str
@@ -73,15 +58,9 @@ class DoseCurve:
 def compare_ptbxl(
     scored: ScoredLeads, name: str, n_resamples: int = 1000, seed: int = 0
 ) -> tuple[pd.DataFrame, list[Histogram]]:
-    """Compares clean leads with those of each noise type.
+    """Compares clean leads with those of each noise type, on the leads that `name`, one of `PTBXL_SETS`, says.
 
     Leads that a model was trained on are never used; unusable leads score lowest in AUROC and are left out of W1.
-
-    Args:
-        scored: Scores on PTB-XL.
-        name: Which leads, one of `PTBXL_SETS`.
-        n_resamples: Number of bootstrap draws over records.
-        seed: Seed of the draws.
 
     Returns:
         Rows of metrics "auroc", "w1" and "largest w1", empty without enough leads, and the histograms.
@@ -141,22 +120,14 @@ def _row(metric: str, group: str, found: Interval, sizes: tuple[int, int, int]) 
 def compare_cinc2011(
     scored: ScoredLeads, n_resamples: int = 1000, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Histogram]]:
-    """Compares acceptable with unacceptable records.
+    """Compares acceptable with unacceptable records; a ValueError if a half lacks either.
 
     How the scores of leads combine, and how unusable leads count, is chosen for each method by its AUROC on the half
     "fit"; the result is that of the half "test", on records that no model was trained on.
 
-    Args:
-        scored: Scores on CinC 2011.
-        n_resamples: Number of bootstrap draws over records.
-        seed: Seed of the draws.
-
     Returns:
         Rows of the metric "auroc", over all records and over those without unusable leads; the AUROC of each way to
         combine on the half "fit" (`method`, `rule`, `unusable`, `fit`, `chosen`); and the histograms.
-
-    Raises:
-        ValueError: If a half lacks acceptable or unacceptable records.
     """
     leads = scored.leads
     tables = {str(method): _wide(leads, column.to_numpy()) for method, column in scored.scores.items()}
@@ -201,13 +172,7 @@ def _wide(leads: pd.DataFrame, scores: NDArray[np.float64]) -> pd.DataFrame:
 def compare_mixtures(
     scored: ScoredLeads, split: str, n_resamples: int = 1000, seed: int = 0
 ) -> tuple[pd.DataFrame, list[DoseCurve]]:
-    """Correlates scores with the signal-to-noise ratio of mixtures.
-
-    Args:
-        scored: Scores of mixtures.
-        split: PTB-XL's split of the clean leads, "test" or "val".
-        n_resamples: Number of bootstrap draws over records.
-        seed: Seed of the draws.
+    """Correlates scores with the signal-to-noise ratio of mixtures of PTB-XL's split "test" or "val".
 
     Returns:
         Rows of a metric for each of `DOSE_STATISTICS`, the noise as group; and the curves. Both empty where the split

@@ -18,12 +18,9 @@ class Comparison:
     """Scores of clean and noisy leads, sorted once, so that each draw of records takes linear time.
 
     Args:
-        scores: Scores, higher is cleaner, shape (n,); -inf stands for "worse than any", and is left out of W1.
+        scores: Scores, higher is cleaner, shape (n,), no NaN; -inf is "worse than any", and is left out of W1.
         is_clean: Which leads are clean, shape (n,).
         records: Number of each lead's record, from 0, shape (n,); by default every lead is a record.
-
-    Raises:
-        ValueError: If a score is NaN, or the shapes differ.
     """
 
     def __init__(
@@ -50,11 +47,7 @@ class Comparison:
     def auroc(self, counts: NDArray[np.integer] | None = None) -> float:
         """Returns the probability that a clean lead scores higher than a noisy one, ties counting half.
 
-        Args:
-            counts: How often each record counts, shape (records,); by default once.
-
-        Returns:
-            The area under the ROC curve; NaN where a group is empty.
+        `counts` (records,) says how often each record counts, by default once; NaN where a group is empty.
         """
         clean, noisy = self._weights(counts)
         pairs = clean.sum() * noisy.sum()
@@ -62,16 +55,11 @@ class Comparison:
         return float((clean * below).sum() / pairs) if pairs else np.nan
 
     def w1(self, counts: NDArray[np.integer] | None = None) -> float:
-        """Returns the 1-Wasserstein distance of clean and noisy scores after both are standardised together.
+        """Returns the 1-Wasserstein distance of clean and noisy finite scores after both are standardised together.
 
         Scores are divided by the standard deviation of both groups together. With a share p of clean leads the
-        distance is at most 1 / sqrt(p (1 - p)): values for other class balances cannot be compared.
-
-        Args:
-            counts: How often each record counts, shape (records,); by default once.
-
-        Returns:
-            The distance over finite scores; NaN where a group is empty or all scores are equal.
+        distance is at most 1 / sqrt(p (1 - p)): values for other class balances cannot be compared. NaN where a group
+        is empty or all scores are equal.
         """
         finite = np.isfinite(self.values)
         clean, noisy = (weights[finite] for weights in self._weights(counts))
@@ -94,20 +82,7 @@ METRICS: dict[str, Callable[[Comparison, NDArray[np.integer] | None], float]] = 
 def compare_groups(
     groups: Mapping[str, Comparison], n_records: int, n_resamples: int = 1000, seed: int = 0
 ) -> dict[tuple[str, str], Interval]:
-    """Computes the metrics of several comparisons and their macro averages, all on the same draws of records.
-
-    Args:
-        groups: Comparisons by name, their records numbered alike.
-        n_records: Number of records.
-        n_resamples: Number of bootstrap draws.
-        seed: Seed of the draws.
-
-    Returns:
-        Estimates with 95 % intervals by metric (of `METRICS`) and name, `MACRO` for the average over all names.
-
-    Raises:
-        ValueError: If there is no record.
-    """
+    """Computes the metrics of several comparisons and their macro averages, all on the same draws of the records."""
 
     def statistic(drawn: NDArray[np.integer]) -> NDArray[np.float64]:
         counts = np.bincount(drawn, minlength=n_records)
@@ -126,14 +101,9 @@ def largest_w1(n_clean: int, n_noisy: int) -> float:
 
 
 def spearman_rows(doses: Sequence[float] | NDArray[np.floating], curves: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Computes Spearman's correlation between doses and each of many curves.
+    """Computes Spearman's correlation between doses (K,), not all equal, and each of many curves (..., K).
 
-    Args:
-        doses: Doses, shape (K,), not all equal.
-        curves: Values at the doses, shape (..., K); -inf ranks lowest.
-
-    Returns:
-        Correlations in [-1, 1], shape (...); 0 where a curve is constant, NaN where it has a NaN.
+    -inf ranks lowest; 0 where a curve is constant, NaN where it has a NaN.
     """
     ranks = rankdata(curves, axis=-1, nan_policy="propagate")
     ranks = ranks - ranks.mean(axis=-1, keepdims=True)
@@ -182,27 +152,11 @@ def dose_response(
 
 
 def record_curves(scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Averages scores over the usable leads of each record.
-
-    Args:
-        scores: As for `dose_response`, shape (N, C, K).
-
-    Returns:
-        Means, shape (N, K); -inf where no lead of a record was usable, NaN where it has no scores.
-    """
+    """Averages scores (N, C, K) over the usable leads of each record; -inf where none is usable, NaN without any."""
     means = finite_mean(scores, axis=1)
     return np.where(np.isnan(means) & np.isneginf(scores).any(axis=1), -np.inf, means)
 
 
 def mean_curve(scores: NDArray[np.floating], n_resamples: int = 1000, seed: int = 0) -> list[Interval]:
-    """Computes the mean score over records at each ratio, with 95 % intervals over records.
-
-    Args:
-        scores: As for `dose_response`, shape (N, C, K).
-        n_resamples: Number of bootstrap draws.
-        seed: Seed of the draws.
-
-    Returns:
-        K means with intervals; unusable leads are left out.
-    """
+    """Computes the mean over records of scores (N, C, K) at each ratio, with 95 % intervals; without unusable leads."""
     return bootstrap_intervals(record_curves(scores), lambda drawn: finite_mean(drawn, axis=0), n_resamples, seed)

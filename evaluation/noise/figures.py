@@ -15,16 +15,10 @@ MAX_BINS, MIN_BINS = 60, 16
 def draw_histograms(
     path: Path | str, histograms: Sequence[Histogram], title: str, names: tuple[str, str] = ("clean", "noisy")
 ) -> None:
-    """Draws the scores of clean and noisy leads, one row of panels per method.
+    """Draws the scores of clean and noisy leads, one row of panels per method; `names` is what the groups are called.
 
     The axis spans the inner 99 % of both groups; a bar at its left end stands for what lies below it and for unusable
     leads.
-
-    Args:
-        path: File to write.
-        histograms: What to draw.
-        title: Title of the figure.
-        names: What the two groups are called.
     """
     methods = list(dict.fromkeys(histogram.method for histogram in histograms))
     rows = [[histogram for histogram in histograms if histogram.method == method] for method in methods]
@@ -61,13 +55,7 @@ def _edges(values: np.ndarray, n_bins: int) -> list[float]:
 
 
 def draw_dose_response(path: Path | str, curves: Sequence[DoseCurve], title: str) -> None:
-    """Draws mean scores against the signal-to-noise ratio, with 95 % intervals over records, one panel per method.
-
-    Args:
-        path: File to write.
-        curves: What to draw.
-        title: Title of the figure.
-    """
+    """Draws mean scores against the signal-to-noise ratio, with 95 % intervals over records, one panel per method."""
     methods = list(dict.fromkeys(curve.method for curve in curves))
     n_columns = min(3, len(methods))
     n_rows = -(-len(methods) // n_columns)

@@ -23,20 +23,13 @@ UNUSABLE = (AS_LOWEST, COUNTED)
 
 
 def combine_leads(scores: NDArray[np.floating], rule: str, unusable: str) -> NDArray[np.float64]:
-    """Combines the scores of each record's leads.
+    """Combines the scores of each record's leads, higher is cleaner, from (N, C) to (N,).
 
     Args:
-        scores: Scores of leads, higher is cleaner, -inf for an unusable lead and NaN for none, shape (N, C); each
-            record has a lead at least.
+        scores: Scores of leads, -inf for an unusable lead and NaN for none; each record has a lead at least.
         rule: One of `RULES`.
         unusable: One of `UNUSABLE`: unusable leads take the lowest score of any lead, or the record with more of them
-            is the worse, and the rule on the others decides among records with as many.
-
-    Returns:
-        Scores of records, higher is cleaner, shape (N,); with `COUNTED` in units of leads, the rule adding less than 1.
-
-    Raises:
-        ValueError: If the rule or the treatment is unknown.
+            is the worse (in units of leads), and the rule on the others adds less than 1.
     """
     if rule not in RULES or unusable not in UNUSABLE:
         raise ValueError(

@@ -44,18 +44,12 @@ def evaluate_noise_runs(
     signal-to-noise ratio.
 
     Args:
-        paths: Run folders.
+        paths: Run folders, which share leads.
         folder: Where to write.
         metric: By what models score: psnr, ssim, mse or mae.
         names: Names of the methods, one per folder; by default from the runs' configs.
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws.
-
-    Returns:
-        The report.
-
-    Raises:
-        ValueError: If a folder is not fit to be evaluated, or the runs share no leads.
     """
     runs = open_runs(paths, metric, names)
     folder = Path(folder)

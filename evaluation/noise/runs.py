@@ -25,13 +25,7 @@ _SAME = 1e-3
 
 @dataclass(frozen=True)
 class _Columns:
-    """Columns of the scores of one source.
-
-    Attributes:
-        own: What only this source has.
-        keys: What names a lead.
-        labels: What is known about it.
-    """
+    """Columns of the scores of one source: what only it has, what names a lead, and what is known about it."""
 
     own: str
     keys: list[str]
@@ -67,15 +61,9 @@ class NoiseRun:
 
     @classmethod
     def open(cls, path: Path | str, metric: str = "psnr", name: str | None = None) -> "NoiseRun":
-        """Opens a run folder of `noise_quant.score_noise`.
+        """Opens a run folder of `noise_quant.score_noise`; models score by `metric`, one of `SCORE_SIGNS`.
 
-        Args:
-            path: The folder.
-            metric: By what models score, one of `SCORE_SIGNS`.
-            name: Name of the method; by default from the run's config.
-
-        Raises:
-            ValueError: If it is no such folder, is not finished, lacks a column, or the metric is unknown.
+        The name is by default from the run's config. A ValueError if the folder is another or lacks a column.
         """
         if metric not in SCORE_SIGNS:
             raise ValueError(f"unknown metric {metric!r}: choose one of {', '.join(SCORE_SIGNS)}")
@@ -127,13 +115,7 @@ def method_name(config: Mapping[str, Any], path: Path, is_baseline: bool) -> str
 def open_runs(paths: Sequence[Path | str], metric: str = "psnr", names: Sequence[str] | None = None) -> list[NoiseRun]:
     """Opens run folders; different scores under one name get the name of their folder appended.
 
-    Args:
-        paths: The folders.
-        metric: By what models score.
-        names: Names of the methods, one per folder; by default from the runs' configs.
-
-    Raises:
-        ValueError: If there is no path, a folder is not fit, or names and folders differ in number.
+    Models score by `metric`; the names, one per folder, are by default from the runs' configs.
     """
     if not paths:
         raise ValueError("no run to evaluate: give runs=[<run folder of noise_quant.score_noise>,...]")
@@ -151,20 +133,10 @@ def open_runs(paths: Sequence[Path | str], metric: str = "psnr", names: Sequence
 
 
 def join_source(runs: Sequence[NoiseRun], source: str) -> ScoredLeads | None:
-    """Joins the runs of a source on the leads that all methods have.
+    """Joins the runs of a source, of `SOURCES`, on the leads that all methods have; None if no run has the source.
 
     Runs of one method are put together first. Where the baseline's runs hold fold 9 of PTB-XL, a logistic regression of
     its indices on noisy against clean leads there is one more method; fold 9 is left out of its own comparisons.
-
-    Args:
-        runs: All runs.
-        source: Which of `SOURCES`.
-
-    Returns:
-        The scores; None if no run has the source.
-
-    Raises:
-        ValueError: If the methods have no lead in common.
     """
     tables: dict[str, pd.DataFrame] = {}
     for run in runs:
