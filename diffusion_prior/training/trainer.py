@@ -204,11 +204,12 @@ class Trainer:
             torch.save(state, partial)
 
     def _load(self) -> None:
-        state = torch.load(self.run.path / STATE, map_location=self.accelerator.device, weights_only=True)
+        state = torch.load(self.run.path / STATE, map_location="cpu", weights_only=True)  # torch refuses "cpu:1"
         self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self._losses = state["step"], list(state.get("losses", []))  # older states have no losses
+        self.step = state["step"]
+        self._losses = [loss.to(self.accelerator.device) for loss in state.get("losses", [])]  # none in older states
 
     def _check_finite(self, values: Mapping[str, object]) -> None:
         """Raises ValueError, in all processes, where a tensor holds a value that is no finite number."""

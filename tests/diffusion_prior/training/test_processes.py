@@ -80,16 +80,18 @@ def launch(n_processes, store, results, seen_path, stop=None):
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_steps_of_one_and_one_goes_on_where_two_stopped(tmp_path):
+def test_two_processes_take_the_steps_of_one_and_two_or_one_go_on_where_two_stopped(tmp_path):
     store = simulate_store(tmp_path / "store", n_records=20, duration=1.0).path
     one, [records] = launch(1, store, tmp_path / "one", tmp_path / "seen")
     two, shares = launch(2, store, tmp_path / "two", tmp_path / "seen", stop=STOP)
     assert list(two) == [str(step) for step in range(STOP)]
     for step in two:  # each process took its half of the records, and no other
         assert [share[step] for share in shares] == [records[step][0::2], records[step][1::2]]
+    again, _ = launch(2, store, tmp_path / "two", tmp_path / "seen", stop=STOP + 1)
+    assert list(again) == [str(STOP)]
     rest, _ = launch(1, store, tmp_path / "two", tmp_path / "seen")
-    assert two | rest == pytest.approx(one, rel=1e-5) and len(one) == N_STEPS
-    assert len(RunFolder.open(tmp_path / "two").provenance()["resumed_at"]) == 1  # of two processes one made the folder
+    assert two | again | rest == pytest.approx(one, rel=1e-5) and len(one) == N_STEPS
+    assert len(RunFolder.open(tmp_path / "two").provenance()["resumed_at"]) == 2  # of two processes one made the folder
     curves = [
         {line["step"]: line["validation/none/1"] for line in RunFolder.open(tmp_path / name).metrics() if len(line) > 3}
         for name in ("one", "two")
