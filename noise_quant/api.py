@@ -102,16 +102,7 @@ def ecg_noise_quantification(
 def load_scorer_model(
     path: str | Path | None = None, use_ldm: bool | None = None, device: str | torch.device = "cpu"
 ) -> ScalogramDiffusion:
-    """Reads a model, once as long as its file holds the same bytes.
-
-    Args:
-        path: As `checkpoint_path` above.
-        use_ldm: As above.
-        device: As above.
-
-    Raises:
-        ValueError: If there are no such weights, or they are of the other kind than `use_ldm` says.
-    """
+    """Reads a model, once as long as its file holds the same bytes; arguments and errors as for `load_model`."""
     file = find_model(path)
     return load_cached("scalogram", partial(load_model, file, use_ldm), file, device, use_ldm)
 

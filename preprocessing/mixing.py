@@ -19,15 +19,9 @@ def mix_at_snr(x: SignalT, noise: SignalT, snr_db: float) -> SignalT:
     Offsets count as power: take them away before where they mean nothing.
 
     Args:
-        x: Clean ECG in mV, shape (..., C, L); numpy or torch.
-        noise: Noise in any unit, shape (..., C, L) or (C, L), of the same kind.
+        x: Clean ECG in mV, shape (..., C, L); numpy or torch; ValueError if a record is zero everywhere.
+        noise: Noise in any unit, shape (..., C, L) or (C, L), of the same kind; likewise.
         snr_db: Target ratio in dB.
-
-    Returns:
-        Noisy ECG in mV, shape (..., C, L).
-
-    Raises:
-        ValueError: If a record's signal or noise is zero everywhere.
     """
     power_x = (x**2).mean(axis=(-2, -1), keepdims=True)  # type: ignore[call-overload] # torch knows numpy's names too
     power_noise = (noise**2).mean(axis=(-2, -1), keepdims=True)  # type: ignore[call-overload]
@@ -47,14 +41,8 @@ def mix_at_power(x: SignalT, noise: SignalT, power: float) -> SignalT:
 
     Args:
         x: Clean ECG in mV, shape (..., C, L); numpy or torch.
-        noise: Noise in any unit, shape (..., C, L) or (C, L), of the same kind.
+        noise: Noise in any unit, shape (..., C, L) or (C, L), of the same kind; ValueError if a lead does not change.
         power: Peak-to-peak value of the noise, relative to that of the lead; not negative.
-
-    Returns:
-        Noisy ECG in mV, shape (..., C, L).
-
-    Raises:
-        ValueError: If the noise does not change in a lead, or `power` is negative.
     """
     if power < 0:
         raise ValueError(f"power must not be negative, but is {power:g}")

@@ -60,7 +60,7 @@ def lead_problems(ecg: ArrayLike, sampling_rate: float, observed: ArrayLike | No
         observed: True where a sample was measured, shape (L,) or (C, L); by default all. Others are not looked at.
 
     Returns:
-        One of "not finite", "flat", "out of range", "saturated", "clipped", or "" for a usable lead; C entries.
+        "not finite", "flat", "out of range", "saturated", "clipped", or "" for a usable lead; C entries.
 
     Raises:
         ValueError: If the ECG is not of shape (C, L), the rate is not positive, or `observed` does not fit.
@@ -80,7 +80,7 @@ def lead_problems(ecg: ArrayLike, sampling_rate: float, observed: ArrayLike | No
 
 
 def saturated_samples(lead: NDArray[np.float64], sampling_rate: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Finds the samples at the limits of the recorder: all at an extreme of a lead that is saturated or clipped there.
+    """Finds the samples of a lead at the limits of the recorder, where it is saturated or clipped there.
 
     Args:
         lead: One lead in mV, shape (L,), finite.
@@ -97,12 +97,7 @@ def saturated_samples(lead: NDArray[np.float64], sampling_rate: float) -> tuple[
 
 
 def flat_leads(ecg: NDArray[Any], leads: Sequence[str] = LEADS) -> tuple[str, ...]:
-    """Returns the names of the leads that do not change at all.
-
-    Args:
-        ecg: ECG in mV, shape (C, L).
-        leads: Names of the leads, C of them.
-    """
+    """Returns the names of the leads of an ECG, shape (C, L), that do not change at all."""
     return tuple(lead for lead, span in zip(leads, np.ptp(ecg, axis=1), strict=True) if span == 0)
 
 
@@ -132,17 +127,10 @@ def check_numbers(ecg: NDArray[Any]) -> None:
 
 
 def check_units(ecg: ArrayLike, sampling_rate: float) -> None:
-    """Refuses a recording that is not in mV.
+    """Refuses a recording that is not in mV, shape (C, L), by a ValueError that says what to do.
 
-    Looks at the median, over leads and one-second stretches, of the range: drift, single leads that are off and short
-    artefacts do not count.
-
-    Args:
-        ecg: ECG, shape (C, L); values that are not finite are passed over.
-        sampling_rate: Sampling rate in Hz.
-
-    Raises:
-        ValueError: If the values look like raw counts, microvolts or nanovolts; the message says what to do.
+    Looks at the median, over leads and one-second stretches, of the range: drift, single leads that are off, short
+    artefacts and values that are not finite do not count.
     """
     x = np.asarray(ecg)
     n = max(1, round(FLAT_WINDOW_S * sampling_rate))

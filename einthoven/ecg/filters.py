@@ -30,20 +30,17 @@ STEPS: tuple[str, ...] = (
 
 
 def clean_signal(ecg: ArrayLike, source_rate: float, target_rate: float) -> NDArray[np.float64]:
-    """Filters and resamples ECGs.
+    """Filters and resamples ECGs; gaps (NaN) are bridged by `fill_gaps` first.
 
-    Gaps (NaN) are bridged by `fill_gaps` first. The notches are applied only below the source's Nyquist rate.
+    The notches are applied only below the source's Nyquist rate.
 
     Args:
-        ecg: ECG in mV, shape (..., L).
+        ecg: ECG in mV, shape (..., L), of two samples at least.
         source_rate: Its sampling rate in Hz, at least 2 Hz.
         target_rate: Sampling rate of the result in Hz.
 
     Returns:
         ECG in mV, shape (..., round(L * target_rate / source_rate)), float64.
-
-    Raises:
-        ValueError: If a rate is not positive or the ECG has fewer than two samples.
     """
     x = fill_gaps(ecg)
     up, down = _ratio(source_rate, target_rate)
@@ -56,18 +53,14 @@ def resample(ecg: ArrayLike, source_rate: float, target_rate: float, length: int
     """Resamples ECGs by a polyphase filter, with mirrored edges and without shift.
 
     Args:
-        ecg: ECG in mV, shape (..., L), without NaN.
+        ecg: ECG in mV, shape (..., L), of two samples at least, without NaN.
         source_rate: Its sampling rate in Hz.
         target_rate: Sampling rate of the result in Hz.
-        length: Number of samples of the result; by default round(L * target_rate / source_rate). A little more is
-            taken from the mirrored edge.
+        length: Samples of the result; by default round(L * target_rate / source_rate). A little more is taken from the
+            mirrored edge; ValueError for much more.
 
     Returns:
         ECG in mV, shape (..., length), float64.
-
-    Raises:
-        ValueError: If a rate is not positive, the ECG has fewer than two samples, or `length` asks for much more
-            signal than there is.
     """
     x = np.asarray(ecg, dtype=np.float64)
     n_out = round(x.shape[-1] * target_rate / source_rate) if length is None else length
@@ -81,11 +74,7 @@ def resample(ecg: ArrayLike, source_rate: float, target_rate: float, length: int
 def fill_gaps(ecg: ArrayLike) -> NDArray[np.float64]:
     """Bridges NaN by linear interpolation; a gap at an end takes the nearest value, a lead without values zeros.
 
-    Args:
-        ecg: ECG in mV, shape (..., L), NaN where missing.
-
-    Returns:
-        ECG in mV, shape (..., L), float64, a copy.
+    The ECG is in mV, shape (..., L); returns a copy in float64.
     """
     x = np.array(ecg, dtype=np.float64)
     missing = np.isnan(x)

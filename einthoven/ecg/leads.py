@@ -52,10 +52,7 @@ def canonical_leads(names: Sequence[str]) -> tuple[str, ...]:
         names: Lead names in any case, in any order; "lead II" and blanks around a name are understood.
 
     Returns:
-        The same leads, spelt as in `LEADS`, in the order given.
-
-    Raises:
-        ValueError: If a name is unknown or a lead is given twice.
+        The same leads, spelt as in `LEADS`, in the order given; ValueError if one is unknown or given twice.
     """
     if isinstance(names, str):
         names = [names]
@@ -80,14 +77,11 @@ def lead_matrix(to: Sequence[str], frm: Sequence[str] = INDEPENDENT_LEADS) -> ND
     leads, by Cramer's rule, so that all entries are exact.
 
     Args:
-        to: Leads to derive, m names in any case.
+        to: Leads to derive, m names in any case; ValueError if one cannot be derived from those given.
         frm: Leads to derive them from, n names in any case.
 
     Returns:
         Matrix of shape (m, n), without unit, such that `matrix @ ecg[frm]` is `ecg[to]`.
-
-    Raises:
-        ValueError: If a lead cannot be derived from those given.
     """
     targets, sources = canonical_leads(to), canonical_leads(frm)
     limb = [lead for lead in sources if lead in LIMB_COEFFICIENTS]
@@ -108,22 +102,12 @@ def lead_matrix(to: Sequence[str], frm: Sequence[str] = INDEPENDENT_LEADS) -> ND
 
 
 def consistent_matrix(to: Sequence[str], frm: Sequence[str]) -> NDArray[np.float64]:
-    """Returns the matrix that derives leads from others that may contradict each other.
+    """Returns the matrix that derives leads from others that may contradict each other; arguments as for `lead_matrix`.
 
     More than two limb leads say the same more than once. The leads I and II that fit all of them best, in least
     squares, then give every limb lead, so that Einthoven's and Goldberger's equations hold whatever the sources are;
     `consistent_matrix(leads, leads)` is the projection onto the ECGs that obey them. Where there are no more than two
     limb leads this is `lead_matrix`, to the bit.
-
-    Args:
-        to: Leads to derive, m names in any case.
-        frm: Leads to derive them from, n names in any case.
-
-    Returns:
-        Matrix of shape (m, n), without unit, such that `matrix @ ecg[frm]` is `ecg[to]`.
-
-    Raises:
-        ValueError: If a lead cannot be derived from those given.
     """
     targets, sources = canonical_leads(to), canonical_leads(frm)
     matrix = lead_matrix(targets, sources)
@@ -141,11 +125,7 @@ def consistent_matrix(to: Sequence[str], frm: Sequence[str]) -> NDArray[np.float
 def independent_part(leads: Sequence[str]) -> tuple[str, ...]:
     """Returns leads that say all that others do, none of them twice.
 
-    Args:
-        leads: Lead names in any case.
-
-    Returns:
-        The leads themselves where no more than two of them are limb leads; else I and II, and those that are not.
+    These are the leads themselves where no more than two of them are limb leads; else I and II, and those that are not.
     """
     names = canonical_leads(leads)
     chest = tuple(lead for lead in names if lead not in LIMB_COEFFICIENTS)
@@ -153,16 +133,10 @@ def independent_part(leads: Sequence[str]) -> tuple[str, ...]:
 
 
 def to_twelve(x: SignalT) -> SignalT:
-    """Derives the twelve leads from the eight independent ones.
+    """Derives the twelve leads, in the order of `LEADS`, shape (..., 12, L), from the eight independent ones.
 
     Args:
         x: ECG in mV, leads in the order of `INDEPENDENT_LEADS`, shape (..., 8, L); numpy or torch.
-
-    Returns:
-        ECG in mV, leads in the order of `LEADS`, shape (..., 12, L), of the same kind, type and device.
-
-    Raises:
-        ValueError: If the lead axis does not have eight entries.
     """
     if x.shape[-2] != len(INDEPENDENT_LEADS):
         raise ValueError(f"expected {len(INDEPENDENT_LEADS)} leads on axis -2 ({', '.join(INDEPENDENT_LEADS)})")
@@ -177,9 +151,6 @@ def leads_to_report(observed: NDArray[np.bool_]) -> tuple[str, ...]:
 
     Args:
         observed: True where a sample was given, shape (N, 12, L).
-
-    Returns:
-        The leads; none where every sample was given.
     """
     if observed[:, 0].all() and not observed[:, 1:].any():
         return NINE_REPORTED

@@ -51,14 +51,7 @@ class Recording:
     name: str
 
     def ordered(self, leads: tuple[str, ...]) -> NDArray[np.float64]:
-        """Returns the signal in mV with its leads in a given order, shape (len(leads), L).
-
-        Args:
-            leads: Lead names, spelt as in `einthoven.ecg.leads.LEADS`.
-
-        Raises:
-            ValueError: If the recording lacks one of them.
-        """
+        """Returns the signal in mV with its leads in a given order, shape (n, L); ValueError if one lacks."""
         absent = [lead for lead in leads if lead not in self.leads]
         if absent:
             raise ValueError(f"record {self.name} lacks lead(s) {', '.join(absent)}; it has {', '.join(self.leads)}")
@@ -79,9 +72,6 @@ def load_recording(
         leads: Leads to take, a name or several; None: all.
         start: Where to begin, in s.
         duration: How much to take, in s; None: all that follows.
-
-    Returns:
-        The recording or the part of it.
 
     Raises:
         ValueError: If the record cannot be read, lacks a lead or is not in mV, or the part lies outside it.
@@ -105,16 +95,10 @@ def load_recording(
 
 
 def read_wfdb(path: str | Path) -> Recording:
-    """Reads a WFDB record of ECG leads.
+    """Reads a WFDB record of ECG leads, with or without `.hea` or `.dat`, leads in the file's order.
 
     Nothing is read before the header is known to name only files beside it. Lengths and, where the header states them,
     checksums are verified.
-
-    Args:
-        path: The record, with or without `.hea` or `.dat`.
-
-    Returns:
-        The recording, leads in the file's order.
 
     Raises:
         ValueError: If the header or signal file is missing or truncated, the header cannot be read, points outside its

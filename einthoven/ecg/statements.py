@@ -31,17 +31,7 @@ STATEMENT_INDEX: dict[str, int] = {code: index for index, code in enumerate(STAT
 
 
 def check_statements(codes: Iterable[str]) -> tuple[str, ...]:
-    """Returns statements as a tuple, after checking that all are known.
-
-    Args:
-        codes: Statement codes such as "AFIB".
-
-    Returns:
-        The codes, in the order given.
-
-    Raises:
-        ValueError: If a code is unknown; the message lists near names.
-    """
+    """Returns statements as a tuple, in the order given; ValueError, with near names, if one is unknown."""
     codes = (codes,) if isinstance(codes, str) else tuple(codes)
     for code in codes:
         if code not in STATEMENT_INDEX:
@@ -52,34 +42,14 @@ def check_statements(codes: Iterable[str]) -> tuple[str, ...]:
 
 
 def encode(codes: Iterable[str]) -> NDArray[np.float32]:
-    """Encodes statements as a multi-hot vector.
-
-    Args:
-        codes: Statement codes such as "AFIB", in any order.
-
-    Returns:
-        Ones at the statements given, zeros elsewhere, shape (71,), float32.
-
-    Raises:
-        ValueError: If a code is unknown; the message lists near names.
-    """
+    """Encodes statements, in any order, as a multi-hot vector, shape (71,), float32; ValueError if one is unknown."""
     label = np.zeros(len(STATEMENTS), dtype=np.float32)
     label[[STATEMENT_INDEX[code] for code in check_statements(codes)]] = 1.0
     return label
 
 
 def decode(label: ArrayLike) -> tuple[str, ...]:
-    """Returns the statements of a multi-hot vector.
-
-    Args:
-        label: Vector of shape (71,); entries above one half count.
-
-    Returns:
-        The statements' codes in the fixed order.
-
-    Raises:
-        ValueError: If the shape is another one.
-    """
+    """Returns the statements, in the fixed order, of a multi-hot vector, shape (71,), whose entries above 0.5 count."""
     values = np.asarray(label)
     if values.shape != (len(STATEMENTS),):
         raise ValueError(f"a label has shape ({len(STATEMENTS)},), one entry per statement; got {values.shape}")

@@ -39,30 +39,13 @@ class Artefacts:
     flip_share: float = 0.3
 
     def vary(self, x: Tensor, generator: Generator) -> Tensor:
-        """Changes the gain and the sign of clean signals.
-
-        Args:
-            x: Clean signals in mV, shape (B, L).
-            generator: Random numbers.
-
-        Returns:
-            Clean signals without offset, shape (B, L).
-        """
+        """Changes the gain and the sign of clean signals in mV, shape (B, L); returns them without offset."""
         gain = torch.exp(self.gain * torch.randn(len(x), 1, generator=generator))
         flip = 1 - 2 * _chosen(len(x), self.flip_share, generator)
         return (x - x.mean(1, keepdim=True)) * gain * flip
 
     def add(self, x: Tensor, sampling_rate: float, generator: Generator) -> Tensor:
-        """Adds artefacts to clean signals.
-
-        Args:
-            x: Clean signals in mV, shape (B, L).
-            sampling_rate: Sampling rate in Hz.
-            generator: Random numbers.
-
-        Returns:
-            Signals with artefacts in mV, shape (B, L).
-        """
+        """Adds artefacts to clean signals in mV, shape (B, L), at a sampling rate in Hz; same shape."""
         n, length = x.shape
         # A flat signal still gets audible artefacts, a huge one no larger than electrodes make.
         size = x.std(1, keepdim=True).clamp(0.05, 0.5)
@@ -81,16 +64,9 @@ class Artefacts:
 
 
 def coloured_noise(n: int, length: int, sampling_rate: float, generator: Generator) -> Tensor:
-    """Draws noises of unit power with spectra f^-b, b from -0.5 to 2.5, half of them cut off below 0.1 to 16 Hz.
+    """Draws n noises of unit power with spectra f^-b, b from -0.5 to 2.5, half of them cut off below 0.1 to 16 Hz.
 
-    Args:
-        n: How many.
-        length: Samples of each.
-        sampling_rate: Sampling rate in Hz.
-        generator: Random numbers.
-
-    Returns:
-        Noises, shape (n, length).
+    The rate is in Hz; shape (n, length).
     """
     slope = 3 * torch.rand(n, 1, generator=generator) - 0.5
     corner = 10 ** (2.2 * torch.rand(n, 1, generator=generator) - 1) * _chosen(n, 0.5, generator)

@@ -68,11 +68,7 @@ class LeadData:
         return len(self._training)
 
     def batch(self, n: int, generator: Generator) -> dict[str, Tensor]:
-        """Draws leads with replacement.
-
-        Args:
-            n: Leads.
-            generator: Random numbers; the batch depends on nothing else.
+        """Draws n leads with replacement, by these random numbers alone.
 
         Returns:
             `x`, clean images in [-1, 1], shape (n, 1, 32, 256), and with artefacts `noisy`, of the same leads.
@@ -103,17 +99,13 @@ class LeadData:
 
 
 def clean_leads(store: Store) -> pd.DataFrame:
-    """Lists the leads of a store that are clean, by their labels and by their signals.
+    """Lists the leads of a store that are clean by label and by signal; of CinC 2011 the half to train on.
 
     Args:
-        store: Store of unfiltered ECGs, of PTB-XL or of CinC 2011 (records labelled acceptable).
+        store: Store of unfiltered ECGs, of PTB-XL or of CinC 2011 (records labelled acceptable); ValueError if not.
 
     Returns:
-        Columns `ecg_id`, `lead`, `split`, `row` (of the store) and `index` (of the lead); of CinC 2011 only the half
-        that may be trained on.
-
-    Raises:
-        ValueError: If the store is of another kind, or its ECGs are filtered.
+        Columns `ecg_id`, `lead`, `split`, `row` (of the store) and `index` (of the lead).
     """
     settings = store.manifest.get("inputs", {}).get("settings", {})
     if settings.get("name") not in ("ptbxl", "cinc2011") or settings.get("filtered", True):

@@ -53,14 +53,7 @@ class MixtureReader:
         return {"recordings": [hash_file(path) for path in sorted(self.root.glob("[bem][wma].*"))]}
 
     def __call__(self, item: SourceItem) -> SourceRecord:
-        """Returns the noisy leads.
-
-        Args:
-            item: The record, with the columns `noise_type` and `snr_db`.
-
-        Raises:
-            ValueError: If the record's file is broken.
-        """
+        """Returns the noisy leads of an item with `noise_type` and `snr_db`; ValueError where its file is broken."""
         record = read_item(item)
         usable = np.array([problem == "" for problem in lead_problems(record.ecg, record.sampling_rate)])
         leads = tuple(lead for lead, is_usable in zip(record.leads, usable, strict=True) if is_usable)
@@ -86,21 +79,17 @@ def mixture_source(
     ma_high_pass: float | None = MA_HIGH_PASS_HZ,
     seed: int = 0,
 ) -> Source:
-    """Lists clean leads of PTB-XL, each to be mixed with each noise at each signal-to-noise ratio.
+    """Lists clean leads of PTB-XL (labels: `ptbxl_labels`), each to be mixed with each noise at each ratio.
 
     Args:
         raw_path: PTB-XL's folder as downloaded.
         nstdb_path: NSTDB's folder.
-        split: "val" or "test", which is the default; "val" takes the first half of the noise recordings, "test" the
-            second.
+        split: "test", the default, or "val", each with its own half of the noise recordings (`NOISE_HALVES`).
         noise_types: Which of "bw", "em", "ma".
         snr_db: Ratios in dB.
         n_records: A fixed random choice of so many records; None: all of the split.
         ma_high_pass: Corner in Hz of a high-pass for `ma`; None: `ma` as recorded, mostly drift.
         seed: Seed of the noise's pieces.
-
-    Returns:
-        The source; labels as for `ptbxl_source`.
 
     Raises:
         ValueError: If a folder or a value is not as expected, or the split has no clean lead.

@@ -50,18 +50,12 @@ class NoiseLabel:
 
 
 def parse_noise(text: object) -> NoiseLabel:
-    """Reads a text of PTB-XL's noise columns.
+    """Reads a text of PTB-XL's noise columns; None, NaN and blank texts name no lead.
 
     Lists, with any separator or, between precordial leads, none; ranges in the order of `LEADS` ("I-AVR" is I, II,
     III, aVR), in whichever direction; numbers for precordial leads ("V1,3,4", "v5-6", "1"), but after a limb lead only
     4 to 6, as 1 to 3 could mean either; "alles"; a severity ("leicht") is for all leads where no lead is named; marks
     of doubt change nothing.
-
-    Args:
-        text: The text; None, NaN and blank texts name no lead.
-
-    Returns:
-        Leads and what could not be read.
     """
     if text is None or (isinstance(text, float) and text != text):
         return NoiseLabel()
@@ -151,14 +145,11 @@ def lead_labels(table: pd.DataFrame) -> pd.DataFrame:
     A record with a text that cannot be read is neither clean nor noisy in any lead; a warning lists such texts.
 
     Args:
-        table: One row per record: `ecg_id` and the columns of `TYPE_COLUMNS`.
+        table: One row per record: `ecg_id` and the columns of `TYPE_COLUMNS`; ValueError if one is missing.
 
     Returns:
-        One row per record and lead, records in the order of the table, leads in that of `LEADS`: `ecg_id`, `lead`, and
-        as bool `static`, `baseline`, `burst`, `electrodes`, `clean` (none of the four) and `unread`.
-
-    Raises:
-        ValueError: If a column is missing.
+        One row per record and lead, in the order of the table and of `LEADS`: `ecg_id`, `lead`, and as bool `static`,
+        `baseline`, `burst`, `electrodes`, `clean` (none of the four) and `unread`.
     """
     absent = [column for column in ("ecg_id", *TYPE_COLUMNS.values()) if column not in table]
     if absent:
@@ -171,14 +162,7 @@ def lead_labels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def unread_texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Lists the texts that cannot be read.
-
-    Args:
-        table: One row per record: `ecg_id` and the columns of `TYPE_COLUMNS`.
-
-    Returns:
-        One row per such text: `ecg_id`, `column`, `text`.
-    """
+    """Lists the texts of a table of records that cannot be read, a row of `ecg_id`, `column`, `text` for each."""
     found = [
         (int(key), column, str(text).strip())
         for column in TYPE_COLUMNS.values()

@@ -73,15 +73,7 @@ class ScalogramData:
         return len(self.training)
 
     def batch(self, n: int, generator: Generator) -> dict[str, Tensor]:
-        """Draws a batch with replacement.
-
-        Args:
-            n: Images.
-            generator: Random numbers; the batch depends on nothing else.
-
-        Returns:
-            `x`, images in [-1, 1], shape (n, 1, 32, 256).
-        """
+        """Draws n images with replacement, by these random numbers alone: `x`, in [-1, 1], shape (n, 1, 32, 256)."""
         picks = torch.randint(len(self.training), (n,), generator=generator).numpy()
         image = self._images(self.training, picks)
         if not self.discretization:
@@ -102,13 +94,7 @@ class ScalogramData:
 
 
 def read_selection(path: str | Path) -> pd.DataFrame:
-    """Reads a list of leads.
-
-    Args:
-        path: A .parquet or .csv file with the columns `ecg_id` and `lead`, as `noise_quant.refine` writes.
-
-    Returns:
-        `ecg_id` (int64) and `lead`, each pair once.
+    """Reads a list of leads as `noise_quant.refine` writes it, .parquet or .csv: `ecg_id` and `lead`, each pair once.
 
     Raises:
         ValueError: If the file is missing, of another kind, lacks a column, names an unknown lead or lists none.

@@ -34,7 +34,7 @@ class SourceRecord:
     Attributes:
         ecg: ECG in mV, unfiltered, NaN where nothing was measured, shape (C, L).
         sampling_rate: Sampling rate in Hz.
-        leads: Names of the leads, C of them: those to score and no others.
+        leads: Names of the leads to score, C of them.
     """
 
     ecg: NDArray[np.float64]
@@ -104,14 +104,7 @@ SOURCES = Registry(
 
 
 def read_item(item: SourceItem) -> SourceRecord:
-    """Reads the leads to score, as recorded.
-
-    Args:
-        item: The record.
-
-    Raises:
-        ValueError: If the record's file is broken, or lacks a lead.
-    """
+    """Reads the leads to score, as recorded; ValueError where the file is broken or lacks one."""
     recording = read_file(item.file)
     return SourceRecord(recording.ordered(item.leads), recording.sampling_rate, item.leads)
 
@@ -119,22 +112,16 @@ def read_item(item: SourceItem) -> SourceRecord:
 def ptbxl_source(
     raw_path: str | Path, include_all_folds: bool = False, split: str | None = None, n_records: int | None = None
 ) -> Source:
-    """Lists leads of PTB-XL: 500 Hz files where they are there, else 100 Hz.
+    """Lists leads of PTB-XL: 500 Hz files where they are there, else 100 Hz; labels as `ptbxl_labels` gives them.
 
     Args:
         raw_path: PTB-XL's folder as downloaded.
-        include_all_folds: Every lead of every fold; otherwise, as published, the clean leads of fold 10 and the noisy
-            leads of all folds.
+        include_all_folds: Every lead of every fold; otherwise, as published, clean ones of fold 10, noisy ones of all.
         split: Every lead of this split instead: "train", "val" or "test".
         n_records: A fixed random choice of so many records; None: all.
 
-    Returns:
-        The source; labels are those of `lead_labels`, `strat_fold`, `split` and `trained`: whether models of ours were
-        trained on the lead (it is clean, of folds 1-8).
-
     Raises:
-        ValueError: If the folder is not PTB-XL's, a value is unknown, two choices exclude each other, or no lead is
-            left.
+        ValueError: If the folder is not PTB-XL's, a value is unknown, or two choices exclude each other or all leads.
     """
     if split is not None and split not in SPLITS:
         raise ValueError(f"no split {split!r}: choose one of {', '.join(SPLITS)}")
@@ -156,16 +143,12 @@ def ptbxl_source(
 def cinc2011_source(raw_path: str | Path, n_records: int | None = None) -> Source:
     """Lists all leads of CinC 2011, set a.
 
+    Labels are `acceptable`, `half` ("fit" or "test") and `trained`: whether models of ours were trained on the lead (an
+    acceptable record of the half "fit").
+
     Args:
-        raw_path: Folder with `RECORDS-acceptable`, `RECORDS-unacceptable` and `set-a`.
+        raw_path: Folder with `RECORDS-acceptable`, `RECORDS-unacceptable` and `set-a`; ValueError if it is another one.
         n_records: A fixed random choice of so many records; None: all.
-
-    Returns:
-        The source; labels are `acceptable`, `half` ("fit" or "test") and `trained`: whether models of ours were trained
-        on the lead (an acceptable record of the half "fit").
-
-    Raises:
-        ValueError: If the folder is not CinC 2011's, or no record is there.
     """
     root = Path(raw_path)
     records = read_labels(root)
@@ -176,16 +159,10 @@ def cinc2011_source(raw_path: str | Path, n_records: int | None = None) -> Sourc
 
 
 def recording_source(path: str | Path | None) -> Source:
-    """Lists the leads of one WFDB record of any length.
+    """Lists the leads of one WFDB record of any length, of which nothing is known, keyed by its name.
 
     Args:
-        path: The record, with or without extension.
-
-    Returns:
-        The source, keyed by the record's name; nothing is known about its leads.
-
-    Raises:
-        ValueError: If the record cannot be read, or does not look like one in mV.
+        path: The record, with or without extension; ValueError if it cannot be read or does not look like one in mV.
     """
     if path is None:
         raise ValueError("no recording: give record=<path of a WFDB record>")
@@ -203,13 +180,11 @@ def ptbxl_labels(root: Path) -> tuple[dict[int, RecordFile], pd.DataFrame]:
     """Lists PTB-XL's files and what is known about their leads.
 
     Args:
-        root: PTB-XL's folder as downloaded.
+        root: PTB-XL's folder as downloaded; ValueError if it is another one.
 
     Returns:
-        The files that are there, by `ecg_id`, and a row for each of their leads, labels as for `ptbxl_source`.
-
-    Raises:
-        ValueError: If the folder is not PTB-XL's.
+        The files that are there, by `ecg_id`, and a row for each of their leads: the columns of `lead_labels`,
+        `strat_fold`, `split` and `trained`: whether models of ours were trained on the lead (it is clean, of folds 1-8).
     """
     inputs = Ptbxl(filtered=False).inputs(root)
     files = {file.ecg_id: file for file in inputs.files}
@@ -220,15 +195,7 @@ def ptbxl_labels(root: Path) -> tuple[dict[int, RecordFile], pd.DataFrame]:
 
 
 def lead_items(chosen: pd.DataFrame, files: dict[int, RecordFile]) -> list[SourceItem]:
-    """Makes an item of each record.
-
-    Args:
-        chosen: A row per lead to score: `ecg_id`, `lead`.
-        files: The records' files, by `ecg_id`.
-
-    Returns:
-        The items, ascending in `ecg_id`.
-    """
+    """Makes an item of each record, ascending in `ecg_id`, from a row per lead (`ecg_id`, `lead`) and the files by key."""
     leads: dict[int, list[str]] = {}
     for key, lead in zip(chosen["ecg_id"].tolist(), chosen["lead"].tolist(), strict=True):
         leads.setdefault(key, []).append(lead)
@@ -236,16 +203,7 @@ def lead_items(chosen: pd.DataFrame, files: dict[int, RecordFile]) -> list[Sourc
 
 
 def choose_items(items: list[SourceItem], n_records: int | None, if_none: str) -> list[SourceItem]:
-    """Takes a fixed random choice of the items, in their order.
-
-    Args:
-        items: The items.
-        n_records: How many; None: all.
-        if_none: What to say where there are none.
-
-    Raises:
-        ValueError: If there are no items, or `n_records` is below 1.
-    """
+    """Takes a fixed random choice of `n_records` items (None: all), in their order; ValueError where there are none."""
     if not items:
         raise ValueError(f"{if_none}: nothing to score; correct dataset.raw_path or choose others")
     if n_records is None or n_records >= len(items):

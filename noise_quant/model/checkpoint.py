@@ -47,13 +47,10 @@ def build_model(spec: Mapping[str, Any]) -> ScalogramModel:
     Args:
         spec: Plain data: `kind` (autoencoder, latent or pixel) and optionally `size` (small or published), `ae` and
             `unet` (arguments of the small networks), `scaling_factor` (of latents), `clip_sample`, `max_timestep`,
-            `scalogram` (arguments of `ScalogramSettings`) and `discretization`.
+            `scalogram` (arguments of `ScalogramSettings`) and `discretization`; ValueError if they do not fit.
 
     Returns:
         The model; its `spec` attribute keeps the settings, completed, for the checkpoint.
-
-    Raises:
-        ValueError: If the kind or the size is not known, or networks do not fit together.
     """
     kind, size = spec.get("kind"), spec.get("size", "small")
     if kind not in KINDS or size not in SIZES:
@@ -111,10 +108,10 @@ def _all_settings(build: Callable[..., object], given: Mapping[str, Any]) -> dic
 
 
 def save_model(path: Path, model: ScalogramModel, facts: Mapping[str, Any] | None = None, half: bool = False) -> None:
-    """Writes a model that `build_model` built, atomically.
+    """Writes a model that `build_model` built, atomically, to a safetensors file.
 
     Args:
-        path: Safetensors file.
+        path: The file.
         model: The model.
         facts: What else to say of it (steps, data, thresholds, ...), plain data; None for `model.facts`.
         half: Stores weights in half precision.
@@ -123,18 +120,14 @@ def save_model(path: Path, model: ScalogramModel, facts: Mapping[str, Any] | Non
 
 
 def load_model(path: str | Path | None = None, use_ldm: bool | None = None) -> ScalogramDiffusion:
-    """Reads a latent or a pixel diffusion model, in float32 and evaluation mode, without gradients for its weights.
+    """Reads a latent or a pixel diffusion model: float32, evaluation mode, on the CPU, weights without gradients.
 
     Args:
         path: Safetensors file of ours, a training run's folder, a published `.pth` file, or None for the bundled model.
         use_ldm: True or False to insist on a latent or a pixel model; None: what the file holds.
 
-    Returns:
-        The model, on the CPU.
-
     Raises:
-        ValueError: If there is no such file, it holds no diffusion model that this code knows, or one of the other kind
-            than `use_ldm` says.
+        ValueError: If there is no such file, or it holds no diffusion model that this code knows of that kind.
     """
     model = load_scalogram_model(path)
     if not isinstance(model, ScalogramDiffusion):
@@ -150,14 +143,7 @@ def load_model(path: str | Path | None = None, use_ldm: bool | None = None) -> S
 
 
 def load_autoencoder(path: str | Path) -> ScalogramAutoencoder:
-    """Reads an autoencoder, from its own file or from that of a latent diffusion model.
-
-    Args:
-        path: As for `load_model`.
-
-    Raises:
-        ValueError: If there is no such file, or it holds no autoencoder.
-    """
+    """Reads an autoencoder, from its own file or that of a latent model; `path` and errors as for `load_model`."""
     model = load_scalogram_model(path)
     if isinstance(model, ScalogramAutoencoder):
         return model
@@ -170,11 +156,7 @@ def load_autoencoder(path: str | Path) -> ScalogramAutoencoder:
 
 
 def find_model(path: str | Path | None = None) -> Path:
-    """Returns the file of weights that `load_model` reads.
-
-    Raises:
-        ValueError: If there is no such file.
-    """
+    """Returns the file of weights that `load_model` reads; ValueError if there is none."""
     return find_weights(PRETRAINED if path is None else path)
 
 
@@ -185,14 +167,7 @@ def load_scalogram_model(path: str | Path | None = None) -> ScalogramModel:
 
 
 def take_weights(model: ScalogramModel, path: str | Path) -> ScalogramModel:
-    """Copies the weights of a checkpoint into a model of the same networks, to go on training from them.
-
-    Args:
-        model: The model.
-        path: As for `load_model`.
-
-    Returns:
-        The model that the checkpoint holds.
+    """Copies the weights of a checkpoint (`path` as for `load_model`) into a model; returns the checkpoint's model.
 
     Raises:
         ValueError: If there is no such checkpoint, or its networks are others.

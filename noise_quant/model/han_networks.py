@@ -128,15 +128,7 @@ class HanUNet(nn.Module):
         self.conv_out = nn.Conv2d(first, in_channels, 3, padding=1)
 
     def forward(self, x_t: Tensor, timesteps: Tensor) -> Tensor:
-        """Predicts noise.
-
-        Args:
-            x_t: Noised latents or images, shape (B, in_channels, H, W).
-            timesteps: Timesteps, shape (B,).
-
-        Returns:
-            The noise, same shape.
-        """
+        """Predicts the noise in latents or images (B, in_channels, H, W) at timesteps (B,); same shape."""
         embedding = self.time_embed(timestep_features(timesteps, WIDTH_UNIT))
         h = self.conv_in(x_t)
         skips = [h]
@@ -151,11 +143,7 @@ class HanUNet(nn.Module):
 
 
 def han_unet(kind: str) -> HanUNet:
-    """Builds the published U-Net with fresh weights.
-
-    Args:
-        kind: "latent" (18.0 M parameters) or "pixel" (28.5 M parameters).
-    """
+    """Builds the published U-Net with fresh weights: "latent" (18.0 M parameters) or "pixel" (28.5 M)."""
     if kind == "latent":
         return HanUNet(LATENT_CHANNELS, LATENT_WIDTHS, N_PLAIN_LATENT)
     return HanUNet(1, PIXEL_WIDTHS, N_PLAIN_PIXEL)

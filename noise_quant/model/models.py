@@ -21,13 +21,9 @@ Generators = Generator | Sequence[Generator]
 class ScalogramModel(nn.Module):
     """What the models have in common.
 
-    Args:
+    Attributes:
         scalogram: Settings of the scalograms of the training images.
         discretization: Whether the training images had 256 levels only.
-
-    Attributes:
-        scalogram: As above.
-        discretization: As above.
         spec: How to build the model, plain data; set by `checkpoint.build_model`.
         facts: What a checkpoint says of it.
     """
@@ -112,21 +108,17 @@ class ScalogramDiffusion(ScalogramModel):
         generator: Generators | None = None,
         start_noise: Tensor | None = None,
     ) -> Tensor:
-        """Noises images and restores them.
+        """Noises images in [-1, 1] and restores them, nearly in [-1, 1], shape (B, 1, 32, 256) each.
 
         Args:
-            image: Images in [-1, 1], shape (B, 1, 32, 256).
+            image: The images.
             process: How; by default as published.
             generator: Random numbers: one generator for each image makes results independent of the batch; one
                 generator serves a whole batch; None takes torch's own.
             start_noise: The first noise, shape (B, *latent_shape), in the place of a drawn one.
 
-        Returns:
-            Restored images, nearly in [-1, 1], shape (B, 1, 32, 256).
-
         Raises:
-            ValueError: If a shape does not fit, there is not one generator for each image, or the model was not
-                trained on the timestep.
+            ValueError: If a shape or the number of generators does not fit, or the model does not know the timestep.
         """
         if image.shape[1:] != (1, HEIGHT, WIDTH):
             raise ValueError(f"images have shape (B, 1, {HEIGHT}, {WIDTH}), not {tuple(image.shape)}")

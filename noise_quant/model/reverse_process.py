@@ -22,13 +22,7 @@ Network = Callable[[Tensor, Tensor], Tensor]
 
 
 def add_noise(x: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-    """Returns `x_t = sqrt(abar_t) x + sqrt(1 - abar_t) noise`.
-
-    Args:
-        x: Images or latents, shape (B, C, H, W).
-        noise: Standard normal numbers, same shape.
-        timesteps: Timesteps from 0 to 999, shape (B,).
-    """
+    """Returns `x_t = sqrt(abar_t) x + sqrt(1 - abar_t) noise` of x, shape (B, C, H, W), at timesteps, shape (B,)."""
     share = SCHEDULE.alpha_bar.to(timesteps.device)[timesteps].to(x.dtype).reshape(-1, *[1] * (x.ndim - 1)).to(x.device)
     return share.sqrt() * x + (1 - share).sqrt() * noise
 
@@ -79,17 +73,14 @@ class ReverseProcess:
     def __call__(
         self, network: Network, x: Tensor, start_noise: Tensor, draw: Callable[[], Tensor], clip_sample: bool = False
     ) -> Tensor:
-        """Noises images or latents and restores them.
+        """Noises images or latents and restores them, shape (B, C, H, W) each.
 
         Args:
             network: Predicts the noise.
-            x: Images or latents, shape (B, C, H, W).
+            x: Images or latents.
             start_noise: Standard normal numbers, same shape.
-            draw: Draws more of them, for DDPM, same shape.
+            draw: Draws more of them, for DDPM.
             clip_sample: Whether each estimate of `x` is cut to [-1, 1].
-
-        Returns:
-            What is restored, same shape.
         """
         x_t = add_noise(x, start_noise, torch.full((len(x),), self.timestep, device=x.device))
         step = self._ddim_step if self.noise_scheduler_type == "ddim" else self._ddpm_step

@@ -164,15 +164,7 @@ class SmallUNet(nn.Module):
         nn.init.zeros_(cast(Tensor, self.patch_out.bias))
 
     def forward(self, x_t: Tensor, timesteps: Tensor) -> Tensor:
-        """Predicts noise.
-
-        Args:
-            x_t: Noised latents or images, shape (B, in_channels, n_rows, W); W a multiple of all halvings.
-            timesteps: Timesteps, shape (B,).
-
-        Returns:
-            The noise, same shape.
-        """
+        """Predicts the noise in latents or images (B, in_channels, n_rows, W) at timesteps (B,); same shape."""
         embedding = self.embedding(timestep_features(timesteps, self.n_features))
         h = self.patch_in(functional.pixel_unshuffle(x_t, self.patch)) + self.rows
         skips = []

@@ -50,22 +50,18 @@ def scalogram_image(
     settings: ScalogramSettings | None = None,
     discretization: bool = True,
 ) -> Tensor:
-    """Computes the images of ECG leads.
+    """Computes the images of ECG leads, of one window of `WINDOW_S` seconds each; errors as for `superlet_transform`.
 
     The mean of a lead, an offset of the amplifier, is taken away first, but not for the published form of superlets.
 
     Args:
-        ecg: ECG leads in mV, finite, shape (..., L): one window of `WINDOW_S` seconds each.
+        ecg: ECG leads in mV, finite, shape (..., L).
         sampling_rate: Sampling rate in Hz, above 80 Hz.
         settings: Settings; by default those of our models.
         discretization: Whether images take 256 levels only, as published.
 
     Returns:
-        Images in [-1, 1], rows from the highest to the lowest frequency, shape (..., 32, 256), float32, on the device
-        of the ECG.
-
-    Raises:
-        ValueError: As for `superlet_transform`.
+        Images in [-1, 1], rows from high to low frequency, shape (..., 32, 256), float32, on the device of the ECG.
     """
     settings = settings or ScalogramSettings()
     signal = ecg if isinstance(ecg, Tensor) else torch.from_numpy(np.asarray(ecg, dtype=np.float64))
@@ -80,15 +76,7 @@ def scalogram_image(
 
 
 def image_levels(image: Tensor, discretization: bool = True) -> Tensor:
-    """Turns images into levels.
-
-    Args:
-        image: Images in [-1, 1], any shape; what lies beyond is cut.
-        discretization: Whether levels are whole numbers.
-
-    Returns:
-        Levels in [0, 255], float32, same shape.
-    """
+    """Turns images in [-1, 1] into levels in [0, 255], float32, same shape; what lies beyond is cut."""
     levels = ((image.float() + 1) * (MAX_LEVEL / 2)).clamp(0, MAX_LEVEL)
     return levels.round() if discretization else levels
 

@@ -53,9 +53,6 @@ def prepare_scalograms(
         n_workers: Processes; by default one per CPU core.
         max_skipped: Largest fraction of broken records that is no error.
 
-    Returns:
-        What was done, and where the store is.
-
     Raises:
         ValueError: If the data set is unknown, its folder is broken, or too many records are.
     """
@@ -119,26 +116,15 @@ SOURCES: Mapping[str, Callable[[Path, Literal["auto", 500, 100]], tuple[Inputs, 
 
 @dataclass(frozen=True)
 class ScalogramReader:
-    """Reads one record of ten seconds and computes its images.
-
-    Attributes:
-        scalogram: Settings of the scalograms.
-    """
+    """Reads one record of ten seconds and computes its images, with these settings of the scalograms."""
 
     scalogram: ScalogramSettings
 
     def __call__(self, file: RecordFile) -> Processed:
-        """Returns a record's images.
+        """Returns a record's images; ValueError if it is broken.
 
-        Args:
-            file: The record.
-
-        Returns:
-            Levels, uint8, shape (12, 32, 256), and the column `PROBLEMS`: why each lead is unusable, empty where it is
-            not. Of a lead with gaps the image is of zeros where nothing was measured.
-
-        Raises:
-            ValueError: If the record is broken.
+        These are levels, uint8, shape (12, 32, 256), and the column `PROBLEMS`: why each lead is unusable, empty where
+        it is not. Of a lead with gaps the image is of zeros where nothing was measured.
         """
         if multiprocessing.parent_process() is not None:
             torch.set_num_threads(1)

@@ -67,11 +67,7 @@ class ImageForm(StoreForm):
         return values
 
     def describe(self, table: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Writes the leads' table from the labels and the reasons in the column `PROBLEMS`; returns table and facts.
-
-        Raises:
-            ValueError: If a lead has no label.
-        """
+        """Writes the leads' table from labels (ValueError where one lacks) and `PROBLEMS`; returns table and facts."""
         reasons = pd.DataFrame(
             {
                 "ecg_id": np.repeat(table["ecg_id"].to_numpy(), len(LEADS)),
@@ -125,14 +121,9 @@ class ScalogramStore(StoreBase):
         return ScalogramSettings(**self.manifest["scalogram"])
 
     def images(self, rows: ArrayLike, lead_indices: ArrayLike) -> NDArray[np.uint8]:
-        """Reads images.
+        """Reads images of records (their rows, shape (n,)) and leads (indices in `LEADS`, shape (n,)).
 
-        Args:
-            rows: Numbers of records, shape (n,).
-            lead_indices: The lead of each, an index in `LEADS`, shape (n,).
-
-        Returns:
-            Levels 0 to 255, rows from the highest to the lowest frequency, shape (n, 32, 256).
+        Levels 0 to 255, rows from the highest to the lowest frequency, shape (n, 32, 256).
         """
         return np.asarray(self.values[np.asarray(rows, dtype=np.int64), np.asarray(lead_indices, dtype=np.int64)])
 
@@ -150,7 +141,7 @@ def write_scalogram_store(
     scalogram: ScalogramSettings | None = None,
     problems: list[list[str]] | None = None,
 ) -> ScalogramStore:
-    """Writes a small store in one call, atomically; a store that is there already is replaced.
+    """Writes a small store in one call, atomically, as `StoreForm.write`, and opens it.
 
     Args:
         path: Folder of the store.
@@ -159,12 +150,6 @@ def write_scalogram_store(
         labels: Labels of the leads, as `noise_quant.data.noise_labels.lead_labels` gives them.
         scalogram: Settings that made the images; by default those of our models.
         problems: Why each lead is unusable, a list of 12 reasons per record; by default all leads are usable.
-
-    Returns:
-        The store, opened.
-
-    Raises:
-        ValueError: If shapes or types disagree, keys are not unique, or a lead has no label.
     """
     reasons = problems or [[""] * len(LEADS) for _ in range(len(table))]
     records = table.copy()

@@ -97,16 +97,14 @@ def superlet_transform(
         signal: Signals in mV, finite, shape (..., L).
         sampling_rate: Sampling rate in Hz.
         settings: Settings; by default those of our models.
-        n_columns: Number of instants, evenly spaced over the signal, as pixels are over a picture; by default every
-            sample.
+        n_columns: Number of instants, evenly spaced as pixels are over a picture; by default every sample.
 
     Returns:
         log10 of the power in mV^2, rows from the highest to the lowest frequency, shape (..., F, n_columns), float32,
         on the device of the signal.
 
     Raises:
-        ValueError: If a frequency is not below the Nyquist rate, the signal is shorter than the longest wavelet, it is
-            not finite, or `n_columns` is below 1.
+        ValueError: If a frequency is not below the Nyquist rate, the signal is too short or not finite, or no column.
     """
     settings = settings or SuperletSettings()
     length = signal.shape[-1]

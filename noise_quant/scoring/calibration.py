@@ -84,11 +84,7 @@ def calibrate_runs(runs: Sequence[str | Path], folder: Path, write_to: str | Pat
     Args:
         runs: Run folders of split val: of source ptbxl, and of source mixtures if there are any; one model and process.
         folder: Where to write.
-        write_to: Also writes the model's weights with these thresholds among its facts to this `.safetensors` file;
-            None: does not.
-
-    Returns:
-        The thresholds.
+        write_to: A `.safetensors` file to write the model to, with these thresholds among its facts; None: none.
 
     Raises:
         ValueError: If runs are missing, of different settings or of another split, or hold too few clean leads.
@@ -112,15 +108,9 @@ def calibrate(clean: pd.DataFrame, mixtures: pd.DataFrame, process: str) -> Cali
     """Takes thresholds from scores.
 
     Args:
-        clean: Clean, usable leads: `ecg_id`, `psnr`.
-        mixtures: Usable mixed leads: `psnr`, `noise_type`, `snr_db`; may be empty.
+        clean: Clean, usable leads: `ecg_id`, `psnr`; ValueError if they are fewer than `MIN_LEADS`.
+        mixtures: Usable mixed leads: `psnr`, `noise_type`, `snr_db`; may be empty, but not of one kind only.
         process: Name of the reverse process.
-
-    Returns:
-        The thresholds.
-
-    Raises:
-        ValueError: If there are fewer than `MIN_LEADS` clean leads, or mixtures of one kind only.
     """
     if len(clean) < MIN_LEADS:
         raise ValueError(f"{len(clean)} clean leads are too few for a percentile: score at least {MIN_LEADS}")
@@ -145,14 +135,11 @@ def best_cut(low: ArrayLike, high: ArrayLike) -> tuple[float, float]:
     """Finds the cut that best parts two samples: largest P(low < cut) - P(high < cut), Youden's index.
 
     Args:
-        low: Values that should lie below, shape (n,).
-        high: Values that should lie above, shape (m,).
+        low: Values that should lie below, shape (n,); ValueError if there are none.
+        high: Values that should lie above, shape (m,); likewise.
 
     Returns:
         The cut, halfway between two values, and the index.
-
-    Raises:
-        ValueError: If a sample is empty.
     """
     below, above = np.sort(np.asarray(low, dtype=np.float64)), np.sort(np.asarray(high, dtype=np.float64))
     if not len(below) or not len(above):
@@ -168,12 +155,7 @@ def best_cut(low: ArrayLike, high: ArrayLike) -> tuple[float, float]:
 
 
 def verdict_shares(clean: pd.DataFrame, mixtures: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
-    """Counts the verdicts of clean leads and of mixtures.
-
-    Args:
-        clean: As for `calibrate`.
-        mixtures: As for `calibrate`.
-        thresholds: The thresholds.
+    """Counts the verdicts of clean leads and of mixtures, both as for `calibrate`.
 
     Returns:
         A row per type of noise ("none" for clean leads) and ratio: `noise_type`, `snr_db`, `n_leads`, and the share of

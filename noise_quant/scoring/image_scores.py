@@ -47,9 +47,6 @@ def image_scores(
         columns: Ranges of columns, first and last + 1, each scored on its own; by default the whole width. A range too
             near to the edge for an SSIM window takes the value of the nearest one.
 
-    Returns:
-        The scores.
-
     Raises:
         ValueError: If the shapes differ, are too small for SSIM, or a range is empty or lies outside.
     """

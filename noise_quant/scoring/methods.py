@@ -36,12 +36,7 @@ class DiffusionScoring:
     n_partitions: int = 1
 
     def __call__(self, items: Sequence[SourceItem], records: Sequence[SourceRecord]) -> list[pd.DataFrame]:
-        """Returns the scores of each record.
-
-        Args:
-            items: What the records are.
-            records: Their ECGs.
-        """
+        """Returns the scores of each record."""
         tables = []
         for item, record in zip(items, records, strict=True):
             key, rate = item.seed_key, record.sampling_rate
@@ -58,12 +53,7 @@ class PlainScoring:
     """
 
     def __call__(self, items: Sequence[SourceItem], records: Sequence[SourceRecord]) -> list[pd.DataFrame]:
-        """Returns the scores of each record.
-
-        Args:
-            items: What the records are.
-            records: Their ECGs.
-        """
+        """Returns the scores of each record."""
         return [pd.concat(self._tables(record), ignore_index=True) for record in records]
 
     def _tables(self, record: SourceRecord) -> list[pd.DataFrame]:
@@ -96,7 +86,7 @@ def scoring_method(
     seed: int = 0,
     device: str = "cpu",
 ) -> "DiffusionScoring | PlainScoring":
-    """Makes a way of scoring from plain values.
+    """Makes a way of scoring from plain values; ValueError if one is out of range, or the checkpoint not as asked for.
 
     Args:
         method: "diffusion", or "baseline", for which nothing else matters.
@@ -110,12 +100,6 @@ def scoring_method(
         batch_size: Images that the network takes at once.
         seed: Seed.
         device: Device of the network.
-
-    Returns:
-        The way of scoring.
-
-    Raises:
-        ValueError: If a value is out of range or unknown, or the checkpoint is not as asked for.
     """
     if method not in SCORING_METHODS:
         raise ValueError(f"no method {method!r}: choose one of {', '.join(SCORING_METHODS)}")

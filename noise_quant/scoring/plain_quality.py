@@ -81,13 +81,10 @@ def lead_quality(ecg: NDArray[np.floating], sampling_rate: float) -> pd.DataFram
 
 
 def plain_score(table: pd.DataFrame) -> NDArray[np.float64]:
-    """Sums the indices up: minus the mean of how far each lies from its median in clean leads, in their spreads.
+    """Sums up the indices of `lead_quality`: minus their mean distance from clean leads' medians, in spreads.
 
     Each index moves the mean by 3 spreads to the clean side and 10 to the noisy side at most. As with the diffusion
     models, clean leads alone were seen: no label of noise is used.
-
-    Args:
-        table: Columns as of `lead_quality`.
 
     Returns:
         Scores, shape (rows,), higher is cleaner; -inf for leads that are flat, saturated or not finite.
@@ -98,13 +95,9 @@ def plain_score(table: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def quality_features(table: pd.DataFrame) -> NDArray[np.float64]:
-    """Lays the indices out for a linear score: distance from clean leads' median, in spreads, noisy side positive.
+    """Lays the indices of `lead_quality` out: distance from clean leads' median, in spreads, noisy side positive.
 
-    Args:
-        table: Columns as of `lead_quality`.
-
-    Returns:
-        Features in the order of `FEATURES`, cut to [-3, 10], shape (rows, 5); NaN for leads without indices.
+    In the order of `FEATURES`, cut to [-3, 10], shape (rows, 5); NaN for leads without indices.
     """
     columns = [_scale(table[name].to_numpy(dtype=np.float64), name) for name in FEATURES]
     return np.clip(np.stack(columns, axis=1), -LARGEST_BENEFIT, LARGEST_HARM)

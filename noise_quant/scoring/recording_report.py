@@ -49,23 +49,15 @@ def report_recording(
     max_windows: int = 6,
     dpi: int = 100,
 ) -> RecordingReport:
-    """Scores a recording, draws its windows and writes a table.
-
-    Writes `scores.csv` and `<name>_<seconds>s.png` for each of the first windows.
+    """Scores a recording into a folder: `scores.csv`, and `<name>_<seconds>s.png` of each of the first windows.
 
     Args:
-        recording: The recording.
+        recording: The recording; ValueError if it is too short.
         folder: Where to write.
         scorer: The scorer, which keeps its images.
         thresholds: Of the verdict; None where none are known.
         max_windows: Most windows that are drawn.
         dpi: Resolution of the pictures.
-
-    Returns:
-        What was written.
-
-    Raises:
-        ValueError: If the recording is too short, or the scorer does not keep its images.
     """
     scores = scorer.score(recording.ecg, recording.sampling_rate, recording.name, leads=recording.leads)
     verdict = verdicts(scores.psnr, scores.unusable, thresholds)

@@ -95,11 +95,7 @@ def score_source(
         chunk_records: Records scored at once.
         progress: Called with the number of leads of each chunk that is done.
         engine: Where chunks are worked on; None: in this process.
-        make_scoring: Makes the scoring where another process does the work, on that process's device; None: that
-            process gets a copy of `scoring`.
-
-    Returns:
-        What was done.
+        make_scoring: Makes the scoring on another process's device, where that does the work; None: it gets a copy.
 
     Raises:
         ValueError: If no record can be scored, `chunk_records` is below 1, the folder holds finished scores of other

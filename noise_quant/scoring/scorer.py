@@ -62,11 +62,7 @@ class LeadScores:
     cleaned: NDArray[np.float32] | None = None
 
     def to_table(self, leads: Sequence[str], verdict: NDArray[np.object_]) -> pd.DataFrame:
-        """Lays the scores out as a table.
-
-        Args:
-            leads: Names of the leads, C of them.
-            verdict: Verdict of each score, shape (C, S).
+        """Lays the scores out as a table, given the names of the C leads and the verdicts, shape (C, S).
 
         Returns:
             A row per lead and column: `lead`, `segment` (number of the column), `start_s`, `stop_s`, the scores,
@@ -119,12 +115,9 @@ class Scorer:
         model: Diffusion model of scalograms, on its device.
         process: How images are noised and restored.
         seed: Seed.
-        batch_size: Images that the network takes at once.
+        batch_size: Images that the network takes at once; ValueError below 1.
         discretization: Whether images are compared by whole levels; None: as the model was trained.
         keep_images: Whether results hold the images.
-
-    Raises:
-        ValueError: If the batch size is below 1.
     """
 
     def __init__(
@@ -160,9 +153,6 @@ class Scorer:
             n_partitions: Scores of each window of ten seconds.
             leads: Names of the leads, to which the random numbers belong; by default the twelve, or numbers.
 
-        Returns:
-            The scores.
-
         Raises:
             ValueError: If the recording is not of shape (C, L) or too short, or a number is out of range.
         """
@@ -170,14 +160,9 @@ class Scorer:
         return scores
 
     def score_many(self, records: Iterable[Record], n_partitions: int = 1) -> Iterator[tuple[Key, LeadScores]]:
-        """Scores many recordings, whose leads share the network's batches; the results are those of `score`.
+        """Scores many recordings, read as they are needed, whose leads share the network's batches.
 
-        Args:
-            records: Key, ECG, sampling rate and optionally lead names of each; they are read as they are needed.
-            n_partitions: Scores of each window of ten seconds.
-
-        Yields:
-            Key and scores of each record, in their order.
+        Yields the key of each record, in their order, and what `score` returns for it.
         """
         jobs = (
             self._job(key, ecg, rate, n_partitions, names[0] if names else None) for key, ecg, rate, *names in records

@@ -44,13 +44,7 @@ class Selection:
 
 
 def read_scores(run: str | Path) -> pd.DataFrame:
-    """Reads the scores that a run of `noise_quant.score_noise` has made.
-
-    Args:
-        run: Its run folder.
-
-    Returns:
-        Its table, a row per lead and segment.
+    """Reads the table of a run folder of `noise_quant.score_noise`, a row per lead and segment.
 
     Raises:
         ValueError: If the folder is no run folder, or holds no scores.
@@ -81,12 +75,9 @@ def select_leads(
         static_percentage: Share kept by the first scores, above 0, at most 1.
         burst_percentage: Share kept by the second scores.
 
-    Returns:
-        The leads kept by both.
-
     Raises:
-        ValueError: If the metric is unknown, a share is beyond its range, a table lacks a column or has no clean leads
-            of folds 1-8, or no lead is kept by both.
+        ValueError: If a value is unknown or out of range, a table lacks a column or clean leads of folds 1-8, or no lead
+            is kept by both.
     """
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")

@@ -39,17 +39,10 @@ class Thresholds:
 
 
 def find_thresholds(model: ScalogramDiffusion, process: ReverseProcess) -> Thresholds | None:
-    """Looks up the thresholds of a model for a reverse process.
+    """Looks up the thresholds of a model for a reverse process: None, with a warning, where none were calibrated.
 
     Checkpoints hold them in `facts["thresholds"]`, by the key of the process, for example
     `{"ddim-10-30": {"clean": 26.0, "heavy": 24.0}}`.
-
-    Args:
-        model: The model.
-        process: The reverse process.
-
-    Returns:
-        The thresholds, or None, with a warning, where none were calibrated.
     """
     known: Mapping[str, Any] = model.facts.get("thresholds") or {}
     limits = known.get(process.key)
@@ -72,7 +65,7 @@ def verdicts(psnr: ArrayLike, unusable: ArrayLike, thresholds: Thresholds | None
         thresholds: Limits, or None where none are known.
 
     Returns:
-        "clean", "partly noisy", "heavily noisy", "unusable", or "" where no thresholds are known, same shape, object.
+        "clean", "partly noisy", "heavily noisy", "unusable", or "" without thresholds, same shape, object.
     """
     values, broken = np.asarray(psnr, dtype=np.float64), np.asarray(unusable, dtype=bool)
     verdict = np.full(values.shape, UNKNOWN, dtype=object)

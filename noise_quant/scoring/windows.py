@@ -44,12 +44,9 @@ class Window:
         return np.pad(piece, ((0, 0), (0, missing)), mode="reflect") if missing else piece
 
     def partitions(self, n_partitions: int) -> tuple[Columns, ...]:
-        """Returns the columns of each partition that holds something to score.
+        """Returns the columns of each of `n_partitions` parts of a whole window that holds something to score.
 
         Partitions are as wide as in a whole window and start with the first column that counts, as published.
-
-        Args:
-            n_partitions: Partitions of a whole window.
         """
         first, last = self.scored
         width = WIDTH // n_partitions
@@ -63,19 +60,13 @@ class Window:
 
 
 def cut_windows(n_samples: int, sampling_rate: float) -> tuple[Window, ...]:
-    """Lays windows over a recording.
+    """Lays windows over a recording, in the order of time, at least one.
 
     What is left over and narrower than a column of an image (0.04 s) gets no window.
 
     Args:
-        n_samples: Samples of the recording.
+        n_samples: Samples of the recording; ValueError if it is shorter than `MIN_DURATION_S`.
         sampling_rate: Sampling rate in Hz.
-
-    Returns:
-        The windows, in the order of time, at least one.
-
-    Raises:
-        ValueError: If the recording is shorter than `MIN_DURATION_S`.
     """
     length = round(WINDOW_S * sampling_rate)
     if n_samples < MIN_DURATION_S * sampling_rate:

@@ -16,11 +16,7 @@ VALIDATION_TIMESTEPS = (10, 30, 100, 300, 700)
 
 
 class AutoencoderObjective(Objective):
-    """Mean squared error of the restored image, from the image itself or from a noisy one of the same lead.
-
-    Args:
-        model: Autoencoder to train.
-    """
+    """Mean squared error of the image that a model restores, from itself or from a noisy one of the same lead."""
 
     def __init__(self, model: ScalogramAutoencoder) -> None:
         super().__init__()

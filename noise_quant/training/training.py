@@ -74,17 +74,9 @@ def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: 
 
 
 def image_data(config: Mapping[str, Any]) -> ImageData:
-    """Opens the training data.
+    """Opens the training data that `dataset` names: stored scalograms, or ECGs whose images are made as they are drawn.
 
-    Args:
-        config: Settings: `dataset` with `stores`, `selection`, `max_validation` and, for stores of unfiltered ECGs
-            alone, `scalogram` and `artefacts`; and `discretization`.
-
-    Returns:
-        Images of stored scalograms; or, where the stores hold ECGs, images made of these as they are drawn.
-
-    Raises:
-        ValueError: If the stores are of different kinds, or settings do not belong to them.
+    Only for stores of unfiltered ECGs, `dataset` has `scalogram` and `artefacts`; ValueError if it does not fit.
     """
     dataset, discretization = config["dataset"], bool(config["discretization"])
     folders = [Path(store) for store in dataset["stores"]]
@@ -111,12 +103,7 @@ def image_data(config: Mapping[str, Any]) -> ImageData:
 
 
 def trainer_settings(config: Mapping[str, Any], n_leads: int) -> TrainerSettings:
-    """Returns the trainer's settings; `train.n_epochs`, where given, sets the number of steps.
-
-    Args:
-        config: Settings: `train` and `seed`.
-        n_leads: Leads to train on.
-    """
+    """Returns the trainer's settings of `train` and `seed`; `train.n_epochs`, where given, sets the number of steps."""
     train = {name: value for name, value in config["train"].items() if name != "results_path"}
     n_epochs = train.pop("n_epochs")
     if n_epochs is not None:
@@ -184,12 +171,7 @@ def _check_scalogram(source: ScalogramModel, scalogram: ScalogramSettings | None
 
 @torch.no_grad()
 def measure_scaling_factor(model: ScalogramModel, data: ImageData) -> None:
-    """Sets the scaling factor so that the latents of training images have a standard deviation of 1.
-
-    Args:
-        model: The model, of latents; its autoencoder is trained.
-        data: Training data.
-    """
+    """Sets the scaling factor of a model of latents so that those of training images have a standard deviation of 1."""
     assert isinstance(model, ScalogramDiffusion) and model.ae is not None
     image = data.batch(min(N_MEASURED, len(data)), seeded_generator("scaling factor"))["x"]
     device = next(model.parameters()).device

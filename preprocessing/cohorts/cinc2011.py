@@ -48,16 +48,10 @@ class Cinc2011(Cohort):
             raise ValueError(f"dataset.sampling_rate must be 50 to {SOURCE_RATE} Hz here, not {self.sampling_rate:g}")
 
     def inputs(self, raw_path: str | Path) -> Inputs:
-        """Lists everything that the store is made from.
+        """Lists everything that the store is made from, records in the order of their numbers.
 
         Args:
-            raw_path: Folder with `RECORDS-acceptable` and `set-a`.
-
-        Returns:
-            The inputs, records in the order of their numbers.
-
-        Raises:
-            ValueError: If the list, the folder or all records are missing, or a record's name is not a number.
+            raw_path: Folder with `RECORDS-acceptable` and `set-a`; ValueError if one or all records lack, or a number.
         """
         listing = Path(raw_path) / LISTING
         if not listing.is_file():
@@ -80,13 +74,7 @@ class Cinc2011(Cohort):
         return self.read
 
     def read(self, file: RecordFile) -> Processed:
-        """Returns a record, filtered and at the store's rate.
-
-        Args:
-            file: The record.
-
-        Returns:
-            The ECG in mV, shape (12, L), and the empty column `flat_leads`.
+        """Returns a record in mV, shape (12, L), at the store's rate, and the empty column `flat_leads`.
 
         Raises:
             ValueError: If the record is broken, or a lead is flat, saturated or implausible.

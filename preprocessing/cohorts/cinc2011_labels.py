@@ -19,26 +19,14 @@ LISTINGS: dict[str, bool] = {"RECORDS-acceptable": True, "RECORDS-unacceptable":
 def cinc2011_half(ecg_id: int) -> Literal["fit", "test"]:
     """Returns the half of a record, from a hash of its number alone: whatever other records there are.
 
-    Args:
-        ecg_id: Number of the record.
-
-    Returns:
-        "fit" for the records that training and every choice may use, "test" for those that only results may.
+    "fit" is for training and every choice, "test" for results alone.
     """
     digest = hashlib.blake2b(f"cinc2011/{ecg_id}".encode(), digest_size=8).digest()
     return "test" if digest[0] % 2 else "fit"
 
 
 def find_files(root: str | Path, keys: Iterable[int]) -> list[RecordFile]:
-    """Returns the files of those records that are there.
-
-    Args:
-        root: Folder with `set-a`.
-        keys: Numbers of the records.
-
-    Raises:
-        ValueError: If none is there.
-    """
+    """Returns the files of those records, by number, that are there in `set-a`; ValueError if none is."""
     folder = Path(root) / "set-a"
     found = [wfdb_file(folder / str(key), int(key), SOURCE_RATE) for key in keys]
     files = [file for file in found if file is not None]
@@ -48,10 +36,7 @@ def find_files(root: str | Path, keys: Iterable[int]) -> list[RecordFile]:
 
 
 def read_labels(root: str | Path) -> pd.DataFrame:
-    """Reads the two lists of records.
-
-    Args:
-        root: Folder with `RECORDS-acceptable` and `RECORDS-unacceptable`.
+    """Reads the two lists of records in a folder.
 
     Returns:
         One row per record, ascending in `ecg_id`: `ecg_id` (int64), `acceptable` (bool), `half` ("fit" or "test").

@@ -32,14 +32,7 @@ class Cohort(ABC):
 
     @abstractmethod
     def inputs(self, raw_path: str | Path) -> Inputs:
-        """Lists everything that the store is made from.
-
-        Args:
-            raw_path: The data set's folder.
-
-        Raises:
-            ValueError: If the folder is not the data set's, or no record is there.
-        """
+        """Lists everything that the store is made from; ValueError if the folder is another one, or holds no record."""
 
     @abstractmethod
     def reader(self, inputs: Inputs) -> Reader:
@@ -58,16 +51,10 @@ def prepare(
 
     Args:
         cohort: The data set and its settings.
-        raw_path: The data set's folder.
+        raw_path: The data set's folder; ValueError if it, or too many records, are broken.
         database_path: Folder of the store; other settings than the standard ones go to a folder beside it.
         n_workers: Processes; by default one per CPU core.
         max_skipped: Largest fraction of broken records that is no error.
-
-    Returns:
-        What was done, and where the store is.
-
-    Raises:
-        ValueError: If the set-up is broken, or too many records are.
     """
     inputs = cohort.inputs(raw_path)
     return build_store(
@@ -81,15 +68,12 @@ def prepare(
 
 
 def prepare_run(cohort: Cohort, config: dict[str, Any], folder: Path) -> str:
-    """Prepares the store that a script's config asks for, and leaves a run folder.
+    """Prepares the store that a script's config asks for, leaves a run folder and says what was done.
 
     Args:
         cohort: The data set and its settings.
         config: Settings of the script; `dataset` has `raw_path`, `database_path`, `n_workers` and `max_skipped`.
         folder: Where to write the run folder.
-
-    Returns:
-        What was done, in words.
     """
     dataset = config["dataset"]
     max_skipped = 1.0 if dataset.get("allow_skipped") else dataset["max_skipped"]

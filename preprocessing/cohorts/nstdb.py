@@ -42,21 +42,15 @@ def read_nstdb(
     half: str,
     high_pass: float | None = None,
 ) -> NDArray[np.float64]:
-    """Reads one half of a noise recording.
+    """Reads half of a noise recording, shape (2, L), without unit: each channel has mean 0 and standard deviation 1.
 
     Args:
-        root: Folder with `bw`, `em` and `ma`, as downloaded.
+        root: Folder with `bw`, `em` and `ma`, as downloaded; ValueError if it lacks the recording, or that is broken.
         noise_type: "bw", "em" or "ma".
         sampling_rate: Sampling rate of the result in Hz.
         half: "fit", the first half in time, or "test", the second.
         high_pass: Corner in Hz of a high-pass (Butterworth, zero phase), or None. Muscle noise carries slow drift too:
             give 1.0 where pure muscle noise is meant.
-
-    Returns:
-        Noise without unit, each channel with mean 0 and standard deviation 1 over the half, shape (2, L).
-
-    Raises:
-        ValueError: If the folder lacks the recording, or it, or an argument, is not as expected.
     """
     if noise_type not in NOISE_TYPES:
         raise ValueError(f"no noise {noise_type!r}: choose one of {', '.join(NOISE_TYPES)}")
@@ -68,7 +62,7 @@ def read_nstdb(
 
 
 def prepare_nstdb(source: str | Path, folder: str | Path, sampling_rate: float) -> dict[str, object]:
-    """Writes the halves of the three recordings at one rate into a folder, for `load_noise`.
+    """Writes the halves of the three recordings at one rate into a folder, for `load_noise`; errors as of `read_nstdb`.
 
     Args:
         source: Folder with `bw`, `em` and `ma`, as downloaded.
@@ -77,9 +71,6 @@ def prepare_nstdb(source: str | Path, folder: str | Path, sampling_rate: float) 
 
     Returns:
         The manifest: sampling rate, hashes of the sources and of the result, and how the halves were cut.
-
-    Raises:
-        ValueError: If a recording is missing or not as expected.
     """
     source, folder = Path(source), Path(folder)
     arrays = {
@@ -105,18 +96,12 @@ def prepare_nstdb(source: str | Path, folder: str | Path, sampling_rate: float) 
 
 
 def load_noise(folder: str | Path, half: str, sampling_rate: float = 100.0) -> dict[str, NDArray[np.float64]]:
-    """Reads one half of the three recordings, from the folder of `prepare_nstdb` or from NSTDB as downloaded.
+    """Reads one half of the three recordings: noise by type (bw, em, ma), without unit, shape (2, n).
 
     Args:
-        folder: The folder.
+        folder: That of `prepare_nstdb`, or NSTDB as downloaded; ValueError if neither, damaged, or of another rate.
         half: "fit", the first half in time, or "test", the second.
         sampling_rate: Sampling rate of the result in Hz.
-
-    Returns:
-        Noise by type (bw, em, ma), without unit, shape (2, n).
-
-    Raises:
-        ValueError: If the folder is neither, was prepared at another rate, or is damaged.
     """
     folder = Path(folder)
     if half not in HALVES:
@@ -144,7 +129,7 @@ def noise_pieces(
     """Cuts pieces of noise for the leads of a record, each with a start and a channel of its own.
 
     Args:
-        noise: Noise, shape (channels, L).
+        noise: Noise, shape (channels, L); ValueError if it is shorter than a piece.
         n_samples: Length of the pieces in samples.
         n_leads: Number of leads.
         keys: What the draws depend on, such as (seed, record, type of noise): the same keys, the same pieces. The first
@@ -152,9 +137,6 @@ def noise_pieces(
 
     Returns:
         Noise with mean 0 in each lead, shape (n_leads, n_samples).
-
-    Raises:
-        ValueError: If the noise is shorter than a piece.
     """
     n_starts = noise.shape[-1] - n_samples + 1
     if n_starts < 1 or n_samples < 2:
@@ -187,14 +169,11 @@ def mix_recorded_noise(
         noise_type: One of `noise`, or "mix": bw, em and ma, each of the same power over a record's leads.
         keys: Keys of the records, B of them.
         seed: Seed.
-        snr_db: Signal-to-noise ratio of each record over its leads in dB, as in `mix_at_snr`.
+        snr_db: Signal-to-noise ratio of each record over its leads in dB, as in `mix_at_snr`; this or `power`.
         power: Peak-to-peak value of each lead's noise relative to the lead's own, as in `mix_at_power`.
 
     Returns:
         Noisy ECGs in mV, shape (B, C, L), float32.
-
-    Raises:
-        ValueError: If the type is unknown, both amounts or none are given, or the noise or the ECG has no power.
     """
     types = tuple(NOISE_TYPES) if noise_type == MIX else (noise_type,)
     if noise_type != MIX and noise_type not in NOISE_TYPES or not set(types) <= noise.keys():

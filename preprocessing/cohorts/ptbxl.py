@@ -58,7 +58,7 @@ class Ptbxl(Cohort):
             )
 
     def inputs(self, raw_path: str | Path) -> Inputs:
-        """Lists everything that a store of PTB-XL is made from.
+        """Lists everything that a store of PTB-XL is made from, records in the order of `ecg_id`.
 
         A record whose header is absent is not part of this copy of the data set: it is counted. A record whose header
         is there is expected to be whole.
@@ -66,12 +66,8 @@ class Ptbxl(Cohort):
         Args:
             raw_path: Folder with `ptbxl_database.csv`, `scp_statements.csv`, `records500` or `records100`.
 
-        Returns:
-            The inputs, records in the order of `ecg_id`.
-
         Raises:
-            ValueError: If the folder, a table or a column is missing, the tables are not PTB-XL's, or no record is
-                there.
+            ValueError: If the tables are missing or not PTB-XL's, or no record is there.
         """
         root = Path(raw_path)
         table = read_table(root)
@@ -95,17 +91,10 @@ class Ptbxl(Cohort):
         return self.read
 
     def read(self, file: RecordFile) -> Processed:
-        """Returns a record, filtered and at the store's rate.
+        """Returns a record in mV, shape (12, L), filtered and at the store's rate; ValueError if it is broken.
 
-        Args:
-            file: The record.
-
-        Returns:
-            The ECG in mV, shape (12, L), and the column `flat_leads`: leads without any change, joined by commas.
-            A record with some leads off is kept, marked by this column; one of flat leads only is broken.
-
-        Raises:
-            ValueError: If the record is broken.
+        The column `flat_leads` has the leads without any change, joined by commas. A record with some leads off is
+        kept, marked by this column; one of flat leads only is broken.
         """
         ecg = read_file(file, DURATION_S).ordered(LEADS)
         missing = [LEADS[index] for index in np.flatnonzero(np.isnan(ecg).any(axis=1))]
@@ -124,18 +113,14 @@ def mark_flat_leads(ecg: NDArray[Any]) -> dict[str, str]:
 
 
 def read_table(root: Path) -> pd.DataFrame:
-    """Reads PTB-XL's metadata.
-
-    Args:
-        root: Folder with `ptbxl_database.csv` and `scp_statements.csv`.
+    """Reads PTB-XL's metadata from the folder of its two tables.
 
     Returns:
         One row per record, ascending in `ecg_id`: the columns of a store, `filename_lr`, `filename_hr`, and `problem`,
         the reason why the row itself is broken (empty mostly).
 
     Raises:
-        ValueError: If the folder, a table or a column is missing, keys or folds are not as in PTB-XL, or the statements
-            are others.
+        ValueError: If the folder, a table or a column is missing, or keys, folds or statements are not PTB-XL's.
     """
     if not root.is_dir():
         raise ValueError(f"no folder {root}; give PTB-XL's folder, dataset.raw_path=<folder with ptbxl_database.csv>")
@@ -161,14 +146,7 @@ def read_table(root: Path) -> pd.DataFrame:
 
 
 def parse_statements(text: object) -> tuple[tuple[str, ...], str]:
-    """Reads the statements of a record as PTB-XL writes them.
-
-    Args:
-        text: Such as "{'NORM': 100.0, 'SR': 0.0}".
-
-    Returns:
-        The statements' codes, and what is wrong with the text (empty where nothing is).
-    """
+    """Reads a text such as "{'NORM': 100.0, 'SR': 0.0}": the codes, and what is wrong (empty where nothing is)."""
     try:
         codes = ast.literal_eval(str(text))
         if not isinstance(codes, dict):

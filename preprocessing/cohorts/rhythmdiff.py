@@ -54,15 +54,12 @@ class RhythmDiff(Cohort):
             )
 
     def inputs(self, raw_path: str | Path) -> Inputs:
-        """Lists everything that a store of the published folders is made from.
+        """Lists everything that a store of the published folders is made from; `statements` are those of `labels.npy`.
 
         A record of `headers.csv` without a file is not part of this copy, and is counted.
 
         Args:
             raw_path: Folder that holds `processed_<rate>Hz`, or that folder itself.
-
-        Returns:
-            The inputs; column `statements` of the table holds the statements of `labels.npy`.
 
         Raises:
             ValueError: If a folder, a table or a column is missing, a table holds pickled objects, or nothing is there.
@@ -100,18 +97,12 @@ class RhythmDiff(Cohort):
 
 
 def read_record(labels: Mapping[int, tuple[str, ...]], sampling_rate: float, file: RecordFile) -> Processed:
-    """Returns a record as published.
+    """Returns a record in mV as published, shape (12, L), with the columns `statements` and `flat_leads`.
 
     Args:
         labels: Statements by `ecg_id` as `labels.npy` has them, for comparison.
         sampling_rate: Rate of the records in Hz.
-        file: The record.
-
-    Returns:
-        The ECG in mV, shape (12, L), and the columns `statements` and `flat_leads`.
-
-    Raises:
-        ValueError: If the record is broken or its labels contradict each other.
+        file: The record; ValueError if it is broken or its labels contradict each other.
     """
     try:
         with np.load(file.path, allow_pickle=False) as archive:

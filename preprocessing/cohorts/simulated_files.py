@@ -35,18 +35,12 @@ _CINC_FIRST = 1001
 
 
 def write_synthetic_files(folder: str | Path, n_records: int = 45, seed: int = 0) -> Path:
-    """Writes `ptb-xl`, `cinc2011` and `nstdb`; a folder that holds them already is left as it is.
+    """Writes `ptb-xl`, `cinc2011` and `nstdb` into a folder; one that holds them already is left as it is.
 
     Args:
         folder: Where to write.
-        n_records: Records of PTB-XL's copy, each 10 s at 100 Hz.
+        n_records: Records of PTB-XL's copy, each 10 s at 100 Hz; ValueError below 15, as a split might be empty.
         seed: Seed.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ValueError: If there are fewer than 15 records, so that a split might be empty.
     """
     folder = Path(folder)
     if n_records < len(FOLDS):
@@ -63,10 +57,7 @@ def write_synthetic_files(folder: str | Path, n_records: int = 45, seed: int = 0
 def write_ptbxl_files(root: Path, n_records: int, seed: int = 0) -> None:
     """Writes a folder like PTB-XL's: its two tables and 100 Hz files, with noise where the table says so.
 
-    Args:
-        root: The folder.
-        n_records: Number of records; the kinds of ECG and the folds take turns.
-        seed: Seed.
+    The kinds of ECG and the folds of the records take turns.
     """
     rng = np.random.default_rng(seed)
     keys = np.arange(1, n_records + 1)
@@ -98,13 +89,7 @@ def write_ptbxl_files(root: Path, n_records: int, seed: int = 0) -> None:
 
 
 def write_cinc2011_files(root: Path, n_records: int = 10, seed: int = 1) -> None:
-    """Writes a folder like CinC 2011's set a: every other record is unacceptable, with a lead off and noise in others.
-
-    Args:
-        root: The folder.
-        n_records: Number of records.
-        seed: Seed.
-    """
+    """Writes a folder like CinC 2011's set a: every other record is unacceptable, with a lead off and noise."""
     rng = np.random.default_rng(seed)
     listed: dict[str, list[int]] = {"acceptable": [], "unacceptable": []}
     for index, ecg in enumerate(simulate_ecg(n_records, _CINC_RATE, seed=seed, rhythm="sinus").astype(np.float64)):
@@ -119,13 +104,7 @@ def write_cinc2011_files(root: Path, n_records: int = 10, seed: int = 1) -> None
 
 
 def write_nstdb_files(root: Path, duration: float = 100.0, seed: int = 2) -> None:
-    """Writes a folder like NSTDB's: two channels each of slow waves (bw), waves and steps (em) and white noise (ma).
-
-    Args:
-        root: The folder.
-        duration: Length in s.
-        seed: Seed.
-    """
+    """Writes a folder like NSTDB's: two channels each of slow waves (bw), waves and steps (em) or white noise (ma)."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(duration * NSTDB_RATE)) / NSTDB_RATE
     slow = np.stack([np.sin(2 * np.pi * 0.31 * time), np.sin(2 * np.pi * 0.23 * time + 1)])

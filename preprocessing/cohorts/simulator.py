@@ -73,9 +73,7 @@ def simulate_ecg(
     premature: bool = False,
     noise: float = 0.005,
 ) -> NDArray[np.float32]:
-    """Simulates 12-lead ECGs.
-
-    Record k depends on `seed` and k only, not on how many are simulated.
+    """Simulates 12-lead ECGs; record k depends on `seed` and k only, not on how many are simulated.
 
     Args:
         n_records: Number of records.
@@ -147,13 +145,7 @@ def simulate_store(
 ) -> Store:
     """Simulates 12-lead ECGs into a store at `path`; eight of ten records train, one validates, one tests.
 
-    The other arguments are those of `simulate_ecg`.
-
-    Returns:
-        The store, opened.
-
-    Raises:
-        ValueError: As for `simulate_ecg`, or if something else is at `path`.
+    The other arguments and errors are those of `simulate_ecg`.
     """
     signals, table = simulate_records(n_records, sampling_rate, duration, seed, rhythm, premature, noise)
     settings = {"name": "synthetic", "seed": seed, "rhythm": rhythm, "premature": premature, "noise_mv": noise}

@@ -51,13 +51,7 @@ def build_store(
         reader: Reads and processes one record.
         form: What the store holds of each record.
         n_workers: Processes; by default one per CPU core. One works in this process.
-        max_skipped: Largest fraction of broken records that is no error.
-
-    Returns:
-        What was done.
-
-    Raises:
-        ValueError: If no record is left, or more than `max_skipped` of them are broken.
+        max_skipped: Largest fraction of broken records that is no error; ValueError beyond, or if no record is left.
     """
     start = time.perf_counter()
     check_place(path)
@@ -103,17 +97,7 @@ def _finish(path: Path, inputs: Inputs, form: StoreForm, job: ChunkedJob, max_sk
 
 
 def check_skipped(skipped: pd.DataFrame, n_records: int, max_skipped: float, listing: Path) -> None:
-    """Refuses a store of which too much is broken.
-
-    Args:
-        skipped: Broken records; columns `ecg_id`, `reason`.
-        n_records: Number of records, broken ones included.
-        max_skipped: Largest fraction of broken records that is no error.
-        listing: Where the broken records are listed.
-
-    Raises:
-        ValueError: If more than `max_skipped` of the records are broken, or all of them.
-    """
+    """Refuses a store, by a ValueError, of which more than `max_skipped` of the records are broken, or all of them."""
     fraction = len(skipped) / max(n_records, 1)
     if len(skipped) >= n_records or fraction > max_skipped:
         examples = "; ".join(f"{row.ecg_id}: {row.reason}" for row in skipped.head(3).itertuples())
@@ -150,12 +134,7 @@ def _process(job: ChunkedJob, reader: Reader, form: StoreForm, n_workers: int | 
 
 @dataclass(frozen=True)
 class RecordWork:
-    """Processes chunks of records: see `einthoven.run.chunks.Work`.
-
-    Attributes:
-        reader: Reads and processes one record.
-        form: What the store holds of it.
-    """
+    """Processes chunks of records, by this reader, for this form: see `einthoven.run.chunks.Work`."""
 
     reader: Reader
     form: StoreForm

@@ -67,11 +67,8 @@ class StoreForm(ABC):
 
         Args:
             path: Folder of the store.
-            table: One row per record with `ecg_id`.
+            table: One row per record with `ecg_id`; ValueError as of `complete_table`.
             manifest: What to say in the manifest beyond the form.
-
-        Raises:
-            ValueError: If keys are not unique, or a split or statement is unknown.
         """
         folder = partial_folder(path)
         table, facts = self.describe(table, folder)
@@ -84,12 +81,9 @@ class StoreForm(ABC):
 
         Args:
             path: Folder of the store.
-            values: Values of all records, shape (N, *shape).
+            values: Values of all records, shape (N, *shape); ValueError if they have another or cannot be encoded.
             table: As for `finish`.
             manifest: As for `finish`.
-
-        Raises:
-            ValueError: If shapes disagree, the values cannot be encoded, or as for `finish`.
         """
         check_place(path)
         encoded = self.encode(values)
@@ -151,18 +145,7 @@ def hash_values(values: NDArray[Any]) -> str:
 
 
 def quantise(x: NDArray[Any], units_per_mv: float = UNITS_PER_MV) -> NDArray[np.int16]:
-    """Rounds a signal to int16, without ever clipping it.
-
-    Args:
-        x: ECG in mV, any shape.
-        units_per_mv: Scale.
-
-    Returns:
-        Signal in units, int16, same shape.
-
-    Raises:
-        ValueError: If a value is not finite or lies beyond the range of int16.
-    """
+    """Rounds a signal in mV to int16 units; ValueError, not clipping, if it is not finite or beyond the range."""
     scaled = np.rint(np.asarray(x, dtype=np.float64) * units_per_mv)
     if not np.isfinite(scaled).all():
         raise ValueError("the signal has values that are not finite")
@@ -178,24 +161,13 @@ def partial_folder(path: Path) -> Path:
 
 
 def check_place(path: Path) -> None:
-    """Makes sure that a store may be written to a place.
-
-    Args:
-        path: Folder of the store to be.
-
-    Raises:
-        ValueError: If something else is there: a store replaces only a store or an empty folder.
-    """
+    """Refuses, by a ValueError, a place where something else is: a store replaces only a store or an empty folder."""
     if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file()):
         raise ValueError(f"{path} is not empty and not a store: nothing there is overwritten; choose another place")
 
 
 def publish(path: Path) -> None:
-    """Moves a store that was completed beside `path` into place, whatever was there before.
-
-    Args:
-        path: Folder of the store.
-    """
+    """Moves a store that was completed beside its folder into place, whatever was there before."""
     partial, old = partial_folder(path), path.with_name(path.name + ".old")
     if not (partial / MANIFEST).is_file():
         return
@@ -207,13 +179,10 @@ def publish(path: Path) -> None:
 
 
 def complete_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Brings a table to the store's columns and types, and checks its key.
+    """Returns a table with every column of `TABLE_DEFAULTS`, in the store's types.
 
     Args:
         table: One row per record with `ecg_id`, and `sample` where a record has several.
-
-    Returns:
-        A copy with every column of `TABLE_DEFAULTS`.
 
     Raises:
         ValueError: If `ecg_id` is missing, keys are not unique, or a split or statement is unknown.

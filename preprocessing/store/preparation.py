@@ -45,13 +45,10 @@ def wfdb_file(stem: Path, ecg_id: int, source_rate: float, problem: str = "") ->
     """Returns the file of a WFDB record, signed by its header, which holds checksums, and the size of its signals.
 
     Args:
-        stem: The record without extension.
+        stem: The record without extension; None is returned where its header is absent.
         ecg_id: Its key.
         source_rate: Sampling rate that it should have, in Hz.
         problem: Why it cannot be read, where that is known already.
-
-    Returns:
-        The file, or None where the header is absent. A missing signal file is found when the record is read.
     """
     try:
         header = stem.with_name(stem.name + ".hea").read_bytes()
@@ -66,15 +63,7 @@ def wfdb_file(stem: Path, ecg_id: int, source_rate: float, problem: str = "") ->
 
 
 def read_file(file: RecordFile, duration: float | None = None) -> Recording:
-    """Reads a record.
-
-    Args:
-        file: The record.
-        duration: How long it has to be, in s; None: as long as it is.
-
-    Raises:
-        ValueError: If the file is broken, or has another sampling rate or length.
-    """
+    """Reads a record; ValueError if its file is broken, or has another rate or, where given, another duration in s."""
     if file.problem:
         raise ValueError(file.problem)
     recording = read_wfdb(file.path)
@@ -91,8 +80,7 @@ class Processed:
     """A record as it goes into the store.
 
     Attributes:
-        values: What the store holds of it, leads in the order of `LEADS`, shape (12, ...): an ECG in mV, shape (12, L),
-            for a store of signals.
+        values: Shape (12, ...), leads in the order of `LEADS`; for a store of signals an ECG in mV, shape (12, L).
         columns: Values for the table found while reading.
     """
 
@@ -152,11 +140,7 @@ class Summary:
     seconds: float
 
     def describe(self, full_size: int | None = None) -> str:
-        """Says in words what was done.
-
-        Args:
-            full_size: Number of records in the whole data set, for which the time is projected.
-        """
+        """Says in words what was done, and how long `full_size` records, the whole data set, would take."""
         if self.up_to_date:
             lines = [f"{self.store} is there already, made from the same inputs: nothing to do"]
         else:

@@ -62,17 +62,10 @@ class StoreBase(ABC):
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Opens a store.
-
-        Args:
-            path: Its folder.
-
-        Returns:
-            The store; the array stays on disk until read.
+        """Opens a store; the array stays on disk until read.
 
         Raises:
-            ValueError: If the folder is missing, unfinished, of another format, damaged, or its parts do not belong
-                together.
+            ValueError: If the folder is missing, unfinished, of another format or damaged, or its parts do not fit.
         """
         folder = Path(path)
         if not (folder / MANIFEST).is_file():
@@ -115,11 +108,7 @@ class StoreBase(ABC):
         return hash_json(self.manifest)
 
     def verify(self) -> None:
-        """Reads the whole array and compares it with the hash in the manifest, where that states one.
-
-        Raises:
-            ValueError: If they differ.
-        """
+        """Compares the whole array with the hash in the manifest, where that states one; ValueError if they differ."""
         stated = self.manifest.get(f"{self.form.name}_sha256")
         if stated is not None and stated != hash_values(self.values):
             raise ValueError(f"{self.path}/{self.form.name}.npy is not what its manifest says: make the store again")
@@ -168,17 +157,14 @@ class Store(StoreBase):
         return float(self.manifest["units_per_mv"])
 
     def read(self, rows: ArrayLike, leads: Sequence[str] | None = None) -> NDArray[np.float32]:
-        """Reads ECGs.
+        """Reads the ECGs of some rows.
 
         Args:
             rows: Row numbers, shape (n,).
-            leads: Leads wanted; those the store does not hold are derived. By default all leads of the store.
+            leads: Leads wanted, by default all of the store; others are derived, ValueError where that cannot be.
 
         Returns:
             ECGs in mV, shape (n, number of leads, L), float32.
-
-        Raises:
-            ValueError: If a lead is unknown or cannot be derived.
         """
         x = self.signals[np.asarray(rows, dtype=np.int64)].astype(np.float32) / np.float32(self.units_per_mv)
         if leads is None:
@@ -193,17 +179,11 @@ class Store(StoreBase):
         return np.stack([encode(codes) for codes in self.table["statements"]]) if len(self) else encode([])[None][:0]
 
     def rows(self, split: str, n_records: int | None = None) -> NDArray[np.int64]:
-        """Returns the row numbers of a split, or of some of its records.
+        """Returns the row numbers of a split, ascending, or a fixed random choice of them; ValueError if it has fewer.
 
         Args:
             split: "train", "val" or "test".
-            n_records: How many records to choose at random, always the same ones; None: all.
-
-        Returns:
-            Row numbers, ascending, shape (n,).
-
-        Raises:
-            ValueError: If there is no such split, or it has fewer records.
+            n_records: How many records to choose; None: all.
         """
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}; splits are {', '.join(SPLITS)}")
@@ -215,17 +195,7 @@ class Store(StoreBase):
         return np.sort(np.random.default_rng(0).permutation(rows)[:n_records])
 
     def rows_of(self, ecg_ids: Sequence[int]) -> NDArray[np.int64]:
-        """Returns the row numbers of records by key, in the order asked for.
-
-        Args:
-            ecg_ids: Keys of records.
-
-        Returns:
-            Row numbers, shape (n,).
-
-        Raises:
-            ValueError: If a record is not in the store.
-        """
+        """Returns the row numbers of records by key, in the order asked for, shape (n,); ValueError if one lacks."""
         index = pd.Index(self.table["ecg_id"])
         rows = index.get_indexer(pd.Index(ecg_ids))
         if (rows < 0).any():
@@ -243,23 +213,17 @@ def write_store(
     manifest: Mapping[str, Any] | None = None,
     units_per_mv: float = UNITS_PER_MV,
 ) -> Store:
-    """Writes a small store in one call, atomically; a store that is there already is replaced.
+    """Writes a small store in one call, atomically, as `StoreForm.write`, and opens it.
 
     Args:
         path: Folder of the store.
-        signals: ECGs in mV, shape (N, C, L).
+        signals: ECGs in mV, shape (N, C, L); ValueError if they are not finite or beyond the range of int16.
         table: One row per record with `ecg_id`; the other columns of `TABLE_DEFAULTS` are filled in where absent. With
             several samples of one record, a column `sample` makes the key unique.
         sampling_rate: Sampling rate in Hz.
         leads: Lead names of the lead axis.
         manifest: What to say in the manifest beyond rate, leads, shape and scale.
         units_per_mv: Scale of the int16 signals.
-
-    Returns:
-        The store, opened.
-
-    Raises:
-        ValueError: If shapes disagree, keys are not unique, or a value is not finite or beyond the range of int16.
     """
     form = SignalForm(signals.shape[-1], sampling_rate, canonical_leads(leads), units_per_mv)
     form.write(Path(path), signals, table, manifest or {})
