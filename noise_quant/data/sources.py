@@ -184,7 +184,7 @@ def ptbxl_labels(root: Path) -> tuple[dict[int, RecordFile], pd.DataFrame]:
 
     Returns:
         The files that are there, by `ecg_id`, and a row for each of their leads: the columns of `lead_labels`,
-        `strat_fold`, `split` and `trained`: whether models of ours were trained on the lead (it is clean, of folds 1-8).
+        `strat_fold`, `split` and `trained`: whether models of ours were trained on it (it is clean, of folds 1-8).
     """
     inputs = Ptbxl(filtered=False).inputs(root)
     files = {file.ecg_id: file for file in inputs.files}
@@ -195,7 +195,7 @@ def ptbxl_labels(root: Path) -> tuple[dict[int, RecordFile], pd.DataFrame]:
 
 
 def lead_items(chosen: pd.DataFrame, files: dict[int, RecordFile]) -> list[SourceItem]:
-    """Makes an item of each record, ascending in `ecg_id`, from a row per lead (`ecg_id`, `lead`) and the files by key."""
+    """Makes an item of each record, ascending in `ecg_id`, from rows of leads (`ecg_id`, `lead`) and files by key."""
     leads: dict[int, list[str]] = {}
     for key, lead in zip(chosen["ecg_id"].tolist(), chosen["lead"].tolist(), strict=True):
         leads.setdefault(key, []).append(lead)

@@ -76,8 +76,7 @@ def select_leads(
         burst_percentage: Share kept by the second scores.
 
     Raises:
-        ValueError: If a value is unknown or out of range, a table lacks a column or clean leads of folds 1-8, or no lead
-            is kept by both.
+        ValueError: If a value is out of range, a table lacks a column or clean leads of folds 1-8, or both share none.
     """
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
