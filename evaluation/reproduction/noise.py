@@ -27,7 +27,7 @@ def noise_scores(plan: Plan) -> None:
         for model, overrides in models.items():
             given = [f"source={source}", *overrides, *record_overrides("n_records", chosen)]
             runs.append(_score(plan, f"noise_{source}_{model}", model, given))
-    refined = refinement(plan)
+    refined = _refinement(plan)
     name = plan.evaluate("evaluate_noise", "evaluation.evaluate_noise", [*runs, *refined])
     plan.show("noise", "noise", "noise scores against labels", name, "*.png")
     grid = settings["grid"]
@@ -45,28 +45,18 @@ def noise_scores(plan: Plan) -> None:
         plan.show("noise", "noise", f"the grid of models: {describe_records(grid['n_records'])} of PTB-XL", name)
 
 
-def refinement(plan: Plan) -> list[str]:
+def _refinement(plan: Plan) -> list[str]:
     """Adds training on the leads that two models find cleanest, as published; returns the runs that score with it."""
     settings, priors = plan.settings["noise"], plan.settings["priors"]
     if settings["refinement"] is None or any(priors[name] is None for name in ("autoencoder", "latent", "pixel")):
         return []
-    ranked = {
-        kind: _score(
-            plan,
-            f"noise_rank_{kind}",
-            model,
-            [f"experiment=score_noise_{model}_ddpm", "include_all_folds=true", *settings["ranking"]],
-        )
-        for kind, model in (("static", "pixel"), ("burst", "latent"))
-    }
-    chosen = plan.add(
-        "noise_refinement",
-        "noise_quant.refine",
-        ["experiment=refine_published", *(f"{kind}_run={plan.folder(name)}" for kind, name in ranked.items())],
-        "selection.parquet",
-        list(ranked.values()),
-        key="refine.results_path",
-    )
+    ranked, given = [], ["experiment=refine_published"]
+    for kind, model in (("static", "pixel"), ("burst", "latent")):
+        ranking = [f"experiment=score_noise_{model}_ddpm", "include_all_folds=true", *settings["ranking"]]
+        ranked.append(_score(plan, f"noise_rank_{kind}", model, ranking))
+        given.append(f"{kind}_run={plan.folder(ranked[-1])}")
+    name, script, key = "noise_refinement", "noise_quant.refine", "refine.results_path"
+    chosen = plan.add(name, script, given, "selection.parquet", ranked, key=key)
     more = [*settings["refinement"], f"dataset.selection={plan.folder(chosen) / 'selection.parquet'}"]
     autoencoder = "noise_autoencoder_refined"
     plan.train(autoencoder, "noise_quant.train_autoencoder", [*priors["autoencoder"], *more], [chosen])

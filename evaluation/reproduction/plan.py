@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from einthoven.run.registry import check_choice
 from evaluation.reproduction.stages import HYDRA_FOLDER, Stage
 
 TABLES: dict[str, str] = {
@@ -36,15 +37,13 @@ class Section:
 
 @dataclass
 class Plan:
-    """All stages and sections at one size.
+    """All stages, by name, each after those that it reads, and the sections of each table, at one size.
 
     Attributes:
         root: Folder of the run folders.
         settings: The size's settings, as `configs/size/*.yaml` have them.
         common: Overrides of every command.
         device: Device of the networks, for scripts that ask for it.
-        stages: By name, each after those that it reads.
-        sections: By table.
     """
 
     root: Path
@@ -69,19 +68,12 @@ class Plan:
         key: str = HYDRA_FOLDER,
         is_derived: bool = False,
     ) -> str:
-        """Adds a stage, unless there is one of this name; returns its name.
+        """Adds a stage, unless there is one of this name; returns its name. Arguments are as in `Stage`.
 
-        Args:
-            name: Its name.
-            module: The script.
-            overrides: What its config is given, beside what all are given.
-            result: A file that is there when it has finished, in its run folder where it is no absolute path.
-            reads: Names of the stages that it reads, which were added before.
-            key: The key that names its run folder.
-            is_derived: Whether it is done anew when what it reads is newer.
+        The overrides stand beside what all are given. A result that is no absolute path is in the run folder.
 
         Raises:
-            ValueError: If it reads a stage that was not added.
+            ValueError: If it reads a stage that was not added before.
         """
         if missing := [one for one in reads if one not in self.stages]:
             raise ValueError(f"stage {name} reads {', '.join(missing)}, which no stage makes")
@@ -115,11 +107,7 @@ class Plan:
         return [stage for stage in self.stages.values() if stage.name in needed]
 
     def wanted(self, tables: Sequence[str]) -> list[Stage]:
-        """Returns the stages of some tables, each after those that it reads.
-
-        Args:
-            tables: Names of tables.
-        """
+        """Returns the stages of some tables, each after those that it reads."""
         sections = [section for table in tables for section in self.sections[table]]
         return self.with_needed([name for section in sections for name in section.stages.values()])
 
@@ -137,12 +125,7 @@ class Plan:
 
 
 def record_overrides(key: str, chosen: Mapping[str, Any]) -> list[str]:
-    """Returns the overrides of a method or a source.
-
-    Args:
-        key: The script's key for the number of records.
-        chosen: `n_records` (None: all) and, where there are more, `overrides`.
-    """
+    """Returns the overrides of a method or a source: of `n_records` (None: all) under a key, and its `overrides`."""
     n_records = chosen["n_records"]
     return [*([] if n_records is None else [f"{key}={n_records}"]), *chosen.get("overrides", [])]
 
@@ -153,16 +136,8 @@ def describe_records(n_records: object) -> str:
 
 
 def chosen_tables(table: str | Sequence[str]) -> list[str]:
-    """Returns the tables that a user names.
-
-    Args:
-        table: One, several, or "all".
-
-    Raises:
-        ValueError: If there is no such table.
-    """
+    """Returns the tables that a user names: one, several, or "all"; ValueError says what there is."""
     names = [table] if isinstance(table, str) else list(table)
-    unknown = [name for name in names if name not in (*TABLES, "all")]
-    if unknown or not names:
-        raise ValueError(f"no table {', '.join(map(str, unknown))}: choose from {', '.join(TABLES)}, all")
+    for name in names or [""]:
+        check_choice("table", name, [*TABLES, "all"])
     return list(TABLES) if "all" in names else [name for name in TABLES if name in names]

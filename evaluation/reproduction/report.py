@@ -32,8 +32,7 @@ def write_report(plan: Plan, outcome: Mapping[str, str], seconds: float) -> list
         outcome: What came of each stage that this call was about.
         seconds: How long the call took.
 
-    Returns:
-        The files written, the page last.
+    Returns the files written, the page last.
     """
     folder = plan.root / "tables"
     written = write_tables(plan, folder)
@@ -58,7 +57,7 @@ def write_report(plan: Plan, outcome: Mapping[str, str], seconds: float) -> list
 def _show_table(page: HtmlPage, plan: Plan, grids: Sequence[Grid]) -> None:
     """Adds the grids of a table, each section's pictures after its last grid."""
     for place, grid in enumerate(grids):
-        page.heading(grid.title[:1].upper() + grid.title[1:], level=3)
+        page.heading(grid.headline, level=3)
         page.table(grid.header, grid.rows)
         is_last = place + 1 == len(grids) or grids[place + 1].section is not grid.section
         if grid.section is not None and is_last:
@@ -68,14 +67,10 @@ def _show_table(page: HtmlPage, plan: Plan, grids: Sequence[Grid]) -> None:
 
 
 def _pictures(plan: Plan, section: Section) -> list[tuple[Path, str]]:
-    found = []
-    for name in section.stages.values():
-        folder = plan.folder(name)
-        for pattern in section.pictures:
-            found += [
-                (path, path.relative_to(folder).with_suffix("").as_posix()) for path in sorted(folder.glob(pattern))
-            ]
-    return found
+    """Returns the pictures of a section's run folders, with their names."""
+    folders = [(plan.folder(name), pattern) for name in section.stages.values() for pattern in section.pictures]
+    found = [(path, path.relative_to(folder)) for folder, pattern in folders for path in sorted(folder.glob(pattern))]
+    return [(path, name.with_suffix("").as_posix()) for path, name in found]
 
 
 def _stage_rows(plan: Plan, written: Mapping[str, Sequence[Grid]]) -> list[list[str]]:

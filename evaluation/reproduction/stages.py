@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from einthoven.run.files import write_json
 from einthoven.run.memory import machine
@@ -46,8 +46,7 @@ class Stage:
         result: A file that is there when it has finished.
         folder_key: The key that names the run folder.
         reads: Names of the stages whose results it takes.
-        is_derived: Whether its results follow from those of other stages in little time: it is done anew, into an empty
-            folder, when one of these was run after it.
+        is_derived: Whether it is quick, and done anew into an empty folder when one of those was run after it.
     """
 
     name: str
@@ -87,23 +86,8 @@ class Stage:
         return record if record["command"] == self.command else {}
 
 
-class Process(Protocol):
-    """A running command."""
-
-    def poll(self) -> int | None:
-        """Returns its exit status; None while it runs."""
-
-    def kill(self) -> None:
-        """Ends it."""
-
-
 def is_finished(stage: Stage, stages: Mapping[str, Stage]) -> bool:
-    """Tells whether a stage needs not be run.
-
-    Args:
-        stage: The stage.
-        stages: All stages, by name.
-    """
+    """Tells whether a stage, of all `stages` by name, needs not be run."""
     record = stage.record()
     if not stage.result.is_file() or record.get("exit_status") != 0:
         return False
@@ -111,7 +95,7 @@ def is_finished(stage: Stage, stages: Mapping[str, Stage]) -> bool:
     return not stage.is_derived or record["ended_at"] >= max(before, default="")
 
 
-def start_process(stage: Stage) -> Process:
+def start_process(stage: Stage) -> subprocess.Popen[bytes]:
     """Starts the command of a stage, its output in its log; on Linux it ends with this process, however that ends."""
     with open(stage.log_path, "ab") as log:
         log.write(f"\n$ {stage.command}\n".encode())
@@ -126,7 +110,7 @@ def run_stages(
     n_jobs: int = 1,
     report: Callable[[str], object] = lambda line: None,
     progress: Callable[[Sequence[str]], object] = lambda running: None,
-    start: Callable[[Stage], Process] = start_process,
+    start: Callable[[Stage], subprocess.Popen[bytes]] = start_process,
 ) -> dict[str, str]:
     """Runs the stages that are not finished, each after those that it reads.
 
@@ -134,16 +118,13 @@ def run_stages(
 
     Args:
         stages: The stages.
-        n_jobs: How many run side by side.
+        n_jobs: How many run side by side, at least 1.
         report: Called with a line about each stage that fails or cannot be begun.
         progress: Called each time that a stage is settled, with the names of those that are running.
         start: Starts a stage.
 
     Returns:
         What came of each stage, by name: "kept" (it was finished already), "done", "failed" or "not begun".
-
-    Raises:
-        ValueError: If `n_jobs` is below 1.
     """
     if n_jobs < 1:
         raise ValueError(f"n_jobs must be at least 1, not {n_jobs}")
@@ -152,7 +133,7 @@ def run_stages(
     order = TopologicalSorter({stage.name: [name for name in stage.reads if name in by_name] for stage in stages})
     order.prepare()
     ready: deque[str] = deque()
-    running: dict[str, tuple[Process, float]] = {}
+    running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
     outcome: dict[str, str] = {}
 
     def settle(name: str, what: str) -> None:
@@ -165,8 +146,11 @@ def run_stages(
             ready += order.get_ready()
             while ready and len(running) < n_jobs:
                 stage = by_name[ready.popleft()]
-                if what := _without_running(stage, by_name, outcome, report):
-                    settle(stage.name, what)
+                if lost := [name for name in stage.reads if outcome.get(name) in ("failed", "not begun")]:
+                    report(f"{stage.name}: not begun, it reads {', '.join(lost)}")
+                    settle(stage.name, "not begun")
+                elif is_finished(stage, by_name):
+                    settle(stage.name, "kept")
                 else:
                     _clear(stage)
                     running[stage.name] = start(stage), time.perf_counter()
@@ -186,17 +170,6 @@ def describe(outcome: Mapping[str, str]) -> str:
     words = {"done": "run now", "kept": "finished before", "failed": "failed", "not begun": "not begun"}
     counts = {words[what]: list(outcome.values()).count(what) for what in words}
     return f"{len(outcome)} stages: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-
-
-def _without_running(
-    stage: Stage, stages: Mapping[str, Stage], outcome: Mapping[str, str], report: Callable[[str], object]
-) -> str | None:
-    """Returns what comes of a stage that needs not, or cannot, be run; None of one that is to be run."""
-    lost = [name for name in stage.reads if outcome.get(name) in ("failed", "not begun")]
-    if lost:
-        report(f"{stage.name}: not begun, it reads {', '.join(lost)}")
-        return "not begun"
-    return "kept" if is_finished(stage, stages) else None
 
 
 def _clear(stage: Stage) -> None:

@@ -36,6 +36,11 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     section: Section | None = None
 
+    @property
+    def headline(self) -> str:
+        """The title with a capital letter."""
+        return self.title[:1].upper() + self.title[1:]
+
 
 def _as_is(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(part="")
@@ -66,70 +71,45 @@ def _chosen(rows: Sequence[Row], metrics: str) -> tuple[Row, ...]:
     return tuple(by_metric[metric] for metric in metrics.split())
 
 
+def _in_parts(metrics: Sequence[tuple[str, str]], parts: Sequence[str]) -> tuple[Row, ...]:
+    return tuple(Row(f"{key} {part}", f"{name}, {part}", 3) for key, name in metrics for part in parts)
+
+
 _SCORES = (("auroc", "AUROC"), ("w1", "W1"))
 _AUCS = (("macro_auroc", "macro AUROC"), ("macro_average_precision", "macro average precision"))
 _GROUPS = ("static", "baseline", "burst", "macro average", "all records", "records without unusable leads")
 _STATISTICS = ("value", "reference", "ratio", "difference")
 
+_RECONSTRUCTION = (
+    "mae_mean rmse_mean mae_sample rmse_sample pearson_mean crps crps_below_ridge coverage "
+    "amplitude_variance_ratio_sample network_calls seconds"
+)
+_DENOISING = "output_snr snr_above_best ssd mad prd cosine rmse crps coverage network_calls seconds"
+
 KINDS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], tuple[Row, ...]]] = {
-    "reconstruction": (
-        _as_is,
-        _chosen(
-            INPAINTING_METRICS,
-            "mae_mean rmse_mean mae_sample rmse_sample pearson_mean crps crps_below_ridge coverage "
-            "amplitude_variance_ratio_sample network_calls seconds",
-        ),
-    ),
+    "reconstruction": (_as_is, _chosen(INPAINTING_METRICS, _RECONSTRUCTION)),
     "quality": (_as_is, GENERATION_ROWS),
-    "denoising": (
-        _denoising,
-        _chosen(
-            DENOISING_METRICS,
-            "output_snr snr_above_best ssd mad prd cosine rmse crps coverage network_calls seconds",
-        ),
-    ),
-    "noise": (
-        _noise,
-        tuple(Row(f"{key} {group}", f"{name}, {group}", 3) for key, name in _SCORES for group in _GROUPS),
-    ),
+    "denoising": (_denoising, _chosen(DENOISING_METRICS, _DENOISING)),
+    "noise": (_noise, _in_parts(_SCORES, _GROUPS)),
     "classification": (_classification, tuple(Row(key, name, 3) for key, name in _AUCS)),
-    "comparison": (
-        _comparison,
-        tuple(Row(f"{key} {what}", f"{name}, {what}", 3) for key, name in _AUCS for what in _STATISTICS),
-    ),
+    "comparison": (_comparison, _in_parts(_AUCS, _STATISTICS)),
 }
 """Kinds of sections: what makes the results of an evaluation rows with the columns `COLUMNS`, but for the table and the
 section, and the metrics to show, in order."""
 
 
-def read_section(plan: Plan, section: Section) -> pd.DataFrame | None:
-    """Reads the results of a section.
-
-    Args:
-        plan: The plan.
-        section: The section.
-
-    Returns:
-        Rows with `part`, `method`, `metric`, `value`, `lower`, `upper` and, where known, `n_records`; None while no
-        stage of it has results.
-    """
-    results = {label: plan.stages[name].result for label, name in section.stages.items()}
-    arrange = KINDS[section.kind][0]
-    tables = {label: arrange(pd.read_csv(result)) for label, result in results.items() if result.is_file()}
-    parts = [
-        table.assign(method=f"{label}: " + table["method"].astype(str)) if label else table
-        for label, table in tables.items()
-    ]
+def _read_section(plan: Plan, section: Section) -> pd.DataFrame | None:
+    """Reads the results of a section, as `KINDS` says; None while no stage of it has any."""
+    parts = []
+    for label, name in section.stages.items():
+        if (result := plan.stages[name].result).is_file():
+            table = KINDS[section.kind][0](pd.read_csv(result))
+            parts.append(table.assign(method=f"{label}: " + table["method"].astype(str)) if label else table)
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def make_grids(section: Section, table: pd.DataFrame) -> list[Grid]:
-    """Makes a grid of each part of a section: a row a method, a column a metric, 95 % intervals in brackets.
-
-    Args:
-        section: The section.
-        table: Its results.
-    """
+def _make_grids(section: Section, table: pd.DataFrame) -> list[Grid]:
+    """Makes a grid of each part of a section: a row a method, a column a metric, 95 % intervals in brackets."""
     grids = []
     for part, rows in table.groupby("part", sort=False):
         columns = {row.metric: row for row in KINDS[section.kind][1] if row.metric in set(rows["metric"])}
@@ -139,15 +119,10 @@ def make_grids(section: Section, table: pd.DataFrame) -> list[Grid]:
         repeated = rows["method"].isin(_point_estimates(rows)) & rows["metric"].str.contains("sample")
         rows = rows[rows["metric"].isin(list(columns)) & ~repeated]
         intervals = rows[["value", "lower", "upper"]].astype(float).itertuples(index=False)
-        cells = [
-            format_interval(Interval(*interval), columns[metric].digits)
-            for metric, interval in zip(rows["metric"], intervals, strict=True)
-        ]
-        shown = (
-            rows.assign(cell=cells)
-            .drop_duplicates(["method", "metric"], keep="last")
-            .pivot(index="method", columns="metric", values="cell")
-        )
+        digits = [columns[metric].digits for metric in rows["metric"]]
+        cells = [format_interval(Interval(*one), n) for one, n in zip(intervals, digits, strict=True)]
+        shown = rows.assign(cell=cells).drop_duplicates(["method", "metric"], keep="last")
+        shown = shown.pivot(index="method", columns="metric", values="cell")
         shown = shown.reindex(index=rows["method"].unique(), columns=list(columns))
         shown = shown.mask(shown == "-").dropna(how="all").dropna(how="all", axis="columns").fillna("-")
         header = ("method", *(columns[metric].label for metric in shown.columns))
@@ -165,28 +140,20 @@ def reported_grid(table: str) -> Grid | None:
 
 
 def write_tables(plan: Plan, folder: Path) -> dict[str, list[Grid]]:
-    """Writes each table that has results as `<table>.md`, `<table>.csv` and `<table>.tex`.
-
-    Args:
-        plan: The plan.
-        folder: Where to write.
-
-    Returns:
-        The grids of each table that has any.
-    """
+    """Writes each table that has results as `<table>.md`, `.csv` and `.tex` into a folder, and returns its grids."""
     written: dict[str, list[Grid]] = {}
     for table, sections in plan.sections.items():
-        read = [(section, found) for section in sections if (found := read_section(plan, section)) is not None]
+        read = [(section, found) for section in sections if (found := _read_section(plan, section)) is not None]
         if not read:
             continue
-        grids = [grid for section, found in read for grid in make_grids(section, found)]
+        grids = [grid for section, found in read for grid in _make_grids(section, found)]
         grids += [reported] if (reported := reported_grid(table)) else []
-        text = "\n".join(f"## {_headline(grid)}\n\n{markdown_table(grid.header, grid.rows)}" for grid in grids)
+        text = "\n".join(f"## {grid.headline}\n\n{markdown_table(grid.header, grid.rows)}" for grid in grids)
         write_text(folder / f"{table}.md", f"# {TABLES[table]}\n\n{text}")
         numbers = pd.concat([found.assign(table=table, section=section.title) for section, found in read])
         write_csv(numbers[[column for column in COLUMNS if column in numbers]], folder / f"{table}.csv")
         tables = [
-            latex_table(grid.header, grid.rows, _headline(grid), f"tab:{table}-{number}")
+            latex_table(grid.header, grid.rows, grid.headline, f"tab:{table}-{number}")
             for number, grid in enumerate(grids, start=1)
         ]
         write_text(folder / f"{table}.tex", "\n".join(tables))
@@ -198,7 +165,3 @@ def _point_estimates(rows: pd.DataFrame) -> set[str]:
     """Names the methods without samples: those without a band, where others have one."""
     covered = rows.loc[(rows["metric"] == "coverage") & rows["value"].notna(), "method"]
     return set(rows["method"]) - set(covered) if (rows["metric"] == "coverage").any() else set()
-
-
-def _headline(grid: Grid) -> str:
-    return grid.title[:1].upper() + grid.title[1:]

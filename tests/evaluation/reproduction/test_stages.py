@@ -142,7 +142,7 @@ def test_tables_are_chosen_by_name():
     assert chosen_tables("noise") == ["noise"]
     assert chosen_tables(["noise", "lead_i"]) == ["lead_i", "noise"]
     assert len(chosen_tables("all")) == 5
-    with pytest.raises(ValueError, match=r"no table lead_1.*lead_i"):
+    with pytest.raises(ValueError, match=r"unknown table 'lead_1'.*lead_i"):
         chosen_tables("lead_1")
 
 
