@@ -27,6 +27,7 @@ from diffusion_prior.training.observation import ObservationPatterns
 from diffusion_prior.training.settings import TrainerSettings
 from diffusion_prior.training.trainer import Trainer
 from einthoven.ecg.leads import LEADS
+from einthoven.ecg.recording import Recording
 from einthoven.run.chunks import Engine, LocalEngine
 from einthoven.run.ray_engine import RayEngine
 from einthoven.run.run_folder import RunFolder
@@ -251,10 +252,10 @@ def run_cohort(run: Callable[..., None], folder: "TemporaryDirectory[str]", work
     return {"seconds": float(steady * sizes.sum()), "n_records": int(sizes.sum()), "n_bytes": _bytes_in(path)}
 
 
-def _read_row(item: sources.SourceItem) -> sources.SourceRecord:
+def _read_row(item: sources.SourceItem) -> Recording:
     """Reads an ECG from a file of many, by its number."""
     ecgs = np.load(item.file.path, mmap_mode="r", allow_pickle=False)
-    return sources.SourceRecord(ecgs[item.columns["ecg_id"]].astype(np.float64), RATE, LEADS)
+    return Recording(ecgs[item.columns["ecg_id"]].astype(np.float64), RATE, LEADS, str(item.columns["ecg_id"]))
 
 
 def _bytes_in(folder: Path) -> int:

@@ -1,23 +1,16 @@
 """Clean leads of PTB-XL with recorded noise mixed in, at known signal-to-noise ratios."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from einthoven.ecg.checks import lead_problems
-from einthoven.ecg.leads import LEADS
+from einthoven.ecg.leads import LEADS, lead_rows
+from einthoven.ecg.recording import Recording
 from einthoven.run.hashing import hash_file
-from noise_quant.data.sources import (
-    Source,
-    SourceItem,
-    SourceRecord,
-    choose_items,
-    lead_items,
-    ptbxl_labels,
-    read_item,
-)
+from noise_quant.data.sources import Source, SourceItem, choose_items, lead_items, ptbxl_labels, read_item
 from preprocessing.cohorts import nstdb
 from preprocessing.mixing import mix_at_snr
 
@@ -52,21 +45,20 @@ class MixtureReader:
         """Says what results depend on beside the attributes: the content of the noise recordings."""
         return {"recordings": [hash_file(path) for path in sorted(self.root.glob("[bem][wma].*"))]}
 
-    def __call__(self, item: SourceItem) -> SourceRecord:
+    def __call__(self, item: SourceItem) -> Recording:
         """Returns the noisy leads of an item with `noise_type` and `snr_db`; ValueError where its file is broken."""
         record = read_item(item)
-        usable = np.array([problem == "" for problem in lead_problems(record.ecg, record.sampling_rate)])
-        leads = tuple(lead for lead, is_usable in zip(record.leads, usable, strict=True) if is_usable)
+        usable = np.array(lead_problems(record.ecg, record.sampling_rate)) == ""
+        leads = tuple(np.array(record.leads)[usable].tolist())
         if not leads:
-            return SourceRecord(record.ecg[:0], record.sampling_rate, ())
+            return replace(record, ecg=record.ecg[:0], leads=())
         x = record.ecg[usable] - record.ecg[usable].mean(axis=1, keepdims=True)
         noise_type = item.columns["noise_type"]
         high_pass = self.ma_high_pass if noise_type == "ma" else None
         noise = nstdb.read_nstdb(self.root, noise_type, record.sampling_rate, self.half, high_pass)
-        pieces = nstdb.noise_pieces(
-            noise, x.shape[-1], len(LEADS), (self.seed, int(item.columns["ecg_id"]), noise_type)
-        )[[LEADS.index(lead) for lead in leads]]
-        return SourceRecord(mix_at_snr(x, pieces, item.columns["snr_db"]), record.sampling_rate, leads)
+        keys = (self.seed, int(item.columns["ecg_id"]), noise_type)
+        pieces = nstdb.noise_pieces(noise, x.shape[-1], len(LEADS), keys)[lead_rows(leads)]
+        return replace(record, ecg=mix_at_snr(x, pieces, item.columns["snr_db"]), leads=leads)
 
 
 def mixture_source(

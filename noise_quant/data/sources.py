@@ -5,17 +5,16 @@ only what it lacks. Signals are as recorded: unfiltered, at the rate of their fi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from einthoven.ecg.checks import check_units
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import read_wfdb
+from einthoven.ecg.recording import Recording, read_wfdb
 from einthoven.run.hashing import hash_json
 from einthoven.run.registry import Registry
 from noise_quant.data.noise_labels import NOISE_TYPES, lead_labels
@@ -25,21 +24,6 @@ from preprocessing.cohorts.splits import SPLITS
 from preprocessing.store.preparation import RecordFile, read_file, wfdb_file
 
 _CHOICE_SEED = 0
-
-
-@dataclass(frozen=True)
-class SourceRecord:
-    """A record to score.
-
-    Attributes:
-        ecg: ECG in mV, unfiltered, NaN where nothing was measured, shape (C, L).
-        sampling_rate: Sampling rate in Hz.
-        leads: Names of the leads to score, C of them.
-    """
-
-    ecg: NDArray[np.float64]
-    sampling_rate: float
-    leads: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,12 +53,12 @@ class Source:
     Attributes:
         items: The records.
         labels: A row per lead: `ecg_id`, `lead` and what is known about them; may hold more leads than are scored.
-        read: Reads an item; raises ValueError where its file is broken.
+        read: Reads the leads to score of an item and no others; raises ValueError where its file is broken.
     """
 
     items: list[SourceItem]
     labels: pd.DataFrame
-    read: Callable[[SourceItem], SourceRecord]
+    read: Callable[[SourceItem], Recording]
 
     @property
     def n_leads(self) -> int:
@@ -103,10 +87,10 @@ SOURCES = Registry(
 )
 
 
-def read_item(item: SourceItem) -> SourceRecord:
+def read_item(item: SourceItem) -> Recording:
     """Reads the leads to score, as recorded; ValueError where the file is broken or lacks one."""
     recording = read_file(item.file)
-    return SourceRecord(recording.ordered(item.leads), recording.sampling_rate, item.leads)
+    return replace(recording, ecg=recording.ordered(item.leads), leads=item.leads)
 
 
 def ptbxl_source(

@@ -1,13 +1,13 @@
 """The ways to score records for `score_source`: a diffusion model, or the plain baseline beside it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from einthoven.ecg.checks import lead_problems
-from noise_quant.data.sources import SourceItem, SourceRecord
+from einthoven.ecg.recording import Recording
+from noise_quant.data.sources import SourceItem
 from noise_quant.model.checkpoint import load_model
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scalogram.image import WIDTH
@@ -35,14 +35,10 @@ class DiffusionScoring:
     thresholds: Thresholds | None = None
     n_partitions: int = 1
 
-    def __call__(self, items: Sequence[SourceItem], records: Sequence[SourceRecord]) -> list[pd.DataFrame]:
-        """Returns the scores of each record."""
-        tables = []
-        for item, record in zip(items, records, strict=True):
-            key, rate = item.seed_key, record.sampling_rate
-            scores = self.scorer.score(record.ecg, rate, key, self.n_partitions, record.leads)
-            tables.append(scores.to_table(record.leads, verdicts(scores.psnr, scores.unusable, self.thresholds)))
-        return tables
+    def __call__(self, item: SourceItem, record: Recording) -> pd.DataFrame:
+        """Returns the scores of a record."""
+        scores = self.scorer.score(record.ecg, record.sampling_rate, item.seed_key, self.n_partitions, record.leads)
+        return scores.to_table(record.leads, verdicts(scores.psnr, scores.unusable, self.thresholds))
 
 
 @dataclass(frozen=True)
@@ -52,24 +48,17 @@ class PlainScoring:
     A segment is a window of ten seconds; of one that is left over at the end, only the new part is judged.
     """
 
-    def __call__(self, items: Sequence[SourceItem], records: Sequence[SourceRecord]) -> list[pd.DataFrame]:
-        """Returns the scores of each record."""
-        return [pd.concat(self._tables(record), ignore_index=True) for record in records]
-
-    def _tables(self, record: SourceRecord) -> list[pd.DataFrame]:
-        tables = []
-        for segment, window in enumerate(cut_windows(record.ecg.shape[-1], record.sampling_rate)):
+    def __call__(self, item: SourceItem, record: Recording) -> pd.DataFrame:
+        """Returns the scores of a record."""
+        tables, rate = [], record.sampling_rate
+        for segment, window in enumerate(cut_windows(record.ecg.shape[-1], rate)):
             first, last = window.judged
             piece = record.ecg[:, first:last]
-            table = lead_quality(piece, record.sampling_rate).assign(
-                lead=list(record.leads),
-                segment=segment,
-                start_s=first / record.sampling_rate,
-                stop_s=last / record.sampling_rate,
-                reason=lead_problems(piece, record.sampling_rate),
-            )
+            place = {"segment": segment, "start_s": first / rate, "stop_s": last / rate}
+            table = lead_quality(piece, rate).assign(lead=list(record.leads), **place)
+            table["reason"] = lead_problems(piece, rate)
             tables.append(table.assign(unusable=table["reason"] != ""))
-        return tables
+        return pd.concat(tables, ignore_index=True)
 
 
 def scoring_method(

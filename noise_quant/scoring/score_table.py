@@ -1,7 +1,7 @@
 """`score_source`: scores of many leads, in chunks, into a folder that a killed run can go on in."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,19 +9,13 @@ from typing import Protocol
 
 import pandas as pd
 
+from einthoven.ecg.recording import Recording
 from einthoven.report.tables import write_csv, write_parquet
 from einthoven.run.chunked_job import ChunkedJob
-from einthoven.run.chunks import (
-    Chunk,
-    Engine,
-    LocalEngine,
-    Problems,
-    describe_failure,
-    describe_problems,
-)
+from einthoven.run.chunks import Chunk, Engine, LocalEngine, Problems, describe_failure, describe_problems
 from einthoven.run.fingerprint import fingerprint
 from einthoven.run.lock import held_folder
-from noise_quant.data.sources import Source, SourceItem, SourceRecord
+from noise_quant.data.sources import Source, SourceItem
 
 SCORES = "scores.parquet"
 SCORES_CSV = "scores.csv"
@@ -33,10 +27,10 @@ _PLACE = "place"
 
 
 class Scoring(Protocol):
-    """Scores records; a record's scores do not depend on those that come with it."""
+    """Scores a record."""
 
-    def __call__(self, items: Sequence[SourceItem], records: Sequence[SourceRecord]) -> list[pd.DataFrame]:
-        """Returns a table for each record: `lead`, `segment`, and scores, one row per lead and segment."""
+    def __call__(self, item: SourceItem, record: Recording) -> pd.DataFrame:
+        """Returns its table: `lead`, `segment`, and scores, one row per lead and segment."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ def score_source(
         source: What to score.
         scoring: How.
         folder: Where to write.
-        chunk_records: Records scored at once.
+        chunk_records: Records that are done, or done again, together.
         progress: Called with the number of leads of each chunk that is done.
         engine: Where chunks are worked on; None: in this process.
         make_scoring: Makes the scoring on another process's device, where that does the work; None: it gets a copy.
@@ -143,50 +137,28 @@ class ScoringWork:
         make_scoring: Makes the way of scoring.
     """
 
-    def __init__(self, read: Callable[[SourceItem], SourceRecord], make_scoring: Callable[[], Scoring]) -> None:
+    def __init__(self, read: Callable[[SourceItem], Recording], make_scoring: Callable[[], Scoring]) -> None:
         self.read, self.scoring = read, make_scoring()
 
     def __call__(self, chunk: Chunk) -> Problems:
-        """Does the work of a chunk: reads records one by one, scores all at once or, if that fails, one by one."""
+        """Reads and scores the records of a chunk."""
         start = time.perf_counter()
         first, items = chunk.content
-        read: dict[int, SourceRecord] = {}
-        problems: dict[int, str] = {}
+        tables: list[pd.DataFrame] = []
+        failed: list[pd.DataFrame] = []
+        problems: Problems = {}
         for offset, item in enumerate(items):
             try:
-                read[offset] = self.read(item)
+                record = self.read(item)
+                if not record.leads:
+                    raise ValueError("no usable lead")
+                tables.append(self.scoring(item, record).assign(place=first + offset, problem=""))
             except Exception as error:
-                problems[offset] = describe_failure(error)
-            else:
-                if not read[offset].leads:
-                    del read[offset]
-                    problems[offset] = "no usable lead"
-        tables, failures = self._score({offset: (items[offset], record) for offset, record in read.items()})
-        problems |= failures
+                problems[chunk.names[offset]] = describe_failure(error)
+                failed.append(_failed(first + offset, describe_failure(error)))
         seconds = (time.perf_counter() - start) / len(items)
-        frames = [table.assign(place=first + offset, problem="") for offset, table in tables.items()]
-        frames += [_failed(first + offset, reason) for offset, reason in problems.items()]
-        write_parquet(pd.concat(frames, ignore_index=True).assign(seconds=seconds), chunk.part)
-        return {chunk.names[offset]: reason for offset, reason in problems.items()}
-
-    def _score(
-        self, records: dict[int, tuple[SourceItem, SourceRecord]]
-    ) -> tuple[dict[int, pd.DataFrame], dict[int, str]]:
-        """Scores records by number; returns the tables of those that worked, and why the others did not."""
-        tables: dict[int, pd.DataFrame] = {}
-        problems: dict[int, str] = {}
-        groups = [list(records)] if records else []
-        while groups:
-            group = groups.pop(0)
-            items, read = zip(*(records[offset] for offset in group), strict=True)
-            try:
-                tables |= zip(group, self.scoring(items, read), strict=True)
-            except Exception as error:
-                if len(group) > 1:
-                    groups = [[offset] for offset in group]
-                else:
-                    problems[group[0]] = describe_failure(error)
-        return tables, problems
+        write_parquet(pd.concat(tables + failed, ignore_index=True).assign(seconds=seconds), chunk.part)
+        return problems
 
 
 def _failed(place: int, reason: str) -> pd.DataFrame:

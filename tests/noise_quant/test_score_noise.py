@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from einthoven.ecg.leads import LEADS
+from einthoven.ecg.recording import Recording
 from einthoven.run.run_folder import RunFolder
 from noise_quant.data.mixtures import mixture_source
-from noise_quant.data.sources import SourceRecord, cinc2011_source, ptbxl_source
+from noise_quant.data.sources import cinc2011_source, ptbxl_source
 from noise_quant.scoring.methods import DiffusionScoring, PlainScoring, scoring_method
 from noise_quant.scoring.score_table import score_source
 from noise_quant.scoring.scorer import Scorer
@@ -31,17 +32,12 @@ class CountedScoring:
     def __init__(self, stop_after=None):
         self._n_records, self._stop_after = 0, stop_after  # private: no part of the work
 
-    def __call__(self, items, records):
+    def __call__(self, item, record):
         if self._stop_after is not None and self._n_records >= self._stop_after:
             raise Interrupted
-        self._n_records += len(records)
-        return [
-            pd.DataFrame(
-                {"lead": list(record.leads), "segment": 0, "psnr": np.ptp(record.ecg, axis=1)}
-                | {"unusable": False, "reason": ""}
-            )
-            for record in records
-        ]
+        self._n_records += 1
+        scores = {"lead": list(record.leads), "segment": 0, "psnr": np.ptp(record.ecg, axis=1)}
+        return pd.DataFrame({**scores, "unusable": False, "reason": ""})
 
 
 def test_table_has_a_row_per_lead_with_scores_and_labels(noisy_ptbxl, scoring, tmp_path):
@@ -108,7 +104,7 @@ def test_records_that_cannot_be_read_are_listed(cinc2011_folder, tmp_path):
     def read(item):
         if item.columns["ecg_id"] == 1002:
             raise ValueError("the file is damaged")
-        return source.read(item) if item.columns["ecg_id"] != 1004 else SourceRecord(np.zeros((0, 5)), 500.0, ())
+        return source.read(item) if item.columns["ecg_id"] != 1004 else Recording(np.zeros((0, 5)), 500.0, (), "")
 
     broken = type(source)(source.items, source.labels, read)
     summary = score_source(broken, CountedScoring(), tmp_path, chunk_records=2)
@@ -118,17 +114,17 @@ def test_records_that_cannot_be_read_are_listed(cinc2011_folder, tmp_path):
     assert set(table["ecg_id"]) == {1001, 1003, 1005, 1006, 1007, 1008}
     assert not table.loc[table["ecg_id"] == 1003, "acceptable"].any()
     assert {"half", "trained"} <= set(table)
-    none = type(source)(source.items[:1], source.labels, lambda item: SourceRecord(np.zeros((0, 5)), 500.0, ()))
+    none = type(source)(source.items[:1], source.labels, lambda item: Recording(np.zeros((0, 5)), 500.0, (), ""))
     with pytest.raises(ValueError, match="none of the 1 records"):
         score_source(none, CountedScoring(), tmp_path / "none")
 
 
 def test_records_that_cannot_be_scored_cost_no_other_record_its_scores(cinc2011_folder, tmp_path):
     class Picky(CountedScoring):
-        def __call__(self, items, records):
-            if any(item.columns["ecg_id"] == 1003 for item in items):
+        def __call__(self, item, record):
+            if item.columns["ecg_id"] == 1003:
                 raise IndexError("no such lead")
-            return super().__call__(items, records)
+            return super().__call__(item, record)
 
     source = cinc2011_source(cinc2011_folder)
     summary = score_source(source, Picky(), tmp_path, chunk_records=4)
@@ -148,17 +144,17 @@ def test_plain_baseline_has_the_same_keys(cinc2011_folder, tmp_path):
 
 def test_long_recordings_have_segments_and_partitions(tiny_model):
     rng = np.random.default_rng(0)
-    record = SourceRecord(rng.standard_normal((2, 2500)), 100.0, ("II", "V2"))
+    record = Recording(rng.standard_normal((2, 2500)), 100.0, ("II", "V2"), "mine")
 
     class Item:
         seed_key = "mine"
 
-    [table] = DiffusionScoring(Scorer(tiny_model), None, n_partitions=2)([Item()], [record])
+    table = DiffusionScoring(Scorer(tiny_model), None, n_partitions=2)(Item(), record)
     assert table["lead"].tolist() == ["II"] * 5 + ["V2"] * 5
     assert table["segment"].tolist() == [0, 1, 2, 3, 4] * 2
     np.testing.assert_allclose(table["stop_s"][:5], [5, 10, 15, 20, 25], atol=0.05)
     assert set(table["verdict"]) == {""}
-    [plain] = PlainScoring()([Item()], [record])
+    plain = PlainScoring()(Item(), record)
     assert plain["segment"].tolist() == [0, 0, 1, 1, 2, 2]
 
 
