@@ -18,19 +18,9 @@ DEMO_ECG = Path(__file__).parent / "demo" / "demo_ecg.npz"
 MILLIVOLTS: dict[str, float] = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
 """Known units of a signal, in lower case, in mV."""
 
-BYTES_PER_SAMPLE: dict[str, float] = {"16": 2, "61": 2, "80": 1, "160": 2, "212": 1.5, "24": 3, "32": 4}
-"""Sizes in the fixed-width WFDB formats, by which a truncated file is known before reading."""
-
-
-INVALID: dict[str, int] = {
-    "16": -(2**15),
-    "61": -(2**15),
-    "80": -(2**7),
-    "160": -(2**15),
-    "212": -(2**11),
-    "24": -(2**23),
-    "32": -(2**31),
-}
+BITS: dict[str, int] = {"16": 16, "61": 16, "80": 8, "160": 16, "212": 12, "24": 24, "32": 32}
+"""Bits of a sample in the fixed-width WFDB formats, by which a truncated file is known before reading."""
+INVALID: dict[str, int] = {name: -(2 ** (bits - 1)) for name, bits in BITS.items()}
 """The value that says that nothing was measured, by WFDB format."""
 
 
@@ -149,8 +139,7 @@ def _check_files(stem: Path, header: Any) -> None:  # noqa: ANN401
         if not file.is_file():
             raise ValueError(f"signal file {file} is missing")
         columns = [index for index, other in enumerate(header.file_name) if other == name]
-        width = BYTES_PER_SAMPLE.get(str(header.fmt[columns[0]]))
-        needed = 0 if width is None else int(header.sig_len * len(columns) * width)
+        needed = header.sig_len * len(columns) * BITS.get(str(header.fmt[columns[0]]), 0) // 8
         needed += int(header.byte_offset[columns[0]] or 0)
         if file.stat().st_size < needed:
             raise ValueError(f"signal file {file} is truncated: {file.stat().st_size} of {needed} bytes")

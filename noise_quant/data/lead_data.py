@@ -14,7 +14,7 @@ from einthoven.ecg.checks import lead_problems
 from noise_quant.data.artefacts import Artefacts
 from noise_quant.data.noise_labels import lead_labels
 from noise_quant.scalogram.image import ScalogramSettings, scalogram_image
-from preprocessing.cohorts.cinc2011_labels import cinc2011_half
+from preprocessing.cohorts.cinc2011 import cinc2011_half
 from preprocessing.store.store import Store
 
 TRAINING_HALF = "fit"

@@ -18,7 +18,7 @@ from einthoven.ecg.recording import Recording, read_wfdb
 from einthoven.run.hashing import hash_json
 from einthoven.run.registry import Registry
 from noise_quant.data.noise_labels import NOISE_TYPES, lead_labels
-from preprocessing.cohorts.cinc2011_labels import find_files, read_labels
+from preprocessing.cohorts.cinc2011 import find_files, read_labels
 from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.cohorts.splits import SPLITS
 from preprocessing.store.preparation import RecordFile, read_file, wfdb_file

@@ -16,8 +16,7 @@ from einthoven.run.hashing import hash_file
 from noise_quant.data.noise_labels import LABEL_COLUMNS, NOISE_TYPES, lead_labels, unread_texts
 from noise_quant.scalogram.image import HEIGHT, MAX_LEVEL, WINDOW_S, ScalogramSettings, scalogram_image
 from noise_quant.scalogram.store import PROBLEMS, ImageForm
-from preprocessing.cohorts.cinc2011_labels import LISTINGS, find_files, read_labels
-from preprocessing.cohorts.cinc2011_labels import SOURCE_RATE as CINC2011_RATE
+from preprocessing.cohorts import cinc2011
 from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.store.builder import MAX_SKIPPED, build_store
 from preprocessing.store.preparation import Inputs, Processed, RecordFile, Summary, read_file, settled_path
@@ -90,10 +89,10 @@ def _ptbxl(root: Path, source_rate: Literal["auto", 500, 100]) -> tuple[Inputs, 
 
 def _cinc2011(root: Path, source_rate: Literal["auto", 500, 100]) -> tuple[Inputs, pd.DataFrame]:
     """Lists the files of CinC 2011; the leads of its acceptable records count as clean."""
-    if source_rate not in ("auto", CINC2011_RATE):
-        raise ValueError(f"CinC 2011 has files of {CINC2011_RATE} Hz only: dataset.source_rate=auto")
-    table = read_labels(root)
-    files = find_files(root, table["ecg_id"])
+    if source_rate not in ("auto", cinc2011.SOURCE_RATE):
+        raise ValueError(f"CinC 2011 has files of {cinc2011.SOURCE_RATE} Hz only: dataset.source_rate=auto")
+    table = cinc2011.read_labels(root)
+    files = cinc2011.find_files(root, table["ecg_id"])
     table["split"] = ["train" if half == "fit" else "test" for half in table["half"]]
     table["source"] = "cinc2011"
     labels = pd.DataFrame(
@@ -102,7 +101,7 @@ def _cinc2011(root: Path, source_rate: Literal["auto", 500, 100]) -> tuple[Input
     for column in (*NOISE_TYPES, "unread"):
         labels[column] = False
     labels["clean"] = np.repeat(table["acceptable"].to_numpy(), len(LEADS))
-    sources = {listing: hash_file(root / listing) for listing in LISTINGS}
+    sources = {listing: hash_file(root / listing) for listing in cinc2011.LISTINGS}
     notes = {"records in the lists": len(table), "records absent from this copy": len(table) - len(files)}
     return Inputs(files, table, {}, sources, STEPS, notes), labels[["ecg_id", "lead", *LABEL_COLUMNS]]
 

@@ -1,6 +1,5 @@
 """Pictures of noise scores: signal on ECG paper, scalogram, reconstruction and verdict side by side, a row per lead."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from einthoven.ecg.recording import Recording
 from einthoven.report.ecg_paper import GAIN, INK, LIGHT_GRID, MM_PER_INCH, PAPER, SPEED, STRONG_GRID
 from einthoven.report.figures import new_figure
 from noise_quant.scalogram.image import MAX_LEVEL, WIDTH, WINDOW_S, ScalogramSettings
+from noise_quant.scoring.scorer import LeadScores
 from noise_quant.scoring.verdict import CLEAN, HEAVY, PARTLY, UNUSABLE
+from noise_quant.scoring.windows import Window
 
 VERDICT_COLOURS = {CLEAN: "#007a5a", PARTLY: "#b87700", HEAVY: "#c04a00", UNUSABLE: "#666666"}
 """Readable on white, and apart for colour-blind readers."""
@@ -30,20 +32,13 @@ _MIN_ROW, _MAX_ROW, _BETWEEN = 25.0, 60.0, 3.0
 
 
 def draw_scores(
-    path: Path | str,
-    ecg: NDArray[np.float64],
-    sampling_rate: float,
-    levels: NDArray[np.float32],
-    cleaned: NDArray[np.float32],
-    psnr: NDArray[np.float64],
-    verdict: Sequence[str],
-    reason: Sequence[str],
-    *,
-    leads: Sequence[str],
-    start_s: float = 0.0,
-    scored: tuple[int, int] = (0, WIDTH),
-    settings: ScalogramSettings | None = None,
-    title: str = "",
+    path: Path,
+    recording: Recording,
+    window: Window,
+    number: int,
+    scores: LeadScores,
+    verdict: NDArray[np.object_],
+    settings: ScalogramSettings,
     dpi: int = 100,
 ) -> None:
     """Draws one window of a recording, in true size on ECG paper (25 mm/s, 10 mm/mV).
@@ -52,21 +47,19 @@ def draw_scores(
 
     Args:
         path: File to write; the format follows the suffix.
-        ecg: The window's ECG in mV, NaN where missing, shape (C, L), at most ten seconds.
-        sampling_rate: Sampling rate in Hz.
-        levels: Levels of the scalograms, shape (C, 32, 256).
-        cleaned: Levels of the reconstructions, same shape.
-        psnr: In dB, shape (C,), NaN where unusable.
-        verdict: Verdict on each lead, "" where none is known.
-        reason: Why a lead is unusable, "" where it is usable.
-        leads: Names of the leads.
-        start_s: Time of the window's first sample, in s.
-        scored: Columns that count, first and last + 1.
-        settings: Settings of the scalograms; by default those of our models.
-        title: Text above.
+        recording: The recording, in mV, NaN where missing.
+        window: The window.
+        number: Its number among those of the recording.
+        scores: Scores of all windows, with their images; ValueError without.
+        verdict: Verdicts on all leads and windows, shape (C, S), "" where none is known.
+        settings: Settings of the scalograms.
         dpi: Resolution.
     """
-    settings = settings or ScalogramSettings()
+    if scores.levels is None or scores.cleaned is None:
+        raise ValueError("the pictures need the images: build the scorer with keep_images=True")
+    rate, start_s = recording.sampling_rate, window.start / recording.sampling_rate
+    ecg = recording.ecg[:, window.start : window.start + window.length]
+    title = f"{recording.name}, {scores.start_s[number]:.1f} to {scores.stop_s[number]:.1f} s"
     frequencies = (settings.min_frequency, settings.max_frequency)
     heights = [_row_height(lead) for lead in ecg]
     height = _HEADER + sum(heights) + _BETWEEN * (len(heights) - 1) + _FOOTER
@@ -79,12 +72,14 @@ def draw_scores(
             for place, size in zip(_PLACES, (_SIGNAL, _IMAGE, _IMAGE, _TEXT), strict=True)
         ]
         last = row == len(heights) - 1
-        _draw_signal(figure.add_axes(boxes[0]), ecg[row], sampling_rate, leads[row], start_s, row_height, last)
-        for box, image in ((boxes[1], levels[row]), (boxes[2], cleaned[row])):
-            _draw_image(figure.add_axes(box), image, start_s, frequencies, scored, box is boxes[1], last)
-        _write_score(figure, boxes[3], float(psnr[row]), verdict[row], reason[row])
+        _draw_signal(figure.add_axes(boxes[0]), ecg[row], rate, recording.leads[row], start_s, row_height, last)
+        for box, images in ((boxes[1], scores.levels), (boxes[2], scores.cleaned)):
+            image = images[row, number]
+            _draw_image(figure.add_axes(box), image, start_s, frequencies, window.scored, box is boxes[1], last)
+        score, *words = (values[row, number] for values in (scores.psnr, verdict, scores.reason))
+        _write_score(figure, boxes[3], float(score), *words)
         top -= _BETWEEN
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=dpi)
 
 

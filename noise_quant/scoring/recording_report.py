@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from einthoven.ecg.recording import Recording
 from einthoven.report.tables import write_csv
-from noise_quant.scalogram.image import ScalogramSettings
 from noise_quant.scoring.figures import draw_scores
-from noise_quant.scoring.scorer import LeadScores, Scorer
+from noise_quant.scoring.scorer import Scorer
 from noise_quant.scoring.verdict import Thresholds, verdicts
 from noise_quant.scoring.windows import cut_windows
 
@@ -64,41 +62,9 @@ def report_recording(
     table = scores.to_table(recording.leads, verdict)
     table = table[["lead", "segment", "start_s", "stop_s", "psnr", "verdict", "reason"]]
     write_csv(table, folder / "scores.csv")
-    pictures = _draw_windows(recording, folder, scores, verdict, scorer.model.scalogram, max_windows, dpi)
-    return RecordingReport(table, pictures, scores.psnr.shape[1])
-
-
-def _draw_windows(
-    recording: Recording,
-    folder: Path,
-    scores: LeadScores,
-    verdict: np.ndarray,
-    settings: ScalogramSettings,
-    max_windows: int,
-    dpi: int,
-) -> tuple[Path, ...]:
-    if scores.levels is None or scores.cleaned is None:
-        raise ValueError("the pictures need the images: build the scorer with keep_images=True")
-    rate = recording.sampling_rate
+    windows = cut_windows(recording.ecg.shape[-1], recording.sampling_rate)
     pictures = []
-    for number, window in enumerate(cut_windows(recording.ecg.shape[-1], rate)[:max_windows]):
-        start_s = window.start / rate
-        path = folder / f"{recording.name}_{start_s:05.0f}s.png"
-        draw_scores(
-            path,
-            recording.ecg[:, window.start : window.start + window.length],
-            rate,
-            scores.levels[:, number],
-            scores.cleaned[:, number],
-            scores.psnr[:, number],
-            list(verdict[:, number]),
-            list(scores.reason[:, number]),
-            leads=recording.leads,
-            start_s=start_s,
-            scored=window.scored,
-            settings=settings,
-            title=f"{recording.name}, {scores.start_s[number]:.1f} to {scores.stop_s[number]:.1f} s",
-            dpi=dpi,
-        )
-        pictures.append(path)
-    return tuple(pictures)
+    for number, window in enumerate(windows[:max_windows]):
+        pictures.append(folder / f"{recording.name}_{window.start / recording.sampling_rate:05.0f}s.png")
+        draw_scores(pictures[-1], recording, window, number, scores, verdict, scorer.model.scalogram, dpi)
+    return RecordingReport(table, tuple(pictures), len(windows))

@@ -6,10 +6,11 @@ gives the amplitudes of PTB-XL (median standard deviation of a lead 0.09 to 0.19
 record with a lead that is flat or saturated, or that exceeds a plausible amplitude after filtering, is left out.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,12 +19,11 @@ from einthoven.ecg import filters
 from einthoven.ecg.checks import flat_leads, longest_hold
 from einthoven.ecg.leads import LEADS
 from einthoven.run.hashing import hash_file
-from preprocessing.cohorts.cinc2011_labels import SOURCE_RATE, find_files
 from preprocessing.cohorts.cohort import DURATION_S, Cohort
-from preprocessing.store.preparation import Inputs, Processed, Reader, RecordFile, read_file
+from preprocessing.store.preparation import Inputs, Processed, Reader, RecordFile, read_file, wfdb_file
 
-LISTING = "RECORDS-acceptable"
-
+SOURCE_RATE = 500
+LISTINGS: dict[str, bool] = {"RECORDS-acceptable": True, "RECORDS-unacceptable": False}
 SATURATED_S = 0.05
 """A lead that stays at its largest or smallest value for so long is saturated."""
 PLAUSIBLE_MV = 10.0
@@ -53,21 +53,17 @@ class Cinc2011(Cohort):
         Args:
             raw_path: Folder with `RECORDS-acceptable` and `set-a`; ValueError if one or all records lack, or a number.
         """
-        listing = Path(raw_path) / LISTING
-        if not listing.is_file():
-            raise ValueError(f"{raw_path} lacks {LISTING} or set-a; correct dataset.raw_path")
-        names = listing.read_text(encoding="utf-8").split()
-        if not all(name.isdecimal() for name in names) or len(set(names)) < len(names):
-            raise ValueError(f"{listing} must list each record once, by its number; download it again")
-        files = find_files(raw_path, sorted(map(int, names)))
+        listing = Path(raw_path) / next(iter(LISTINGS))
+        keys = _read_listing(listing)
+        files = find_files(raw_path, sorted(keys))
         table = pd.DataFrame({"ecg_id": [file.ecg_id for file in files], "split": "train", "source": "cinc2011"})
         settings = {"name": "cinc2011", "sampling_rate": float(self.sampling_rate)}
-        notes = {"records in the list": len(names), "records absent from this copy": len(names) - len(files)}
+        notes = {"records in the list": len(keys), "records absent from this copy": len(keys) - len(files)}
         implausible = f", or beyond {PLAUSIBLE_MV:g} mV" if self.filtered else ""
         checks = (f"left out: a lead flat, at an extreme for {SATURATED_S:g} s{implausible}",)
         steps = (filters.STEPS if self.filtered else filters.STEPS[-1:]) + checks
         settings |= {} if self.filtered else {"filtered": False}
-        return Inputs(files, table, settings, {LISTING: hash_file(listing)}, steps, notes)
+        return Inputs(files, table, settings, {listing.name: hash_file(listing)}, steps, notes)
 
     def reader(self, inputs: Inputs) -> Reader:
         """Returns what reads and processes a record."""
@@ -94,3 +90,54 @@ class Cinc2011(Cohort):
         if np.abs(clean).max() > PLAUSIBLE_MV:
             raise ValueError(f"implausible amplitude in lead {LEADS[int(np.abs(clean).max(axis=1).argmax())]}")
         return Processed(clean, {"flat_leads": ""})
+
+
+def cinc2011_half(ecg_id: int) -> Literal["fit", "test"]:
+    """Returns the half of a record, from a hash of its number alone: whatever other records there are.
+
+    "fit" is for training and every choice, "test" for results alone.
+    """
+    digest = hashlib.blake2b(f"cinc2011/{ecg_id}".encode(), digest_size=8).digest()
+    return "test" if digest[0] % 2 else "fit"
+
+
+def find_files(root: str | Path, keys: Iterable[int]) -> list[RecordFile]:
+    """Returns the files of those records, by number, that are there in `set-a`; ValueError if none is."""
+    folder = Path(root) / "set-a"
+    found = [wfdb_file(folder / str(key), int(key), SOURCE_RATE) for key in keys]
+    files = [file for file in found if file is not None]
+    if not files:
+        raise ValueError(f"{folder} holds none of the records listed; correct dataset.raw_path")
+    return files
+
+
+def read_labels(root: str | Path) -> pd.DataFrame:
+    """Reads the two lists of records in a folder.
+
+    Returns:
+        One row per record, ascending in `ecg_id`: `ecg_id` (int64), `acceptable` (bool), `half` ("fit" or "test").
+
+    Raises:
+        ValueError: If a list is missing, a record's name is not a number, or a record is listed twice.
+    """
+    folder = Path(root)
+    acceptable: dict[int, bool] = {}
+    for name, label in LISTINGS.items():
+        keys = _read_listing(folder / name)
+        if acceptable.keys() & set(keys):
+            raise ValueError(f"{folder / name} lists a record that is listed already; download both lists again")
+        acceptable.update(dict.fromkeys(keys, label))
+    keys = sorted(acceptable)
+    table = pd.DataFrame({"ecg_id": pd.Series(keys, dtype="int64")})
+    table["acceptable"] = pd.Series([acceptable[key] for key in keys], dtype=bool)
+    return table.assign(half=pd.Series([cinc2011_half(key) for key in keys], dtype=object))
+
+
+def _read_listing(path: Path) -> list[int]:
+    """Reads the numbers of the records that a file lists."""
+    if not path.is_file():
+        raise ValueError(f"{path.parent} lacks {path.name}; correct dataset.raw_path, the folder of CinC 2011's set a")
+    names = path.read_text(encoding="utf-8").split()
+    if not all(name.isdecimal() for name in names) or len(set(map(int, names))) < len(names):
+        raise ValueError(f"{path} must list records by their numbers, none twice; download it again")
+    return [int(name) for name in names]

@@ -9,7 +9,7 @@ from einthoven.ecg.leads import LEADS
 from noise_quant.data.artefacts import Artefacts
 from noise_quant.data.lead_data import LeadData, clean_leads
 from noise_quant.scalogram.image import ScalogramSettings, scalogram_image
-from preprocessing.cohorts.cinc2011_labels import cinc2011_half
+from preprocessing.cohorts.cinc2011 import cinc2011_half
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.store.store import write_store
 

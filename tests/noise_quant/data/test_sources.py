@@ -7,7 +7,7 @@ import pytest
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import read_wfdb
 from noise_quant.data.sources import cinc2011_source, ptbxl_source, recording_source
-from preprocessing.cohorts.cinc2011_labels import cinc2011_half
+from preprocessing.cohorts.cinc2011 import cinc2011_half
 
 
 def leads_of(source):

@@ -13,7 +13,7 @@ from noise_quant.scalogram import preparation as scalogram_preparation
 from noise_quant.scalogram.image import ScalogramSettings, levels_image, scalogram_image
 from noise_quant.scalogram.preparation import ScalogramReader, prepare_scalograms
 from noise_quant.scalogram.store import LEAD_COLUMNS, ScalogramStore, write_scalogram_store
-from preprocessing.cohorts.cinc2011_labels import cinc2011_half
+from preprocessing.cohorts.cinc2011 import cinc2011_half
 from preprocessing.store import builder as store_builder
 from preprocessing.store.store import Store
 

@@ -1,7 +1,7 @@
 import pytest
 
 from noise_quant.data.sources import ptbxl_labels
-from preprocessing.cohorts.cinc2011_labels import read_labels
+from preprocessing.cohorts.cinc2011 import read_labels
 from preprocessing.cohorts.nstdb import NOISE_TYPES, read_nstdb
 from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.cohorts.simulated_files import write_synthetic_files
