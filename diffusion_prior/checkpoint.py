@@ -47,16 +47,12 @@ BACKBONES: dict[str, type[nn.Module]] = {"unet1d": UNet1d, "sashimi": Sashimi}
 
 
 def build_denoiser(spec: Mapping[str, Any]) -> Denoiser:
-    """Builds a denoiser with fresh weights.
+    """Builds a denoiser with fresh weights; its `spec` attribute keeps the settings for the checkpoint.
 
     Args:
         spec: Plain data: `backbone` (a mapping with `name` and the backbone's arguments), and optionally `schedule`
             (arguments of `EDMSchedule`; for sashimi `name: discrete` and arguments of `DiscreteSchedule`), `leads`,
-            `sampling_rate`, `sigma_data` and `unconditional`; for sashimi also `record_length`,
-            `segment_length` and `gain`.
-
-    Returns:
-        The denoiser; its `spec` attribute keeps the settings for the checkpoint.
+            `sampling_rate`, `sigma_data`, `unconditional`; for sashimi also `record_length`, `segment_length`, `gain`.
 
     Raises:
         ValueError: If the backbone or a setting is not known, or the schedule is not the backbone's.
@@ -89,14 +85,7 @@ def build_denoiser(spec: Mapping[str, Any]) -> Denoiser:
 
 
 def save_denoiser(path: Path, denoiser: Denoiser, facts: Mapping[str, Any] | None = None, half: bool = False) -> None:
-    """Writes a denoiser that `build_denoiser` built, atomically.
-
-    Args:
-        path: Safetensors file.
-        denoiser: The denoiser.
-        facts: What else to say of it (steps, data, ...), plain data.
-        half: Stores weights in half precision.
-    """
+    """Writes a denoiser that `build_denoiser` built, atomically, and facts of it (steps, data, ...), plain data."""
     write_weights(path, denoiser.backbone, denoiser.spec, facts or {}, half)
 
 
@@ -116,16 +105,7 @@ def shared_denoiser(
 ) -> Denoiser:
     """Returns the one denoiser that all users of the same weights share on a device: not to be changed.
 
-    Args:
-        path: As for `load_denoiser`.
-        device: Device of the network.
-        published_offset: As for `load_denoiser`.
-        conjugate_pairs: As for `load_denoiser`.
-        precision: As for `accelerate_denoiser`.
-        compiled: As for `accelerate_denoiser`.
-
-    Raises:
-        ValueError: As `load_denoiser` does, and if the precision is not known.
+    Arguments and errors are those of `load_denoiser` and `accelerate_denoiser`.
     """
     settings = (published_offset, conjugate_pairs, precision, compiled)
 
@@ -163,14 +143,13 @@ def load_denoiser(
         elif is_sashimi(weights):
             denoiser = _load_rhythmdiff(file, weights, conjugate_pairs)
         else:
-            raise ValueError(
-                f"{file} does not say how to build its network: it was not written by diffusion_prior.train"
-            )
+            raise ValueError(f"{file} does not say how to build its network: diffusion_prior.train did not write it")
     if published_offset:
         if not denoiser.finds_noise:
             raise ValueError("published_offset is for a SaShiMi: leave it false for these weights")
-        settings = {name: value for name, value in denoiser.spec.get("schedule", {}).items() if name != "name"}
-        denoiser.schedule = DiscreteSchedule(**{**settings, "published_offset": True})
+        settings = {**denoiser.spec.get("schedule", {}), "published_offset": True}
+        settings.pop("name", None)
+        denoiser.schedule = DiscreteSchedule(**settings)
     return denoiser.eval().requires_grad_(False)
 
 
@@ -192,20 +171,18 @@ def _load_rhythmdiff(file: Path, weights: dict[str, Tensor], conjugate_pairs: bo
     weights = our_label_order(weights)
 
     def build(pairs: bool) -> EpsilonDenoiser:
-        built = build_denoiser({**spec, "backbone": {**spec["backbone"], "conjugate_pairs": pairs}})
-        denoiser = cast(EpsilonDenoiser, built)  # as its spec says
+        fresh = build_denoiser({**spec, "backbone": {**spec["backbone"], "conjugate_pairs": pairs}})
+        denoiser = cast(EpsilonDenoiser, fresh)  # as its spec says
         _fill(denoiser, weights, file)
         return denoiser.eval().requires_grad_(False)
 
     facts: dict[str, Any] = {"published": True}
+    built = {pairs: build(pairs) for pairs in (False, True) if conjugate_pairs in (None, pairs)}
     if conjugate_pairs is None:
-        both = {pairs: build(pairs) for pairs in (False, True)}
-        losses = {pairs: denoising_loss(both[pairs]) for pairs in both}
-        conjugate_pairs = pairs_were_trained(losses[True], losses[False])
-        denoiser = both[conjugate_pairs]
-        facts["denoising_losses"] = {"conjugate_pairs": losses[True], "without": losses[False]}
-    else:
-        denoiser = build(conjugate_pairs)
+        without, with_pairs = map(denoising_loss, built.values())
+        conjugate_pairs = pairs_were_trained(with_pairs, without)
+        facts["denoising_losses"] = {"conjugate_pairs": with_pairs, "without": without}
+    denoiser = built[conjugate_pairs]
     denoiser.facts = {**facts, "conjugate_pairs": conjugate_pairs}
     return denoiser
 
@@ -218,15 +195,7 @@ def _fill(denoiser: Denoiser, weights: Mapping[str, Tensor], file: Path) -> None
 
 
 def take_weights(denoiser: Denoiser, path: str | Path) -> None:
-    """Copies the weights of a checkpoint into a denoiser of the same network, to go on training from them.
-
-    Args:
-        denoiser: The denoiser.
-        path: As for `load_denoiser`.
-
-    Raises:
-        ValueError: If there is no such checkpoint, or its network is another one.
-    """
+    """Copies the weights of a checkpoint into a denoiser, to go on training; ValueError if its network is another."""
     loaded = load_denoiser(path)
     theirs, ours = ({name: w.shape for name, w in d.state_dict().items()} for d in (loaded, denoiser))
     pairs, wanted = (bool(d.spec["backbone"].get("conjugate_pairs", False)) for d in (loaded, denoiser))

@@ -50,11 +50,7 @@ class GenerationSettings:
 
 
 def generate_ecgs(
-    denoiser: Denoiser,
-    labels: NDArray[np.float32],
-    keys: Sequence[int],
-    settings: GenerationSettings,
-    chunks: Path,
+    denoiser: Denoiser, labels: NDArray[np.float32], keys: Sequence[int], settings: GenerationSettings, chunks: Path
 ) -> NDArray[np.float32]:
     """Draws one 12-lead ECG for each label vector.
 
@@ -87,14 +83,7 @@ def generate_ecgs(
 
 
 class GenerationWork:
-    """Draws chunks of ECGs: see `einthoven.run.chunks.Work`.
-
-    A part is an array of ECGs in mV, shape (B, 12, length).
-
-    Args:
-        denoiser: The prior.
-        settings: How to draw.
-    """
+    """Draws chunks of ECGs (`einthoven.run.chunks.Work`); a part is an array in mV, shape (B, 12, length)."""
 
     def __init__(self, denoiser: Denoiser, settings: GenerationSettings) -> None:
         self.denoiser, self.settings = denoiser, settings
@@ -116,10 +105,7 @@ class GenerationWork:
 
 
 def store_scale(ecgs: NDArray[np.float32]) -> float:
-    """Returns the units per mV of a store that holds generated ECGs, even those of a prior that has learnt nothing.
-
-    Args:
-        ecgs: ECGs in mV, any shape.
+    """Returns the units per mV of a store of generated ECGs in mV, even those of a prior that has learnt nothing.
 
     Raises:
         ValueError: If a value is not finite.

@@ -11,27 +11,18 @@ def describe_network(denoiser: EpsilonDenoiser) -> str:
     n_parameters = sum(parameter.numel() for parameter in denoiser.backbone.parameters())
     labels = f"{denoiser.n_labels} labels" if denoiser.n_labels else "no labels"
     pairs = "both states of each conjugate pair" if backbone["conjugate_pairs"] else "one state of each conjugate pair"
-    losses = facts.get("denoising_losses")
-    why = (
-        "as asked for"
-        if losses is None
-        else f"loss on simulated ECGs {losses['conjugate_pairs']:.4f} with both, {losses['without']:.4f} with one"
-    )
+    why = "as asked for"
+    if losses := facts.get("denoising_losses"):
+        why = f"loss on simulated ECGs {losses['conjugate_pairs']:.4f} with both, {losses['without']:.4f} with one"
+    sizes = ", ".join(f"{name} {backbone[name]}" for name in "d_model n_layers pool expand ff unet L".split())
     return (
-        f"SaShiMi, {n_parameters:,} parameters: d_model {backbone['d_model']}, n_layers {backbone['n_layers']}, "
-        f"pool {backbone['pool']}, expand {backbone['expand']}, ff {backbone['ff']}, unet {backbone['unet']}, "
-        f"L {backbone['L']}; {len(denoiser.leads)} leads, {labels}\nkernels sum {pairs} ({why})"
+        f"SaShiMi, {n_parameters:,} parameters: {sizes}; {len(denoiser.leads)} leads, {labels}\n"
+        f"kernels sum {pairs} ({why})"
     )
 
 
 def rhythmdiff_card(denoiser: EpsilonDenoiser, source: Path, digest: str) -> str:
-    """Returns the page of converted weights, Markdown.
-
-    Args:
-        denoiser: What was read from the checkpoint.
-        source: The checkpoint.
-        digest: Its SHA-256.
-    """
+    """Returns the page of converted weights, Markdown; the digest is the checkpoint's SHA-256."""
     backbone, schedule = denoiser.spec["backbone"], denoiser.spec["schedule"]
     sizes = ", ".join(f"{name} {value}" for name, value in backbone.items() if name not in ("name", "conjugate_pairs"))
     n_parameters = sum(parameter.numel() for parameter in denoiser.backbone.parameters())

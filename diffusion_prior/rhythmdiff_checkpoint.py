@@ -51,14 +51,7 @@ def is_sashimi(weights: Mapping[str, Tensor]) -> bool:
 
 
 def rhythmdiff_spec(weights: Mapping[str, Tensor], file: Path) -> dict[str, Any]:
-    """Finds how to build the network of a published state dictionary, from names and shapes.
-
-    Args:
-        weights: Weights by name.
-        file: Where they are from, for errors.
-
-    Returns:
-        The settings for `build_denoiser`, without `conjugate_pairs`.
+    """Finds from names and shapes the settings of `build_denoiser`, without `conjugate_pairs`.
 
     Raises:
         ValueError: If it is not a SaShiMi of RhythmDiff's, of 9 or 12 leads and 71 labels or none.
@@ -151,12 +144,7 @@ def _length(weights: Mapping[str, Tensor], pool: Sequence[int], file: Path) -> i
 def denoising_loss(denoiser: EpsilonDenoiser, n_records: int = 2) -> float:
     """Returns the error of the noise that a prior finds on simulated ECGs, filtered and padded as it has learnt.
 
-    Args:
-        denoiser: The prior.
-        n_records: Simulated ECGs.
-
-    Returns:
-        Mean squared error over `STEPS`, leads and samples, always with the same noise: 1 says that it finds none.
+    It is the mean square over `STEPS`, leads and samples, always with the same noise: 1 says that it finds none.
     """
     # Only here: these import pandas and scipy, which priors of our own do without.
     from einthoven.ecg.filters import clean_signal

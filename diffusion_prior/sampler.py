@@ -53,26 +53,17 @@ class Sampler:
         return self.denoiser.schedule.grid(self.n_steps - 1, like)
 
     def step(self, x_t: Tensor, t: Tensor, s: Tensor, generator: Generators, estimate: Tensor | None = None) -> Tensor:
-        """Goes from time `t` to the less noisy time `s`.
+        """Goes with a noised signal in mV, shape (n_samples, B, C, L), from time `t` to the less noisy time `s`.
 
-        Args:
-            x_t: Noised signal in mV, shape (n_samples, B, C, L).
-            t: Time of `x_t`, shape ().
-            s: Time to go to, shape ().
-            generator: Random numbers.
-            estimate: Estimate of the clean signal to use; by default the denoiser's at `t`.
-
-        Returns:
-            Noised signal at `s`, shape of `x_t`.
+        The estimate is that of the clean signal to use; by default the denoiser's at `t`.
         """
         (alpha_t, sigma_t), (alpha_s, sigma_s) = self.denoiser.schedule(t), self.denoiser.schedule(s)
         x = self.denoiser(x_t, t) if estimate is None else estimate
         kept = (alpha_t * sigma_s) / (alpha_s * sigma_t)  # e^-h
         x_s = sigma_s / sigma_t * kept**self.eta * x_t + alpha_s * (1 - kept ** (1 + self.eta)) * x
         if self.eta > 0:
-            x_s = x_s + sigma_s * (1 - kept ** (2 * self.eta)).sqrt() * randn(
-                x_t.shape, generator, x_t.dtype, x_t.device
-            )
+            noise = randn(x_t.shape, generator, x_t.dtype, x_t.device)
+            x_s = x_s + sigma_s * (1 - kept ** (2 * self.eta)).sqrt() * noise
         return x_s
 
     @torch.no_grad()
@@ -83,17 +74,7 @@ class Sampler:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """Draws signals.
-
-        Args:
-            shape: (n_samples, B, C, L).
-            generator: Random numbers: one generator, or one for each sample and record.
-            dtype: Data type.
-            device: Device.
-
-        Returns:
-            Signals in mV.
-        """
+        """Draws signals in mV, shape (n_samples, B, C, L), from one generator, or one for each sample and record."""
         x_t = randn(shape, generator, dtype, device)
         times = self.times(x_t)
         alpha, sigma = self.denoiser.schedule(times)

@@ -31,16 +31,7 @@ class Augmentation:
     stretch_share: float = 0.3
 
     def __call__(self, x: Tensor, length: int, generator: Generator) -> Tensor:
-        """Cuts a random piece out of each record and changes it.
-
-        Args:
-            x: ECGs in mV, leads I, II, V1-V6, shape (B, 8, L).
-            length: Samples to keep, at most L.
-            generator: Random numbers.
-
-        Returns:
-            Pieces in mV, shape (B, 8, length).
-        """
+        """Cuts a random piece of `length` samples out of each ECG and changes it: mV, leads I, II, V1-V6, (B, 8, L)."""
         n_batch, n_leads, n_samples = x.shape
         x = self._cut(x, length, generator)
         angles = self.rotation * torch.randn(n_batch, 3, generator=generator)

@@ -95,15 +95,7 @@ class TrainingData:
         return len(self._rows)
 
     def batch(self, n: int, generator: Generator) -> dict[str, Tensor]:
-        """Draws a batch with replacement.
-
-        Args:
-            n: Records.
-            generator: Random numbers; the batch depends on nothing else.
-
-        Returns:
-            `x` in mV, shape (n, C, L), and `label`, shape (n, 71).
-        """
+        """Draws `x` in mV, shape (n, C, L), and `label`, shape (n, 71), with replacement."""
         length = self.lengths[int(torch.randint(len(self.lengths), (), generator=generator))]
         picks = torch.multinomial(self._weights, n, replacement=True, generator=generator)
         origins, rows = self._rows[picks.numpy()].T

@@ -47,16 +47,7 @@ class MeasurementNoise:
 
     @classmethod
     def read(cls, path: str | Path, sampling_rate: float = 100.0, share: float = 0.25) -> "MeasurementNoise":
-        """Takes the first half of NSTDB's recordings.
-
-        Args:
-            path: Folder that `preprocessing.prepare_nstdb` wrote.
-            sampling_rate: Rate of the signals in Hz, which the folder must have.
-            share: Share of the records of a batch whose measured samples are noisy.
-
-        Raises:
-            ValueError: If the folder or a setting is not usable.
-        """
+        """Takes the first half of NSTDB's recordings, from the folder that `preprocessing.prepare_nstdb` wrote."""
         return cls(load_noise(path, "fit"), sampling_rate, share)
 
     def draw(self, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -65,12 +56,8 @@ class MeasurementNoise:
         In half of the records the sum of signal and noise is filtered, in the others the noise alone: then the signal
         is what the filter leaves of a recording's.
 
-        Args:
-            x: ECGs in mV, shape (B, C, L).
-            generator: Random numbers.
-
         Returns:
-            Noise in mV, shape (B, C, L), and `sigma_y`, its root mean square as the denoiser gets it, in mV, (B, C).
+            Noise in mV, shape (B, C, L) of `x`, and `sigma_y`, its root mean square as the denoiser gets it, (B, C).
         """
         noise = torch.stack([self._draw_one(row, generator) for row in x])
         rate = self.sampling_rate

@@ -64,9 +64,7 @@ def build_objective(
     Raises:
         ValueError: If a setting is missing, not known to the objective or not usable.
     """
-    wanted = {"label_dropout"}
-    if not denoiser.finds_noise:
-        wanted |= {"noise_levels", "patterns", "measurement_noise"}
+    wanted = {"label_dropout", *([] if denoiser.finds_noise else ["noise_levels", "patterns", "measurement_noise"])}
     if settings.keys() != wanted:
         raise ValueError(
             f"the objective of this prior has the settings {', '.join(sorted(wanted))}, not "
@@ -85,6 +83,12 @@ def build_objective(
         label_dropout,
         measurement_noise=MeasurementNoise.read(**noise, sampling_rate=denoiser.sampling_rate) if noise else None,
     )
+
+
+def _exact(x: Tensor, label: Tensor, sigma: Tensor, noise: Tensor, observed: Tensor) -> Batch:
+    """Returns a drawn batch whose measured samples are exact."""
+    exact = {"y": x, "sigma_y": torch.zeros(x.shape[:2])}
+    return {"x": x, "label": label, "sigma": sigma, "noise": noise, "observed": observed, **exact}
 
 
 class DenoisingObjective(Objective):
@@ -117,17 +121,10 @@ class DenoisingObjective(Objective):
 
     def draw(self, batch: Batch, generator: Generator) -> Batch:
         """Adds noise levels, noise, labels that are left and measured samples to a batch with `x` and `label`."""
-        x, label = batch["x"], batch["label"]
-        keep = torch.rand(len(x), 1, generator=generator) >= self.label_dropout
-        drawn = {
-            "x": x,
-            "label": label * keep,
-            "sigma": self.noise_levels.draw(len(x), generator),
-            "noise": torch.randn(x.shape, generator=generator),
-            "observed": self.patterns.draw(tuple(x.shape), generator),
-            "y": x,
-            "sigma_y": torch.zeros(x.shape[:2]),
-        }
+        x = batch["x"]
+        label = batch["label"] * (torch.rand(len(x), 1, generator=generator) >= self.label_dropout)
+        sigma, noise = self.noise_levels.draw(len(x), generator), torch.randn(x.shape, generator=generator)
+        drawn = _exact(x, label, sigma, noise, self.patterns.draw(tuple(x.shape), generator))
         return self._add_noise(drawn, self.measurement_noise.share, generator) if self.measurement_noise else drawn
 
     def _add_noise(self, batch: Batch, share: float, generator: Generator) -> Batch:
@@ -167,14 +164,11 @@ class DenoisingObjective(Objective):
         lead_i = none.clone()
         lead_i[:, 0] = True
         noise = torch.randn(batch["x"].shape, generator=generator)
-        drawn = {}
+        label, drawn = torch.zeros_like(batch["label"]), {}
         for name, observed in (("none", none), ("lead_I", lead_i)):
             for sigma in self.validation_levels:
-                drawn[f"{name}/{sigma:g}"] = {
-                    "x": batch["x"], "y": batch["x"], "label": torch.zeros_like(batch["label"]), "noise": noise,
-                    "observed": observed, "sigma": torch.full((len(noise),), sigma),
-                    "sigma_y": torch.zeros(noise.shape[:2]),
-                }  # fmt: skip
+                levels = torch.full((len(noise),), sigma)
+                drawn[f"{name}/{sigma:g}"] = _exact(batch["x"], label, levels, noise, observed)
         if self.measurement_noise is not None:
             drawn["noisy"] = self._add_noise({**drawn[f"none/{sigma:g}"]}, 1.0, generator)
         return drawn

@@ -29,15 +29,7 @@ class ObservationPatterns:
             raise ValueError(f"the shares of the patterns must be positive and at most 1 in all, got {shares}")
 
     def draw(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        """Draws one pattern a record.
-
-        Args:
-            shape: (B, C, L).
-            generator: Random numbers.
-
-        Returns:
-            True where a sample was measured, shape (B, C, L).
-        """
+        """Draws one pattern a record: true where a sample was measured, shape (B, C, L)."""
         n_batch, n_leads, length = shape
         observed = torch.zeros(shape, dtype=torch.bool)
         bounds = torch.tensor([self.lead_i, self.leads, self.blocks, self.points]).cumsum(0)

@@ -57,11 +57,7 @@ RATE = 500
 
 @dataclass
 class TimedData(TrainingData):
-    """Training data that notes when each batch is asked for, so that the time of a step is known.
-
-    Attributes:
-        started: Times at which batches were asked for, in s.
-    """
+    """Training data that notes when each batch is asked for, in s, so that the time of a step is known."""
 
     started: list[float] = field(default_factory=list)
 
@@ -152,10 +148,7 @@ def denoise(method: str, weights: str | None, records: int, leads: int, samples:
 
 
 def superlets(forms: Sequence[str], records: int = 1, leads: int = 12, seconds: float = 10) -> Calls:
-    """Makes the superlet scalograms of ECGs at 500 Hz, in one batch, in each of some forms.
-
-    The forms are "default form", "Han's form" and "plain FFT", `plain_superlets`.
-    """
+    """Makes the scalograms of ECGs at 500 Hz, in one batch, as "default form", "Han's form" or `plain FFT`."""
     ecgs = torch.from_numpy(simulate_ecg(records, RATE, seconds)[:, :leads]).flatten(0, 1)
 
     def transform(form: str) -> dict[str, Any]:
@@ -171,12 +164,7 @@ def superlets(forms: Sequence[str], records: int = 1, leads: int = 12, seconds: 
 def plain_superlets(signals: Tensor, sampling_rate: float = RATE) -> Tensor:
     """Makes superlets as anyone would first: each wavelet by batched Fourier transforms, at the full rate.
 
-    Args:
-        signals: ECGs in mV, shape (n, L).
-        sampling_rate: Their rate in Hz.
-
-    Returns:
-        log10 of the power in mV^2 at every sample, by our default form, shape (n, F, L).
+    Of ECGs in mV, shape (n, L), the log10 of the power in mV^2 at every sample, by our default form, shape (n, F, L).
     """
     settings, length = SuperletSettings(), signals.shape[-1]
     margin = math.ceil(settings.half_length() * sampling_rate) + 1
@@ -242,9 +230,8 @@ def run_cohort(run: Callable[..., None], folder: "TemporaryDirectory[str]", work
 
     That is counted from when as many chunks are done as there are workers, until the last one is.
     """
-    done: list[tuple[float, int]] = []
     first, engine = (0, LocalEngine()) if workers is None else (workers, RayEngine(n_workers=workers))
-    done.append((perf_counter(), 0))
+    done = [(perf_counter(), 0)]
     path = Path(mkdtemp(dir=folder.name))
     run(path / "run", lambda n: done.append((perf_counter(), n)), engine)
     times, sizes = (np.array(values) for values in zip(*done, strict=True))
@@ -262,19 +249,6 @@ def _bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-CASES: dict[str, Callable[..., Calls]] = {
-    build.__name__: build
-    for build in (
-        train,
-        prepare,
-        restore,
-        inpaint,
-        denoise,
-        superlets,
-        score,
-        score_cohort,
-        call_networks,
-        compare_mgps,
-    )
-}
+_CASES = (train, prepare, restore, inpaint, denoise, superlets, score, score_cohort, call_networks, compare_mgps)
+CASES: dict[str, Callable[..., Calls]] = {build.__name__: build for build in _CASES}
 """The functions by name."""

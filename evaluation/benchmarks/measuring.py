@@ -96,10 +96,7 @@ def measure(cases: Sequence[Case]) -> pd.DataFrame:
     Returns:
         One row a call: columns `KEYS`, `seconds`, `times_as_fast` (as the last call of the same case), what the call
         returned, `records_per_minute`, `peak_memory_mb`, `working_memory_mb` (see `measure_alone`), and `note`, why it
-        could not be measured.
-
-    Raises:
-        ValueError: If no case could be measured.
+        could not be measured. If none could, a ValueError says so.
     """
     rows: list[dict[str, Any]] = []
     for case in tqdm(cases, desc="benchmark", unit="case"):
@@ -118,9 +115,6 @@ def measure_alone(case: Case) -> list[dict[str, Any]]:
     """Measures a case in a fresh process.
 
     Calls of one case take turns, so that what disturbs the machine disturbs all of them and their ratio holds.
-
-    Args:
-        case: The case.
 
     Returns:
         One row a call; of a case that failed one row with a `note`. `peak_memory_mb` is the largest resident memory of

@@ -39,14 +39,7 @@ def restore(method: str, n_samples: int, weights: str | None, device: str = "cpu
 
 
 def call_networks(networks: Sequence[str], batch: int, backward: bool, **setting: Any) -> Calls:  # noqa: ANN401
-    """Calls denoisers once on ECGs of 10 s, as samplers do, with frozen weights.
-
-    Args:
-        networks: Names, as `build_network` takes them.
-        batch: Number of ECGs.
-        backward: Whether the call goes backward too, to the noised ECGs.
-        **setting: Other arguments of `build_network`, and `length`, samples of an ECG.
-    """
+    """Calls each network once on a batch of ECGs of `length` samples, forward or also backward to the noised ECGs."""
     length = setting.pop("length")
     way = ("forward + backward" if backward else "forward") + _on(setting["device"])
     built = {name: build_network(name, **setting) for name in networks}
@@ -62,9 +55,8 @@ def compare_mgps(
     of which `BACKWARD_CALLS` go backward too, each as long as one was here. What it computes besides is left out, in
     its favour.
     """
-    ours = {
-        f"MGPS, {precision}{_on(device)}": restore("mgps", n_samples, weights, device, precision)
-        for precision in precisions
+    calls: dict[str, Callable[[], object]] = {
+        f"MGPS, {form}{_on(device)}": restore("mgps", n_samples, weights, device, form)["mgps"] for form in precisions
     }
     theirs = build_network(RHYTHMDIFF, weights, sashimi, device)
     both_ways = [_network_call(theirs, n_samples, backward, length) for backward in (False, True)]
@@ -73,9 +65,7 @@ def compare_mgps(
         forward, both = (timed(call)["seconds"] for call in both_ways)
         return {"seconds": (FORWARD_CALLS - BACKWARD_CALLS) * forward + BACKWARD_CALLS * both}
 
-    return {name: calls["mgps"] for name, calls in ours.items()} | {
-        f"RhythmDiff's MGPS, calls x seconds{_on(device)}": reckon
-    }
+    return {**calls, f"RhythmDiff's MGPS, calls x seconds{_on(device)}": reckon}
 
 
 def build_network(name: str, weights: str | None, sashimi: Mapping[str, Any], device: str) -> Denoiser:
@@ -102,9 +92,8 @@ def build_network(name: str, weights: str | None, sashimi: Mapping[str, Any], de
         backbone.keep_kernels = form != "kernels per call"
         backbone = in_rhythmdiff_order(backbone) if network == RHYTHMDIFF else backbone
         segment = sashimi.get("L", 1024)
-        denoiser = EpsilonDenoiser(
-            backbone, DiscreteSchedule(), record_length=min(1000, segment), segment_length=segment
-        )
+        length = min(1000, segment)
+        denoiser = EpsilonDenoiser(backbone, DiscreteSchedule(), record_length=length, segment_length=segment)
     denoiser = denoiser.eval().requires_grad_(False).to(device)
     return accelerate_denoiser(denoiser, "bf16" if "bf16" in form else "float32", "compiled" in form)
 

@@ -15,31 +15,27 @@ from einthoven.run.files import write_text
 def write_report(table: pd.DataFrame, folder: Path, note: str) -> str:
     """Writes `benchmark.csv`, `benchmark.md` and, where something grew, `scaling.csv` and `scaling.png`.
 
-    Args:
-        table: As `measure` returns it.
-        folder: Where to write.
-        note: What was measured on.
-
-    Returns:
-        The Markdown: a table for each part, one of the slopes, and the note.
+    Of a table as `measure` returns it. Returns the Markdown: a table for each part, one of the slopes, and the note,
+    what was measured on.
     """
     write_csv(table, folder / "benchmark.csv")
     parts = [_markdown(rows.drop(columns="part")) for _, rows in table.groupby("part", sort=False)]
     slopes = fit_slopes(table)
     if not slopes.empty:
         write_csv(slopes, folder / "scaling.csv")
-        draw_scaling(table, slopes, folder / "scaling.png")
+        _draw_scaling(table, slopes, folder / "scaling.png")
         parts.append(_markdown(slopes))
     text = "\n".join([*parts, f"- {note}\n"])
     write_text(folder / "benchmark.md", text)
     return text
 
 
+SLOPES = ["case", "axis", "smallest", "largest", "slope", "seconds_per_record", "memory_mb", "memory_mb_per_unit"]
+"""Columns of the fitted slopes."""
+
+
 def fit_slopes(table: pd.DataFrame) -> pd.DataFrame:
     """Fits how time grows with each size: time ~ size^slope, by least squares of the logarithms.
-
-    Args:
-        table: As `measure` returns it.
 
     Returns:
         One row for all that was measured at two sizes at least: columns `case`, `axis`, `smallest`, `largest` (sizes),
@@ -48,36 +44,20 @@ def fit_slopes(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     measured = table.reindex(columns=[*table.columns.union(["n_records", "seconds", "peak_memory_mb"])])
-    for (_, case, axis), group in measured.dropna(subset=["size", "seconds"]).groupby(
-        ["part", "case", "axis"], sort=False
-    ):
+    measured = measured.dropna(subset=["size", "seconds"])
+    for (_, case, axis), group in measured.groupby(["part", "case", "axis"], sort=False):
         group = group.sort_values("size")
         first, last = group.iloc[0], group.iloc[-1]
         if len(group) > 1:
-            rows.append(
-                {
-                    "case": case,
-                    "axis": axis,
-                    "smallest": first["size"],
-                    "largest": last["size"],
-                    "slope": float(np.polyfit(np.log(group["size"]), np.log(group["seconds"]), 1)[0]),
-                    "seconds_per_record": last["seconds"] / last["n_records"],
-                    "memory_mb": last["peak_memory_mb"],
-                    "memory_mb_per_unit": (last["peak_memory_mb"] - first["peak_memory_mb"])
-                    / (last["size"] - first["size"]),
-                }
-            )
-    return pd.DataFrame(rows)
+            slope = float(np.polyfit(np.log(group["size"]), np.log(group["seconds"]), 1)[0])
+            per_record, memory = last["seconds"] / last["n_records"], last["peak_memory_mb"]
+            per_unit = (memory - first["peak_memory_mb"]) / (last["size"] - first["size"])
+            rows.append((case, axis, first["size"], last["size"], slope, per_record, memory, per_unit))
+    return pd.DataFrame(rows, columns=SLOPES)
 
 
-def draw_scaling(table: pd.DataFrame, slopes: pd.DataFrame, path: Path | str) -> None:
-    """Draws time against each size on logarithmic axes, one panel a size, with the slopes in the legends.
-
-    Args:
-        table: As `measure` returns it.
-        slopes: As `fit_slopes` returns them.
-        path: File to write.
-    """
+def _draw_scaling(table: pd.DataFrame, slopes: pd.DataFrame, path: Path) -> None:
+    """Draws time against each size on logarithmic axes, one panel a size, with the slopes in the legends."""
     axes = list(dict.fromkeys(slopes["axis"]))
     columns = min(3, len(axes))
     rows = -(-len(axes) // columns)
@@ -91,14 +71,11 @@ def draw_scaling(table: pd.DataFrame, slopes: pd.DataFrame, path: Path | str) ->
             group = group.sort_values("size")
             panel.plot(group["size"], group["seconds"], "o-", color=COLOURS[number % len(COLOURS)], label=label)
         sizes = sorted(set(here["size"]))
-        panel.set_xscale("log")
-        panel.set_yscale("log")
+        panel.set(xscale="log", yscale="log", xlabel=axis.replace("_", " "), ylabel="seconds")
         panel.minorticks_off()
         panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         panel.set_xticks(sizes, [f"{size:g}" for size in sizes], fontsize=8, rotation=30)
-        panel.set_xlabel(axis.replace("_", " "))
-        panel.set_ylabel("seconds")
         panel.grid(alpha=0.3, which="both")
         panel.legend(fontsize=7, frameon=False, title="case (slope)", title_fontsize=7)
     for panel in panels[len(axes) :]:

@@ -59,9 +59,8 @@ def _draw_map(figure: Figure, axes: Axes, table: pd.DataFrame, keys: Sequence[st
     shown = axes.scatter(across, up, c=values, cmap="viridis_r", edgecolors="white", s=45, zorder=4)
     axes.plot(across[:1], up[:1], "*", color=ORANGE, markersize=16.0, markeredgecolor="white", zorder=5)
     axes.margins(0.06)
-    axes.set(
-        xlabel=_short(keys[0]), ylabel=_short(keys[1]), xscale=_scale(table[keys[0]]), yscale=_scale(table[keys[1]])
-    )
+    (x, x_scale), (y, y_scale) = ((_short(key), _scale(table[key])) for key in keys)
+    axes.set(xlabel=x, ylabel=y, xscale=x_scale, yscale=y_scale)
     figure.colorbar(shown, ax=axes, label=name)
 
 

@@ -30,14 +30,7 @@ class Sweep:
 
 
 def read_sweep(folder: Path | str, maximise: bool = False) -> Sweep:
-    """Reads the folder of a sweep: what `--multirun` has made, on any launcher.
-
-    Args:
-        folder: The folder, `hydra.sweep.dir`.
-        maximise: Whether the largest objective is the best.
-
-    Returns:
-        Its jobs.
+    """Reads the folder of a sweep, `hydra.sweep.dir`: what `--multirun` has made, on any launcher.
 
     Raises:
         ValueError: If no job has ended there, or the jobs returned no number to compare.
@@ -45,10 +38,7 @@ def read_sweep(folder: Path | str, maximise: bool = False) -> Sweep:
     folders = sorted(path for path in Path(folder).glob("*") if path.is_dir() and not path.name.startswith("."))
     jobs = {path.name: read_job(path) for path in folders if (path / JOB).is_file()}
     if not jobs:
-        raise ValueError(
-            f"{folder} holds no finished job of a sweep: give the folder that a script with --multirun wrote to, its "
-            "hydra.sweep.dir"
-        )
+        raise ValueError(f"{folder} holds no finished job: give the hydra.sweep.dir of a script with --multirun")
     if any(job["objective"] is None or isinstance(job["objective"], list) for job in jobs.values()):
         raise ValueError(
             f"the jobs in {folder} have no single objective to compare: sweep a script that returns one, such as "
@@ -65,25 +55,17 @@ def read_sweep(folder: Path | str, maximise: bool = False) -> Sweep:
 
 
 def write_sweep(sweep: Sweep, folder: Path, name: str) -> str:
-    """Writes `sweep.csv`, `sweep.md` and, where settings differ, `sweep.png`.
+    """Writes `sweep.csv`, `sweep.md` and, where settings differ, `sweep.png`; returns the Markdown table.
 
-    Args:
-        sweep: The sweep.
-        folder: Where to write.
-        name: Name of the objective, with its unit.
-
-    Returns:
-        The Markdown table.
+    The name is the objective's, with its unit.
     """
     write_csv(sweep.table, folder / "sweep.csv")
     digits = {OBJECTIVE: ".5g", "seconds": ".0f"}
-    cells = [
-        [
-            format(value, digits.get(str(key), ".4g")) if isinstance(value, float) else str(value)
-            for key, value in row.items()
-        ]
-        for row in sweep.table.to_dict("records")
-    ]
+    shown = sweep.table.copy()
+    for key in shown.columns:
+        form = digits.get(str(key), ".4g")
+        shown[key] = [format(value, form) if isinstance(value, float) else str(value) for value in shown[key]]
+    cells = shown.to_numpy().tolist()
     markdown = markdown_table(["job", *sweep.parameters, name, "seconds"], cells)
     if sweep.n_unfinished:
         markdown += (
