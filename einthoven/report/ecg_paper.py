@@ -106,16 +106,9 @@ class Page:
         ]
         if has_band:
             handles.append(Patch(facecolor=BLUE, alpha=0.25, label="90 % band"))
-        self.axes.legend(
-            handles=handles,
-            loc="center right",
-            bbox_to_anchor=((self.width - 5.0) / self.width, (FOOTER - 7.8) / self.height),
-            ncol=len(handles),
-            fontsize=8,
-            frameon=False,
-            borderpad=0.0,
-            borderaxespad=0.0,
-        )
+        anchor = ((self.width - 5.0) / self.width, (FOOTER - 7.8) / self.height)
+        tight = {"frameon": False, "borderpad": 0.0, "borderaxespad": 0.0, "fontsize": 8, "ncol": len(handles)}
+        self.axes.legend(handles=handles, loc="center right", bbox_to_anchor=anchor, **tight)
 
     def save(self, path: Path | str, dpi: int) -> None:
         """Writes the page; the format follows the suffix (png, pdf, svg)."""

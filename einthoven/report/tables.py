@@ -48,24 +48,17 @@ def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: s
     what to refer to it by.
     """
     first, *others = (" & ".join(str(cell).translate(_LATEX) for cell in row) + r" \\" for row in (header, *rows))
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{caption.translate(_LATEX)}}}",
-            rf"\label{{{label}}}",
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
-            r"\toprule",
-            first,
-            r"\midrule",
-            *others,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    fit = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+    start = [r"\begin{table}", r"\centering", rf"\caption{{{caption.translate(_LATEX)}}}", rf"\label{{{label}}}", fit]
+    body = [
+        rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+        r"\toprule",
+        first,
+        r"\midrule",
+        *others,
+        r"\bottomrule",
+    ]
+    return "\n".join([*start, *body, r"\end{tabular}}", r"\end{table}", ""])
 
 
 def format_interval(interval: Interval, digits: int) -> str:

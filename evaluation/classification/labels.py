@@ -39,10 +39,7 @@ def _rhythms(codes: set[str]) -> list[bool]:
     return [{"NORM", "SR"} <= codes, bool({"CLBBB", "CRBBB"} & codes), "AFIB" in codes]
 
 
-CLASSES = {
-    "statements": Classes(STATEMENTS, False, encode),
-    "rhythms": Classes(("NSR", "BBB", "AF"), True, _rhythms),
-}
+CLASSES = {"statements": Classes(STATEMENTS, False, encode), "rhythms": Classes(("NSR", "BBB", "AF"), True, _rhythms)}
 """By the names that `evaluate.classes` takes."""
 
 

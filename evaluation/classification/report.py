@@ -53,11 +53,7 @@ def write_report(
     draw_class_scores(folder / "per_class.png", per_class, metrics[-1], METRICS[metrics[-1]][0])
     header = ["data set", *(LABELS[metric] for metric in dict.fromkeys(macro["metric"])), "records", "classes"]
     notes = bullets([f"classifier trained on: {classifier.describe()}", INTERVALS])
-    tables = {
-        "scores.csv": macro,
-        "per_class.csv": per_class,
-        PREDICTIONS: _frame(classifier.describe(), predictions),
-    }
+    tables = {"scores.csv": macro, "per_class.csv": per_class, PREDICTIONS: _frame(classifier.describe(), predictions)}
     return Report(tables, f"{_grid(macro, ['dataset'], header)}\n{notes}").write(folder).markdown
 
 

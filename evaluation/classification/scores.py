@@ -41,21 +41,12 @@ class Predictions:
         return (positives > 0) & (positives < len(self.labels))
 
 
-class _Class:
-    """Probabilities of one class beside its labels, sorted once.
-
-    Args:
-        probabilities: Probabilities of N records, shape (N,).
-        positive: Which records belong to the class, shape (N,).
-    """
+class _Class(Comparison):
+    """Probabilities (N,) of one class beside which records belong to it (N,), sorted once."""
 
     def __init__(self, probabilities: NDArray[np.floating], positive: NDArray[np.bool_]) -> None:
+        super().__init__(probabilities, positive)
         self.probabilities, self.positive = probabilities, positive
-        self.sorted = Comparison(probabilities, positive)
-
-    def auroc(self, counts: NDArray[np.integer]) -> float:
-        """Returns the chance that a positive record has the higher probability, ties counting half."""
-        return self.sorted.auroc(counts)
 
     def average_precision(self, counts: NDArray[np.integer]) -> float:
         """Returns the area under the steps of precision against recall; NaN without positive or negative records."""
@@ -107,20 +98,13 @@ def score_predictions(
     intervals = bootstrap_intervals(np.arange(n_records), statistic, n_resamples, seed)
     positives = {name: int(one.positive.sum()) for name, one in zip(scorer.names, scorer.classes, strict=True)}
     keys = [(metric, name) for metric in metrics for name in (*scorer.names, MACRO)]
+    sizes = {name: (1, count) for name, count in positives.items()} | {MACRO: (len(positives), sum(positives.values()))}
     rows = [
-        {
-            "class": name,
-            "metric": metric,
-            "value": found.estimate,
-            "lower": found.lower,
-            "upper": found.upper,
-            "n_records": n_records,
-            "n_classes": len(scorer.classes) if name == MACRO else 1,
-            "n_positives": sum(positives.values()) if name == MACRO else positives[name],
-        }
+        (name, metric, found.estimate, found.lower, found.upper, *sizes[name])
         for (metric, name), found in zip(keys, intervals, strict=True)
     ]
-    return pd.DataFrame(rows)
+    columns = ["class", "metric", "value", "lower", "upper", "n_classes", "n_positives"]
+    return pd.DataFrame(rows, columns=columns).assign(n_records=n_records)
 
 
 def compare_predictions(

@@ -7,8 +7,7 @@ baseline knows what noise it meets.
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from types import MappingProxyType
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import neurokit2
@@ -128,20 +127,12 @@ class Chosen:
 
     cleaner: Cleaner
     output_snr: float
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def measure(
-        cls,
-        cleaner: Cleaner,
-        noisy: np.ndarray,
-        truth: np.ndarray,
-        sampling_rate: float,
-        settings: Mapping[str, Any] = MappingProxyType({}),
-    ) -> "Chosen":
-        """Measures a baseline's mean output SNR; arguments as in `choose_baselines`."""
-        snr = float(finite_mean(output_snr(cleaner(noisy, sampling_rate), truth)))
-        return cls(cleaner, snr, settings)
+
+def mean_output_snr(cleaner: Cleaner, noisy: np.ndarray, truth: np.ndarray, sampling_rate: float) -> float:
+    """Measures a baseline's mean output SNR in dB; arguments as in `choose_baselines`."""
+    return float(finite_mean(output_snr(cleaner(noisy, sampling_rate), truth)))
 
 
 Adjustable = HighPass | BandPass | WaveletShrinkage | NeuroKit
@@ -187,22 +178,22 @@ def _search(
     start: Adjustable, choices: Mapping[str, Sequence[Any]], noisy: np.ndarray, truth: np.ndarray, sampling_rate: float
 ) -> Chosen:
     """Takes the best value of one setting after the other until none improves."""
-    found: dict[Adjustable, Chosen] = {}
+    found: dict[Adjustable, float] = {}
 
     def score(cleaner: Adjustable) -> float:
         if cleaner not in found:
             try:
-                found[cleaner] = Chosen.measure(cleaner, noisy, truth, sampling_rate, asdict(cleaner))
+                found[cleaner] = mean_output_snr(cleaner, noisy, truth, sampling_rate)
             except ValueError:  # a fixed cut-off of neurokit2 beyond half the sampling rate
-                found[cleaner] = Chosen(cleaner, -np.inf, asdict(cleaner))
-        return found[cleaner].output_snr
+                found[cleaner] = -np.inf
+        return found[cleaner]
 
     best, previous = start, None
     while best != previous:
         previous = best
         for name, values in choices.items():
             best = max([best, *(replace(best, **{name: value}) for value in values)], key=score)
-    return found[best]
+    return Chosen(best, score(best), asdict(best))
 
 
 def _zero_phase(

@@ -1,7 +1,6 @@
 """Figures of denoising: noisy, clean and denoised leads on ECG paper, and output SNR against input SNR."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,76 +13,42 @@ SPACING = 22.0
 """Least distance of two rows in mm."""
 
 
-@dataclass(frozen=True)
-class DenoisedLead:
-    """What is drawn of one lead; signals in mV, shape (L,).
-
-    Attributes:
-        lead: Name of the lead.
-        truth: The clean lead.
-        noisy: The noisy lead.
-        baseline: The best baseline's result.
-        mean: The method's mean.
-        lower: Lower edge of the method's band.
-        upper: Upper edge of the method's band.
-    """
-
-    lead: str
-    truth: np.ndarray
-    noisy: np.ndarray
-    baseline: np.ndarray
-    mean: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-
-
 def draw_denoising(
     path: Path | str,
-    leads: Sequence[DenoisedLead],
+    leads: Sequence[str],
+    curves: Mapping[str, np.ndarray],
     sampling_rate: float,
     *,
     method: str,
     baseline: str,
     title: str = "",
-    dpi: int = 130,
 ) -> None:
     """Draws leads on ECG paper, three rows each: noisy, the baseline's result, the method's with its band.
 
-    The clean lead lies in black under both results.
-
-    Args:
-        path: File to write; the format follows the suffix.
-        leads: The leads.
-        sampling_rate: Sampling rate in Hz.
-        method: Name of the method.
-        baseline: Name of the baseline.
-        title: Text above the paper.
-        dpi: Resolution.
+    The clean lead lies in black under both results. The curves are in mV, each of shape (leads, L): `noisy`, `truth`,
+    `baseline`, and the method's `mean`, `lower` and `upper`; method and baseline have names for people.
     """
-    names = [f"{lead.lead} {kind}" for lead in leads for kind in ("noisy", baseline, method)]
-    strips = place_strips(names, leads[0].truth.shape[-1] / sampling_rate, "12x1")
-    curves = [
-        row
-        for lead in leads
-        for row in ((lead.noisy,), (lead.truth, lead.baseline), (lead.truth, lead.mean, lead.lower, lead.upper))
-    ]
-    extents = [(float(np.min(row)), float(np.max(row))) for row in curves]
-    page = new_page(strips, extents, SPACING)
-    for place, lead in enumerate(leads):
+    groups = (("noisy",), ("truth", "baseline"), ("truth", "mean", "lower", "upper"))
+    names = [f"{lead} {kind}" for lead in leads for kind in ("noisy", baseline, method)]
+    strips = place_strips(names, curves["truth"].shape[-1] / sampling_rate, "12x1")
+    rows = [np.stack([curves[name][k] for name in group]) for k in range(len(leads)) for group in groups]
+    page = new_page(strips, [(float(row.min()), float(row.max())) for row in rows], SPACING)
+    for place in range(len(leads)):
+        of_lead = {name: curve[place] for name, curve in curves.items()}
         noisy, cleaned, ours = strips[3 * place : 3 * place + 3]
-        page.trace(noisy, lead.noisy, sampling_rate, GREY)
-        page.trace(cleaned, lead.truth, sampling_rate)
-        page.trace(cleaned, lead.baseline, sampling_rate, ORANGE)
-        page.band(ours, lead.lower, lead.upper, sampling_rate)
-        page.trace(ours, lead.truth, sampling_rate)
-        page.trace(ours, lead.mean, sampling_rate, BLUE)
+        page.trace(noisy, of_lead["noisy"], sampling_rate, GREY)
+        page.trace(cleaned, of_lead["truth"], sampling_rate)
+        page.trace(cleaned, of_lead["baseline"], sampling_rate, ORANGE)
+        page.band(ours, of_lead["lower"], of_lead["upper"], sampling_rate)
+        page.trace(ours, of_lead["truth"], sampling_rate)
+        page.trace(ours, of_lead["mean"], sampling_rate, BLUE)
     for strip, name in zip(strips, names, strict=True):
         page.label(strip, name, size=8)
     page.write_title(title)
-    has_band = any(bool((lead.lower < lead.upper).any()) for lead in leads)
+    has_band = bool((curves["lower"] < curves["upper"]).any())
     mine = f"{method}{' (mean)' if has_band else ''}"
     page.write_legend([(GREY, "noisy"), (INK, "clean"), (ORANGE, baseline), (BLUE, mine)], has_band)
-    page.save(path, dpi)
+    page.save(path, 130)
 
 
 def draw_snr_curves(path: Path | str, table: pd.DataFrame) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from einthoven.ecg.leads import INDEPENDENT_LEADS, INDEPENDENT_ROWS, LEADS, canonical_leads, to_twelve
+from einthoven.ecg.leads import INDEPENDENT_LEADS, INDEPENDENT_ROWS, canonical_leads, lead_rows, to_twelve
 from einthoven.report.tables import markdown_table, results_table
-from evaluation.denoising.baselines import Chosen, Cleaner, choose_baselines
-from evaluation.denoising.figures import DenoisedLead, draw_denoising, draw_snr_curves
+from evaluation.denoising.baselines import Chosen, choose_baselines, mean_output_snr
+from evaluation.denoising.figures import draw_denoising, draw_snr_curves
 from evaluation.denoising.runs import Condition, DenoisingRun, open_denoising_runs
 from evaluation.denoising.scores import METRICS, find_all_beats, score_beats
 from evaluation.denoising.wiener import WienerFilter
@@ -110,17 +110,10 @@ def _evaluate(condition: Condition, runs: Sequence[DenoisingRun], folder: Path, 
                 values[run.name][metric] = values[run.name]["output_snr"] - values[str(reference)]["output_snr"]
         where = folder / condition.folder / folder_name(run.name)
         _draw(run, values[run.name], where, cleaned[best] if best else noisy, best or NOISY)
-    tables = score_tables(
-        {name: means(columns) for name, columns in values.items()},
-        values,
-        {run.name: run.cost for run in runs},
-        first.ecg_ids,
-        INDEPENDENT_LEADS,
-        settings.n_resamples,
-        settings.seed,
-        noise_type=condition.noise_type,
-        level=condition.level,
-    )
+    summed, costs = {name: means(columns) for name, columns in values.items()}, {run.name: run.cost for run in runs}
+    given = (first.ecg_ids, INDEPENDENT_LEADS, settings.n_resamples, settings.seed)
+    noise_type, level = condition.noise_type, condition.level
+    tables = score_tables(summed, values, costs, *given, noise_type=noise_type, level=level)
     return _Found(condition, tuple(run.name for run in runs), chosen, best, tables, tuple(notes))
 
 
@@ -148,18 +141,11 @@ def _choose(condition: Condition, run: DenoisingRun, settings: Settings, notes: 
     rows = store.rows("val", min(settings.n_validation, len(rows)))
     truth = store.read(rows, INDEPENDENT_LEADS)[..., : run.noisy.shape[-1]]
     keys = [int(key) for key in store.table["ecg_id"].to_numpy()[rows]]
-    noisy = mix_recorded_noise(
-        truth,
-        load_noise(noise_path, "fit", rate),
-        condition.noise_type,
-        keys,
-        settings.seed,
-        snr_db=condition.snr_db,
-        power=condition.power,
-    )
+    noise, level = load_noise(noise_path, "fit", rate), {"snr_db": condition.snr_db, "power": condition.power}
+    noisy = mix_recorded_noise(truth, noise, condition.noise_type, keys, settings.seed, **level)
     chosen = choose_baselines(noisy, truth, rate)
-    wiener: Cleaner = WienerFilter.fit(store, noisy, truth)
-    chosen[WIENER] = Chosen.measure(wiener, noisy, truth, rate)
+    wiener = WienerFilter.fit(store, noisy, truth)
+    chosen[WIENER] = Chosen(wiener, mean_output_snr(wiener, noisy, truth, rate))
     notes += [f"{name}: {_settings_text(baseline)}" for name, baseline in chosen.items() if baseline.settings]
     notes.append(f"baselines chosen on {len(rows)} records of val with noise of NSTDB's half fit")
     return chosen
@@ -194,14 +180,9 @@ def _markdown(found: Sequence[_Found], table: pd.DataFrame) -> str:
             cells.append(result_cell(mine, 1, method=name, metric="coverage"))
         rows.append([part.condition.name, *cells])
         sections.append(f"## {part.condition.name}\n\n{results_table(mine, METRICS)}\n{bullets(part.notes)}")
-    intro = bullets(
-        [
-            "over the eight independent leads, whole records; 95 % bootstrap intervals over records in brackets",
-            "best baseline: of most output SNR on these records, the Wiener filter aside, which knows both mean "
-            "spectra",
-        ]
-    )
-    return "\n".join([markdown_table(header, rows), intro, *sections])
+    over = "over the eight independent leads, whole records; 95 % bootstrap intervals over records in brackets"
+    best = "best baseline: of most output SNR on these records, the Wiener filter aside, which knows both mean spectra"
+    return "\n".join([markdown_table(header, rows), bullets([over, best]), *sections])
 
 
 def _curves(table: pd.DataFrame) -> pd.DataFrame:
@@ -214,12 +195,11 @@ def _curves(table: pd.DataFrame) -> pd.DataFrame:
 
 def _draw(run: DenoisingRun, values: Values, folder: Path, baseline: np.ndarray, baseline_name: str) -> None:
     snr = values["output_snr"][:, -1]
-    curves = (run.truth, run.noisy, baseline, run.mean, run.lower, run.upper)
+    curves = {name: getattr(run, name) for name in ("noisy", "truth", "mean", "lower", "upper")} | {
+        "baseline": baseline
+    }
     for name, row, count in best_median_worst(snr, highest=True):
-        leads = [
-            DenoisedLead(lead, *(np.asarray(curve[row, LEADS.index(lead)], dtype=np.float64) for curve in curves))
-            for lead in PICTURE_LEADS
-        ]
+        shown = {key: np.asarray(ecgs[row][lead_rows(PICTURE_LEADS)], np.float64) for key, ecgs in curves.items()}
         title = f"{run.condition.name}: {name} of {count} (ecg_id {run.ecg_ids[row]}, {snr[row]:.1f} dB)"
-        path = folder / f"{name}.png"
-        draw_denoising(path, leads, run.sampling_rate, method=run.name, baseline=baseline_name, title=title)
+        names = {"method": run.name, "baseline": baseline_name, "title": title}
+        draw_denoising(folder / f"{name}.png", PICTURE_LEADS, shown, run.sampling_rate, **names)

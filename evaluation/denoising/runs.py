@@ -79,9 +79,8 @@ class DenoisingRun(Reconstructions):
         if not (run.path / "records.parquet").is_file() or not (run.path / "noisy.npy").is_file():
             raise ValueError(f"{path} is no finished run of reconstruction.denoise: start that run again, it goes on")
         result = Reconstructions.open(path)
-        condition = Condition(
-            str(settings["noise_type"]), _number(settings.get("snr_db")), _number(settings.get("power"))
-        )
+        levels = (_number(settings.get(name)) for name in ("snr_db", "power"))
+        condition = Condition(str(settings["noise_type"]), *levels)
         if (condition.snr_db is None) == (condition.power is None):
             raise ValueError(f"{path} does not say one level of its noise: run reconstruction.denoise again")
         noisy = np.load(run.path / "noisy.npy", mmap_mode="r", allow_pickle=False)

@@ -94,11 +94,7 @@ def _histogram(
 
 
 def draw_pair(
-    path: Path | str,
-    ecgs: Sequence[NDArray[np.floating]],
-    names: tuple[str, str],
-    sampling_rate: float,
-    title: str,
+    path: Path | str, ecgs: Sequence[NDArray[np.floating]], names: tuple[str, str], sampling_rate: float, title: str
 ) -> None:
     """Draws two named ECGs in mV, each of shape (12, L), on ECG paper, their leads in turn."""
     rows = [np.asarray(ecg)[LEADS.index(lead)] for lead in SHOWN_LEADS for ecg in ecgs]

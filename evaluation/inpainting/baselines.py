@@ -1,6 +1,6 @@
 """What a reconstruction must beat: ridge regression from a short window of the observed leads, and the mean ECG."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,7 +71,7 @@ class RidgeLeads:
             cls(observed, targets, store.sampling_rate, half_window, np.linalg.solve(gram + s * penalty, moment), s)
             for s in STRENGTHS
         ]
-        errors = _validation_errors(candidates, store, validation)
+        errors = [_validation_error(candidate, store, validation) for candidate in candidates]
         best = candidates[int(np.argmin(errors))]
         return replace(best, validation_mae=tuple(errors), strengths=STRENGTHS)
 
@@ -105,16 +105,10 @@ class RidgeLeads:
             missing = set(cls.__dataclass_fields__) - set(stored.files)
             if missing:
                 raise ValueError(f"{path} is no fitted ridge regression: it lacks {', '.join(sorted(missing))}")
-            return cls(
-                observed_leads=tuple(str(lead) for lead in stored["observed_leads"]),
-                targets=tuple(str(lead) for lead in stored["targets"]),
-                sampling_rate=float(stored["sampling_rate"]),
-                half_window=int(stored["half_window"]),
-                weights=stored["weights"],
-                strength=float(stored["strength"]),
-                validation_mae=tuple(float(value) for value in stored["validation_mae"]),
-                strengths=tuple(float(value) for value in stored["strengths"]),
-            )
+            values = {name: stored[name] for name in cls.__dataclass_fields__}
+        plain = {name: value.tolist() for name, value in values.items() if name != "weights"}
+        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+        return cls(**plain, weights=values["weights"])
 
 
 @dataclass(frozen=True)
@@ -164,32 +158,11 @@ def _normal_equations(
     return np.asarray(gram), np.asarray(moment)
 
 
-def _validation_errors(candidates: Sequence[RidgeLeads], store: Store, rows: np.ndarray) -> list[float]:
-    leads = lead_rows(lead for lead in NINE_REPORTED if lead not in candidates[0].observed_leads)
-    return [
-        mean_validation_error(candidate.predict, store, rows, candidate.observed_leads, leads)
-        for candidate in candidates
-    ]
-
-
-def mean_validation_error(
-    predict: Callable[[np.ndarray], np.ndarray],
-    store: Store,
-    rows: np.ndarray,
-    observed_leads: Sequence[str],
-    leads: Sequence[int],
-) -> float:
-    """Mean absolute error in mV of a predictor over records, some of the twelve leads, and time.
-
-    Args:
-        predict: From observed leads (n, k, L) in mV to twelve leads (n, 12, L) in mV.
-        store: Store of the records.
-        rows: Its rows.
-        observed_leads: Leads given to the predictor.
-        leads: Indices in `LEADS` of the leads to score.
-    """
+def _validation_error(ridge: RidgeLeads, store: Store, rows: np.ndarray) -> float:
+    """Mean absolute error in mV over records, those of the paper's nine leads that are not observed, and time."""
+    leads = lead_rows(lead for lead in NINE_REPORTED if lead not in ridge.observed_leads)
     total = 0.0
     for part in _chunks(rows):
-        error = predict(store.read(part, observed_leads)) - store.read(part, LEADS)
+        error = ridge.predict(store.read(part, ridge.observed_leads)) - store.read(part, LEADS)
         total += float(np.abs(error[:, leads]).sum(dtype=np.float64))
     return total / (len(rows) * len(leads) * store.n_samples)

@@ -39,12 +39,7 @@ def draw_coverage(
 
 
 def draw_amplitudes(
-    path: Path | str,
-    truth: np.ndarray,
-    sample: np.ndarray,
-    mean: np.ndarray,
-    leads: Sequence[str],
-    title: str,
+    path: Path | str, truth: np.ndarray, sample: np.ndarray, mean: np.ndarray, leads: Sequence[str], title: str
 ) -> None:
     """Draws reconstructed against true amplitudes, one panel a lead, with regression lines.
 

@@ -89,15 +89,9 @@ def evaluate_runs(
     scores = {name: _Scored.of(estimate, reported) for name, estimate in estimates.items()}
     best = best_of({name: scores[name].values for name in baselines if name != MEAN_ECG}, "mae_mean", highest=False)
     references = {name: (best, scores[best].values) if best and name != best else None for name in scores}
-    found = score_tables(
-        {name: statistics(one.values, one.amplitudes, reported, references[name]) for name, one in scores.items()},
-        {name: one.columns() for name, one in scores.items()},
-        {run.name: run.cost for run in runs},
-        first.ecg_ids,
-        reported,
-        n_resamples,
-        seed,
-    )
+    summed = {name: statistics(one.values, one.amplitudes, reported, references[name]) for name, one in scores.items()}
+    columns, costs = {name: one.columns() for name, one in scores.items()}, {run.name: run.cost for run in runs}
+    found = score_tables(summed, columns, costs, first.ecg_ids, reported, n_resamples, seed)
     notes.append(f"over leads {', '.join(reported)}; unobserved samples only; 95 % bootstrap intervals over records")
     for run in runs:
         _draw(run, scores[run.name], reported, folder / folder_name(run.name), layout)
@@ -119,11 +113,11 @@ def _open(
     extra = {run.name: len(run.ecg_ids) - len(ecg_ids) for run in opened}
     names = ", ".join(f"{count} of {name}" for name, count in extra.items() if count)
     left_out = f" that all runs have (left out: {names})" if names else ""
-    reported = canonical_leads(reported_leads) if reported_leads else default_leads(runs[0])
+    reported = canonical_leads(reported_leads) if reported_leads else _default_leads(runs[0])
     return runs, reported, [f"{len(ecg_ids)} records{left_out}"]
 
 
-def default_leads(run: Reconstructions) -> tuple[str, ...]:
+def _default_leads(run: Reconstructions) -> tuple[str, ...]:
     """Chooses the leads to sum up: the paper's nine where lead I alone was given, else all with a sample to score."""
     leads = leads_to_report(np.asarray(run.observed))
     if not leads:
@@ -131,7 +125,7 @@ def default_leads(run: Reconstructions) -> tuple[str, ...]:
     return leads
 
 
-def independent_leads(leads: Sequence[str]) -> tuple[str, ...]:
+def _independent_leads(leads: Sequence[str]) -> tuple[str, ...]:
     """Leaves out the leads that follow exactly from earlier ones, in the order given."""
     chosen: list[str] = []
     for lead in leads:
@@ -156,7 +150,7 @@ def _baselines(
     data = run.baseline_store(store, notes)
     if data is None:
         return {}
-    whole = independent_leads(run.whole_leads())
+    whole = _independent_leads(run.whole_leads())
     if not _is_of_whole_leads(run):
         if ridge:
             raise ValueError("evaluate.ridge is a regression from whole leads, but the runs hid parts: leave it empty")
@@ -170,9 +164,8 @@ def _baselines(
             raise ValueError(f"{ridge} regresses from {regression.observed_leads}, the runs observed {whole}: fit anew")
         regression.save(folder / "ridge.npz")
         predictions[RIDGE] = regression.predict(run.truth[:, lead_rows(whole)])
-        notes.append(
-            f"ridge from {', '.join(whole)}: strength {regression.strength:.0e}, chosen on the validation records"
-        )
+        chosen = f"strength {regression.strength:.0e}, chosen on the validation records"
+        notes.append(f"ridge from {', '.join(whole)}: {chosen}")
     if data.n_samples == run.truth.shape[-1]:
         predictions[MEAN_ECG] = MeanEcg.fit(data).predict(len(run.ecg_ids))
     return predictions
@@ -198,17 +191,11 @@ def _gap_baselines(run: Reconstructions, data: Store, notes: list[str]) -> dict[
 def _draw(run: Reconstructions, scored: _Scored, reported: tuple[str, ...], folder: Path, layout: str) -> None:
     errors = scored.values["mae_mean"][:, -1]
     for name, row, count in best_median_worst(errors):
-        draw_reconstruction(
-            folder / f"{name}.png",
-            run.mean[row],
-            run.lower[row],
-            run.upper[row],
-            run.sampling_rate,
-            truth=np.asarray(run.truth[row]),
-            observed=np.asarray(run.observed[row]),
-            title=f"{run.name}: {name} of {count} records (ecg_id {run.ecg_ids[row]}, MAE {errors[row]:.3f} mV)",
-            layout=layout,
-        )
+        title = f"{run.name}: {name} of {count} records (ecg_id {run.ecg_ids[row]}, MAE {errors[row]:.3f} mV)"
+        curves = (run.mean[row], run.lower[row], run.upper[row])
+        truth, observed = np.asarray(run.truth[row]), np.asarray(run.observed[row])
+        path, rate = folder / f"{name}.png", run.sampling_rate
+        draw_reconstruction(path, *curves, rate, truth=truth, observed=observed, title=title, layout=layout)
     leads = lead_rows(reported)
     curve = finite_mean(scored.coverage_at)[:, leads]
     if np.isfinite(curve).any():
