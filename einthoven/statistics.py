@@ -75,14 +75,11 @@ def predictive_band(samples: Values, level: float = 0.90) -> tuple[Values, Value
     value.
 
     Args:
-        samples: Samples, shape (S, ...), any unit; a numpy array or a tensor of floats.
+        samples: Samples, two at least, shape (S, ...), any unit; a numpy array or a tensor of floats.
         level: Wanted coverage, in (0, 1).
 
     Returns:
         Lower and upper edge, each of shape (...), in the unit, type and precision of `samples`.
-
-    Raises:
-        ValueError: If there are fewer than two samples, or the level is no probability.
     """
     n_samples = int(samples.shape[0])
     stretch = band_stretch(n_samples, level)
@@ -115,7 +112,7 @@ def crps(samples: np.ndarray, truth: np.ndarray, unobserved: np.ndarray, fair: b
     """Continuous ranked probability score of an ensemble, averaged over the unobserved samples of each lead, in mV.
 
     The fair estimator (Ferro, Q. J. R. Meteorol. Soc. 140, 1917-1923, 2014), whose expectation is the score of the
-    distribution that the samples come from, whatever their number:
+    distribution that the samples come from, whatever their number, two at least:
 
         mean_i |X_i - y| - 1 / (2 S (S - 1)) sum_ij |X_i - X_j|.
 
@@ -130,9 +127,6 @@ def crps(samples: np.ndarray, truth: np.ndarray, unobserved: np.ndarray, fair: b
 
     Returns:
         CRPS in mV, shape (..., C); lower is better, and the fair one may be slightly negative.
-
-    Raises:
-        ValueError: If the fair estimator is asked of fewer than two samples.
     """
     n_samples = samples.shape[-3]
     if fair and n_samples < 2:
@@ -179,9 +173,6 @@ def bootstrap_intervals(
 
     Returns:
         The k statistics of all records with their intervals; NaN edges where no draw has a finite value.
-
-    Raises:
-        ValueError: If there is no record, or the level is no probability.
     """
     _check_level(level)
     n_records = len(values)

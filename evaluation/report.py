@@ -19,12 +19,10 @@ class Report:
     Attributes:
         tables: Tables by the name of their file, `.csv` or `.parquet`, the summary first.
         markdown: The tables for people, with the notes.
-        notes: What was compared and what was left out.
     """
 
     tables: Mapping[str, pd.DataFrame]
     markdown: str
-    notes: tuple[str, ...] = ()
 
     @property
     def table(self) -> pd.DataFrame:

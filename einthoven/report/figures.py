@@ -35,13 +35,10 @@ def draw_ecg(
         path: File to write; the format follows the suffix.
         ecg: ECG in mV, shape (n_leads, L).
         sampling_rate: Sampling rate in Hz.
-        leads: Names of the leads.
+        leads: Names of the leads, as many as there are.
         title: Text above the paper.
-        layout: `3x4` (four columns of 2.5 s and a rhythm strip) or `12x1` (one row a lead).
+        layout: `3x4` (four columns of 2.5 s and a rhythm strip, of twelve leads) or `12x1` (one row a lead).
         dpi: Resolution; at any, a printout in original size shows 25 mm/s and 10 mm/mV.
-
-    Raises:
-        ValueError: If names and leads differ in number, or the layout does not suit.
     """
     ecg = np.asarray(ecg, dtype=np.float64)
     page = _page([ecg], leads, sampling_rate, layout)
@@ -80,13 +77,10 @@ def draw_reconstruction(
         truth: True ECG in mV, shape (n_leads, L), or None where nobody knows it.
         observed: True where a sample was measured, shape (n_leads, L) or (n_leads, 1).
         noisy: Recording before its noise was removed, drawn in grey, in mV, shape (n_leads, L), NaN where not recorded.
-        leads: Names of the leads.
+        leads: As for `draw_ecg`.
         title: Text above the paper.
-        layout: `3x4` (four columns of 2.5 s and a rhythm strip) or `12x1` (one row a lead).
-        dpi: Resolution; at any, a printout in original size shows 25 mm/s and 10 mm/mV.
-
-    Raises:
-        ValueError: If names and leads differ in number, or the layout does not suit.
+        layout: As for `draw_ecg`.
+        dpi: As for `draw_ecg`.
     """
     mean, lower, upper = (np.asarray(values, dtype=np.float64) for values in (mean, lower, upper))
     observed = np.broadcast_to(np.zeros((1, 1), bool) if observed is None else np.asarray(observed, bool), mean.shape)

@@ -54,6 +54,10 @@ class LabelledRecords:
         """Reads ECGs in mV by their places among the records, all by default, shape (n, C, L)."""
         return self.store.read(self.rows[places], self.leads)
 
+    def batch(self, places: NDArray[np.int64] | slice = slice(None)) -> Batch:
+        """Returns ECGs `x`, as `read` does, and their `label`, shape (n, K)."""
+        return {"x": torch.from_numpy(self.read(places)), "label": torch.from_numpy(self.labels[places])}
+
     def first_logits(self) -> Tensor:
         """Computes logits that give the classes' frequencies, half a record added to each count, shape (K,)."""
         with_class = self.labels.sum(axis=0, dtype=np.float64) + 0.5
@@ -79,14 +83,11 @@ class ClassificationData:
     def batch(self, n: int, generator: Generator) -> Batch:
         """Draws `n` records with replacement: `x` in mV, shape (n, C, L), and `label`, shape (n, K)."""
         places = torch.randint(len(self.training), (n,), generator=generator).numpy()
-        return {
-            "x": torch.from_numpy(self.training.read(places)),
-            "label": torch.from_numpy(self.training.labels[places]),
-        }
+        return self.training.batch(places)
 
     def validation(self) -> Batch:
         """Returns all validation records, as `batch` does."""
-        return {"x": torch.from_numpy(self.held_out.read()), "label": torch.from_numpy(self.held_out.labels)}
+        return self.held_out.batch()
 
 
 class ClassificationObjective(Objective):

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from einthoven.report.figures import COLOURS, new_figure, save_figure
 from einthoven.report.tables import format_row, markdown_table
 from evaluation.classification.classifier import Classifier
 from evaluation.classification.data_sets import REAL
-from evaluation.classification.figures import draw_class_scores
 from evaluation.classification.scores import (
     AUROC,
     AVERAGE_PRECISION,
@@ -50,11 +50,39 @@ def write_report(
     keys = ["value", "lower", "upper", "n_records"]
     macro = scores[is_macro].assign(metric=f"{MACRO}_" + scores["metric"])[["dataset", "metric", *keys, "n_classes"]]
     per_class = scores[~is_macro][["dataset", "class", "metric", *keys, "n_positives"]]
-    draw_class_scores(folder / "per_class.png", per_class, metrics[-1], METRICS[metrics[-1]][0])
+    _draw_class_scores(folder / "per_class.png", per_class, metrics[-1], METRICS[metrics[-1]][0])
     header = ["data set", *(LABELS[metric] for metric in dict.fromkeys(macro["metric"])), "records", "classes"]
     notes = bullets([f"classifier trained on: {classifier.describe()}", INTERVALS])
     tables = {"scores.csv": macro, "per_class.csv": per_class, PREDICTIONS: _frame(classifier.describe(), predictions)}
     return Report(tables, f"{_grid(macro, ['dataset'], header)}\n{notes}").write(folder).markdown
+
+
+def _draw_class_scores(path: Path | str, table: pd.DataFrame, metric: str, label: str) -> None:
+    """Draws a metric of each class, with its interval, for each data set; frequent classes on top.
+
+    The table has a row per data set, class and metric: `dataset`, `class`, `metric`, `value`, `lower`, `upper`,
+    `n_positives`; `label` is what the axis says.
+    """
+    rows = table[table["metric"] == metric]
+    counts = rows.groupby("class", sort=False)["n_positives"].max().sort_values(kind="stable")
+    datasets = list(dict.fromkeys(rows["dataset"]))
+    figure = new_figure(7.0, 1.5 + 0.25 * max(len(counts), 3))
+    axes = figure.add_subplot()
+    places = pd.Series(np.arange(len(counts)), index=counts.index)
+    for number, dataset in enumerate(datasets):
+        found = rows[rows["dataset"] == dataset]
+        at = places[found["class"]].to_numpy() + 0.6 * ((number + 0.5) / len(datasets) - 0.5)
+        colour = COLOURS[number % len(COLOURS)]
+        axes.hlines(at, found["lower"], found["upper"], color=colour, linewidth=1.0, alpha=0.6)
+        axes.plot(found["value"], at, "o", color=colour, markersize=3.5, label=dataset)
+    axes.set_yticks(np.arange(len(counts)), [f"{name} ({count})" for name, count in counts.items()], fontsize=8)
+    axes.set_ylim(-0.6, max(len(counts), 1) - 0.4)
+    axes.set_xlabel(f"{label}, 95 % intervals over records (in brackets: positive records)")
+    axes.axvline(0.5, color="0.7", linewidth=0.8, zorder=0)
+    axes.grid(axis="x", alpha=0.3)
+    if datasets:
+        axes.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2, frameon=False)
+    save_figure(figure, path)
 
 
 def compare_runs(paths: Sequence[Path | str], folder: Path, *, n_resamples: int = 1000, seed: int = 0) -> str:
@@ -71,8 +99,8 @@ def compare_runs(paths: Sequence[Path | str], folder: Path, *, n_resamples: int 
     """
     if not 1 <= len(paths) <= 2:
         raise ValueError("compare takes one or two run folders: compare=[<run>,<run of the reference>]")
-    name, first = read_predictions(paths[0])
-    reference_name, others = read_predictions(paths[-1])
+    name, first = _read_predictions(paths[0])
+    reference_name, others = _read_predictions(paths[-1])
     reference = others[REAL]
     metrics = _metrics(AVERAGE_PRECISION in _scored(paths[0]))
     tables = [
@@ -93,7 +121,7 @@ def compare_runs(paths: Sequence[Path | str], folder: Path, *, n_resamples: int 
     return Report({"comparison.csv": table}, f"{grid}\n{notes}").write(folder).markdown
 
 
-def read_predictions(path: Path | str) -> tuple[str, dict[str, Predictions]]:
+def _read_predictions(path: Path | str) -> tuple[str, dict[str, Predictions]]:
     """Reads from a run folder what the classifier was trained on, and its predictions by data set."""
     file = Path(path) / PREDICTIONS
     if not file.is_file():
@@ -123,19 +151,12 @@ def _scored(path: Path | str) -> set[str]:
 
 def _frame(classifier: str, predictions: Mapping[str, Predictions]) -> pd.DataFrame:
     """Lays predictions out, one row per data set, record and class, records and classes in their order."""
-    parts = [
-        pd.DataFrame(
-            {
-                "classifier": classifier,
-                "dataset": name,
-                "ecg_id": np.repeat(found.ecg_ids, len(found.classes)),
-                "class": np.tile(found.classes, len(found.ecg_ids)),
-                "label": found.labels.ravel().astype(np.int8),
-                "probability": found.probabilities.ravel(),
-            }
-        )
-        for name, found in predictions.items()
-    ]
+    parts = []
+    for name, found in predictions.items():
+        n, k = found.probabilities.shape
+        keys = {"ecg_id": np.repeat(found.ecg_ids, k), "class": np.tile(found.classes, n)}
+        values = {"label": found.labels.ravel().astype(np.int8), "probability": found.probabilities.ravel()}
+        parts.append(pd.DataFrame({"classifier": classifier, "dataset": name, **keys, **values}))
     return pd.concat(parts, ignore_index=True)
 
 

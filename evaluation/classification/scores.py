@@ -100,11 +100,11 @@ def score_predictions(
     keys = [(metric, name) for metric in metrics for name in (*scorer.names, MACRO)]
     sizes = {name: (1, count) for name, count in positives.items()} | {MACRO: (len(positives), sum(positives.values()))}
     rows = [
-        (name, metric, found.estimate, found.lower, found.upper, *sizes[name])
+        (name, metric, found.estimate, found.lower, found.upper, n_records, *sizes[name])
         for (metric, name), found in zip(keys, intervals, strict=True)
     ]
-    columns = ["class", "metric", "value", "lower", "upper", "n_classes", "n_positives"]
-    return pd.DataFrame(rows, columns=columns).assign(n_records=n_records)
+    columns = ["class", "metric", "value", "lower", "upper", "n_records", "n_classes", "n_positives"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def compare_predictions(

@@ -14,9 +14,13 @@ import neurokit2
 import numpy as np
 import pywt
 from scipy import signal
+from scipy.fft import dct, idct
+from scipy.ndimage import uniform_filter1d
 
+from einthoven.ecg.leads import INDEPENDENT_LEADS
 from einthoven.statistics import finite_mean
 from evaluation.denoising.metrics import output_snr
+from preprocessing.store.store import Store
 
 HIGH_PASS_HZ = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 LOW_PASS_HZ = (8.0, 10.0, 12.5, 15.0, 17.5, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0)
@@ -26,6 +30,12 @@ PADDING_S = 6.0
 """Mirrored seconds on each side, at most."""
 
 NEUROKIT_METHODS = ("neurokit", "biosppy", "pantompkins1985", "hamilton2002", "elgendi2010", "engzeemod2012", "vg")
+
+SMOOTHING = 9
+"""Neighbouring frequencies that a spectrum is averaged over."""
+
+CHUNK = 64
+"""Records per chunk."""
 
 
 class Cleaner(Protocol):
@@ -122,6 +132,47 @@ class NeuroKit:
 
 
 @dataclass(frozen=True)
+class WienerFilter:
+    """The best linear denoiser: the Wiener filter of the eight leads, which knows the spectra of ECG and noise.
+
+    Per frequency k of the orthonormal DCT-II, E[x_k given y_k] = C_k (C_k + n_k I)^-1 y_k, with C_k the covariance of
+    the leads' coefficients over training records and n_k the power of the noise, the same in all leads and independent
+    between them. It is to denoising what ridge regression is to missing leads.
+
+    Attributes:
+        gain: Matrix per frequency, shape (L, C, C).
+    """
+
+    gain: np.ndarray
+
+    @classmethod
+    def fit(cls, store: Store, noisy: np.ndarray, truth: np.ndarray) -> "WienerFilter":
+        """Takes the ECGs' covariance from the training records of a store, and the noise's power from pairs.
+
+        Each record counts alike: its coefficients are taken relative to the root mean square of its clean ECG. `noisy`
+        and `truth` are independent leads in mV, shape (N, 8, L), L at most the store's length.
+        """
+        rows, length = store.rows("train"), truth.shape[-1]
+        if len(rows) == 0 or len(truth) == 0:
+            raise ValueError(f"{store.path} needs records in train and val to fit the Wiener filter: prepare it again")
+        covariance = np.zeros((length, len(INDEPENDENT_LEADS), len(INDEPENDENT_LEADS)))
+        for start in range(0, len(rows), CHUNK):
+            ecgs = store.read(rows[start : start + CHUNK], INDEPENDENT_LEADS)[..., :length].astype(np.float64)
+            coefficients = dct(ecgs / _scale(ecgs), norm="ortho", axis=-1)
+            covariance += np.einsum("nak,nbk->kab", coefficients, coefficients)
+        covariance = uniform_filter1d(covariance / len(rows), SMOOTHING, axis=0, mode="nearest")
+        noise = dct((noisy.astype(np.float64) - truth) / _scale(truth), norm="ortho", axis=-1)
+        power = uniform_filter1d(np.square(noise).mean(axis=(0, 1)), SMOOTHING, mode="nearest")
+        total = covariance + np.maximum(power, 1e-12)[:, None, None] * np.eye(len(INDEPENDENT_LEADS))
+        return cls(np.linalg.solve(total, covariance).swapaxes(-1, -2))
+
+    def __call__(self, y: np.ndarray, sampling_rate: float) -> np.ndarray:
+        """Denoises ECGs in mV, shape (N, 8, L), of the length and rate that it was fitted for, to float64."""
+        coefficients = dct(y.astype(np.float64), norm="ortho", axis=-1)
+        return np.asarray(idct(np.einsum("kab,nbk->nak", self.gain, coefficients), norm="ortho", axis=-1))
+
+
+@dataclass(frozen=True)
 class Chosen:
     """A baseline with its settings by name, and its mean output SNR in dB on the records that it was chosen on."""
 
@@ -212,3 +263,9 @@ def _shrink(coefficients: np.ndarray, threshold: np.ndarray, rule: str) -> np.nd
     size = np.abs(coefficients)
     share = np.divide(threshold, size, out=np.ones_like(size), where=size > threshold)
     return np.asarray(coefficients * (1.0 - share ** {"soft": 1, "garrote": 2}[rule]))
+
+
+def _scale(ecgs: np.ndarray) -> np.ndarray:
+    """Root mean square of each record, shape (N, 1, 1); 1 for a record of zeros."""
+    power = np.square(ecgs, dtype=np.float64).mean(axis=(1, 2), keepdims=True)
+    return np.sqrt(np.where(power > 0.0, power, 1.0))

@@ -9,11 +9,10 @@ import pandas as pd
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS, INDEPENDENT_ROWS, canonical_leads, lead_rows, to_twelve
 from einthoven.report.tables import markdown_table, results_table
-from evaluation.denoising.baselines import Chosen, choose_baselines, mean_output_snr
+from evaluation.denoising.baselines import Chosen, WienerFilter, choose_baselines, mean_output_snr
 from evaluation.denoising.figures import draw_denoising, draw_snr_curves
 from evaluation.denoising.runs import Condition, DenoisingRun, open_denoising_runs
 from evaluation.denoising.scores import METRICS, find_all_beats, score_beats
-from evaluation.denoising.wiener import WienerFilter
 from evaluation.report import Report, best_median_worst, bullets, folder_name, result_cell
 from evaluation.scores import Estimate, best_of, means, record_values, report_tables, score_tables
 from preprocessing.cohorts.nstdb import load_noise, mix_recorded_noise

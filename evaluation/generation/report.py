@@ -1,6 +1,6 @@
 """The report on generated ECGs: distances of their features, copies, diversity, as tables and pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,16 +60,10 @@ class _Measured:
 Distances = tuple[NDArray[np.floating], NDArray[np.floating] | None]
 """Distances, and the shifts in s at which they are found."""
 
-
-def _recording_distances(first: _Measured, second: _Measured) -> Distances:
-    return recording_distances(first.ecgs.ecgs, second.ecgs.ecgs, first.ecgs.sampling_rate)
-
-
-def _beat_distances(first: _Measured, second: _Measured) -> Distances:
-    return beat_distances(first.vectors, second.vectors), None
-
-
-DISTANCES = {RECORDING: _recording_distances, BEAT: _beat_distances}
+DISTANCES: dict[str, Callable[[_Measured, _Measured], Distances]] = {
+    RECORDING: lambda one, other: recording_distances(one.ecgs.ecgs, other.ecgs.ecgs, one.ecgs.sampling_rate),
+    BEAT: lambda one, other: (beat_distances(one.vectors, other.vectors), None),
+}
 """Kinds of distances between ECGs."""
 
 Near = Mapping[str, Mapping[str, Nearest]]

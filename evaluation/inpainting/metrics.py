@@ -1,7 +1,7 @@
 """Errors, correlation, CRPS, coverage and amplitudes of reconstructed ECGs, per record and lead.
 
 Every function looks at the samples where `unobserved` is True and no others; a lead of a record without any gives NaN,
-which averages leave out. Signals are in mV, shape (..., C, L) for C leads of L samples, results of shape (..., C).
+which averages leave out. Signals in mV have shape (..., C, L), C leads of L samples, results (..., C); rates are in Hz.
 Leading dimensions broadcast, so one sample or a mean `(N, C, L)`, or all samples `(N, S, C, L)` with a truth of
 `(N, 1, C, L)`, are scored by the same code.
 """
@@ -104,11 +104,7 @@ def amplitude_error_regression(estimate: np.ndarray, truth: np.ndarray) -> tuple
     After Commun. Med. 2025, s43856-025-00814-w: R2 near 1 with a slope near -1 is regression to the mean, every
     patient gets the same amplitude. With rho the share of the amplitude's variance that the observation explains, the
     exact posterior (Gaussian) has slope rho - 1, and R2 (1 - rho) / 2 for single samples, 1 - rho for the mean: from
-    0.5 and 1 where nothing is known down to 0.
-
-    Args:
-        estimate: Amplitudes in mV, shape (n, S, C); the results of the S samples are averaged.
-        truth: True amplitudes in mV, shape (n, C).
+    0.5 and 1 where nothing is known down to 0. Arguments are those of `amplitude_variance_ratio`.
 
     Returns:
         R2 in [0, 1] and slope of each lead, each of shape (C,); NaN for fewer than three records or where the truth

@@ -98,7 +98,7 @@ def evaluate_runs(
     tables = report_tables([found])
     point_estimates = [*baselines, *(run.name for run in runs if run.is_point_estimate)]
     markdown = f"{results_table(tables['table.csv'], METRICS, point_estimates)}\n{bullets(notes)}"
-    return Report(tables, markdown, tuple(notes)).write(folder)
+    return Report(tables, markdown).write(folder)
 
 
 def _open(

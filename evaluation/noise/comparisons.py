@@ -3,17 +3,17 @@
 Each function returns rows with the columns `COLUMNS`, and what its pictures show.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from einthoven.ecg.leads import LEADS
 from einthoven.statistics import Interval
 from evaluation.noise.discrimination import MACRO, Comparison, compare_groups, dose_response, largest_w1, mean_curve
-from evaluation.noise.record_scores import COUNTED, RULES, UNUSABLE, combine_leads
 from evaluation.noise.runs import NOISE_TYPES, ScoredLeads
 
 COLUMNS = ["set", "method", "metric", "group", "value", "lower", "upper", "n_clean", "n_noisy", "n_unusable"]
@@ -32,6 +32,22 @@ CHECKS = "unusable leads alone"
 """Stands for a record's number of flat, saturated or otherwise unusable leads, without any score."""
 MIN_LEADS = 10
 """With fewer noisy leads or records of a kind there is no comparison."""
+
+
+Rule = Callable[[NDArray[np.float64]], float]
+
+RULES: dict[str, Rule] = {
+    "lowest lead": lambda scores: float(scores[0]),
+    "second lowest lead": lambda scores: float(scores[min(1, len(scores) - 1)]),
+    "10th percentile": lambda scores: float(np.percentile(scores, 10)),
+    "mean": lambda scores: float(scores.mean()),
+}
+"""Rules on the scores of a record's leads, ascending."""
+
+AS_LOWEST = "unusable leads as the lowest score"
+COUNTED = "number of unusable leads first"
+UNUSABLE = (AS_LOWEST, COUNTED)
+"""What becomes of unusable leads."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +178,29 @@ def compare_cinc2011(
                 pictures.append(Histogram(method, "\n".join(best), *shown, found.estimate))
     rules = pd.DataFrame(tried, columns=["method", "rule", "unusable", "fit", "chosen"])
     return pd.DataFrame(rows, columns=COLUMNS), rules, pictures
+
+
+def combine_leads(scores: NDArray[np.floating], rule: str, unusable: str) -> NDArray[np.float64]:
+    """Combines the scores of each record's leads, higher is cleaner, from (N, C) to (N,).
+
+    Args:
+        scores: Scores of leads, -inf for an unusable lead and NaN for none; each record has a lead at least.
+        rule: One of `RULES`.
+        unusable: One of `UNUSABLE`: unusable leads take the lowest score of any lead, or the record with more of them
+            is the worse (in units of leads), and the rule on the others adds less than 1.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    finite = np.isfinite(scores)
+    floor = scores[finite].min() if finite.any() else 0.0
+    if unusable == AS_LOWEST:
+        scores = np.where(np.isneginf(scores), floor, scores)
+        finite = ~np.isnan(scores)
+    combined = np.array(
+        [RULES[rule](np.sort(row[use])) if use.any() else -np.inf for row, use in zip(scores, finite, strict=True)]
+    )
+    if unusable == AS_LOWEST:
+        return combined
+    return rankdata(combined) / (len(combined) + 1) - np.isneginf(scores).sum(axis=1)
 
 
 def _wide(leads: pd.DataFrame, scores: NDArray[np.float64]) -> pd.DataFrame:

@@ -49,15 +49,18 @@ class NoiseRun:
         source: What was scored, among `SOURCES`.
         table: A row per lead: the source's keys and labels, `trained`, `unusable`, `score`, and for the baseline the
             columns of `lead_quality`. Of several segments the worst counts.
-        is_baseline: Whether it is the plain baseline.
         path: The folder.
     """
 
     name: str
     source: str
     table: pd.DataFrame
-    is_baseline: bool
     path: Path
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is the plain baseline."""
+        return "plain" in self.table
 
     @classmethod
     def open(cls, path: Path | str, metric: str = "psnr", name: str | None = None) -> "NoiseRun":
@@ -80,7 +83,7 @@ class NoiseRun:
             raise ValueError(f"{file} lacks {', '.join(missing)}: score again with noise_quant.score_noise")
         table["score"] = table["plain"] if is_baseline else SCORE_SIGNS[metric] * table[metric]
         worst = _worst_segments(table, SOURCES[source].keys)
-        return cls(name or method_name(run.config, run.path, is_baseline), source, worst, is_baseline, run.path)
+        return cls(name or (PLAIN if is_baseline else method_name(run.config, run.path)), source, worst, run.path)
 
 
 @dataclass(frozen=True)
@@ -88,24 +91,20 @@ class ScoredLeads:
     """Scores of the same leads by several methods.
 
     Attributes:
-        source: What was scored, among `SOURCES`.
         leads: A row per lead: keys and labels.
         scores: A column per method, rows as in `leads`: higher is cleaner, -inf where the lead is unusable.
         left_out: A column per method, bool: the method was trained or fitted on the lead.
         notes: What was left out of the comparison.
     """
 
-    source: str
     leads: pd.DataFrame
     scores: pd.DataFrame
     left_out: pd.DataFrame
     notes: list[str] = field(default_factory=list)
 
 
-def method_name(config: Mapping[str, Any], path: Path, is_baseline: bool) -> str:
-    """Names the method of a run: its checkpoint (a file or a run's folder) and its way of denoising."""
-    if is_baseline:
-        return PLAIN
+def method_name(config: Mapping[str, Any], path: Path) -> str:
+    """Names the model of a run: its checkpoint (a file or a run's folder) and its way of denoising."""
     checkpoint = config.get("checkpoint")
     steps = (config.get("noise_scheduler_type"), config.get("timestep"))
     parts = [Path(str(checkpoint)).stem if checkpoint else "small", *(str(part) for part in steps if part is not None)]
@@ -157,7 +156,7 @@ def join_source(runs: Sequence[NoiseRun], source: str) -> ScoredLeads | None:
     scores, left_out = _method_columns({name: table.loc[common] for name, table in keyed.items()}, _regression(runs))
     first = next(iter(keyed.values())).loc[common]
     leads = first[SOURCES[source].labels].reset_index()
-    return ScoredLeads(source, leads, pd.DataFrame(scores), pd.DataFrame(left_out), notes)
+    return ScoredLeads(leads, pd.DataFrame(scores), pd.DataFrame(left_out), notes)
 
 
 def _method_columns(

@@ -6,9 +6,15 @@ import pytest
 from scipy import signal
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS
-from evaluation.denoising.baselines import BandPass, HighPass, NeuroKit, WaveletShrinkage, choose_baselines
+from evaluation.denoising.baselines import (
+    BandPass,
+    HighPass,
+    NeuroKit,
+    WaveletShrinkage,
+    WienerFilter,
+    choose_baselines,
+)
 from evaluation.denoising.metrics import output_snr
-from evaluation.denoising.wiener import WienerFilter
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.store.store import write_store
 

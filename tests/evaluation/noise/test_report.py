@@ -8,8 +8,8 @@ import pytest
 
 from einthoven.ecg.leads import LEADS
 from einthoven.run.run_folder import RunFolder
+from evaluation.noise.comparisons import AS_LOWEST, COUNTED, combine_leads
 from evaluation.noise.discrimination import MACRO
-from evaluation.noise.record_scores import AS_LOWEST, COUNTED, combine_leads
 from evaluation.noise.report import evaluate_noise_runs
 from evaluation.noise.runs import FITTED, NEUROKIT, PLAIN, PTBXL, join_source, open_runs
 
