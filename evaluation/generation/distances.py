@@ -56,6 +56,8 @@ def compare_features(
         deviations of the real feature; `real_mean`, `real_sd`, `generated_mean`, `generated_sd` (of a wave: means over
         leads of their magnitudes); `n_real` and `n_generated`, how many have the feature.
     """
+    if len(training) < len(real):
+        raise ValueError(f"the floor needs {len(real)} training ECGs at least: raise evaluate.n_train")
     spread = np.array([_spread(column) for column in real.T])
     rng = np.random.default_rng(seed)
     draws, floors = [], []

@@ -192,8 +192,6 @@ def test_leads_combine_by_their_rule():
     np.testing.assert_allclose(combine_leads(scores, "mean", AS_LOWEST), [2.5, 4.75, 8.5])
     first, second, third = combine_leads(scores, "mean", COUNTED)
     assert second < 0 < first < third < 1
-    with pytest.raises(ValueError, match="choose of"):
-        combine_leads(scores, "median", COUNTED)
 
 
 def mixture_scores(slopes: dict[str, float], n_records: int = 12, seed: int = 0) -> pd.DataFrame:
