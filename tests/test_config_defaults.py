@@ -21,7 +21,7 @@ from diffusion_prior.training.objective import DenoisingObjective, NoiseLevels
 from diffusion_prior.training.observation import ObservationPatterns
 from diffusion_prior.training.settings import TrainerSettings
 from evaluation.classification.xresnet1d import XResNet1d
-from noise_quant.data.scalogram_data import ScalogramData
+from noise_quant.data.training_data import ScalogramData
 from reconstruction.samplers.mgps import GradientSchedule
 from reconstruction.samplers.spec import ALL_METHODS
 from tests.test_configs import compose

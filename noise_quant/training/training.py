@@ -16,16 +16,13 @@ from einthoven.randomness import seeded_generator
 from einthoven.run.hashing import hash_file
 from einthoven.run.weights_cache import hash_weights
 from noise_quant.data.artefacts import Artefacts
-from noise_quant.data.lead_data import LeadData
-from noise_quant.data.scalogram_data import ScalogramData, read_selection
+from noise_quant.data.training_data import LeadData, ScalogramData, TrainingData
 from noise_quant.model.checkpoint import build_model, find_model, load_autoencoder, load_model, take_weights
 from noise_quant.model.models import ScalogramAutoencoder, ScalogramDiffusion, ScalogramModel
 from noise_quant.scalogram.image import ScalogramSettings
 from noise_quant.scalogram.store import ScalogramStore
 from noise_quant.training.objectives import AutoencoderObjective, DiffusionObjective
 from preprocessing.store.store import Store
-
-ImageData = ScalogramData | LeadData
 
 N_MEASURED = 512
 """Leads whose latents give the scaling factor."""
@@ -73,7 +70,7 @@ def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: 
     return str(run_training(_objective(model), data, trainer_config, path, config, origin=origin))
 
 
-def image_data(config: Mapping[str, Any]) -> ImageData:
+def image_data(config: Mapping[str, Any]) -> TrainingData:
     """Opens the training data that `dataset` names: stored scalograms, or ECGs whose images are made as they are drawn.
 
     Only for stores of unfiltered ECGs, `dataset` has `scalogram` and `artefacts`; ValueError if it does not fit.
@@ -86,14 +83,9 @@ def image_data(config: Mapping[str, Any]) -> ImageData:
     selection, most = dataset["selection"], int(dataset["max_validation"])
     if folders and all(hold_ecgs):
         artefacts = None if dataset["artefacts"] is None else Artefacts(**dataset["artefacts"])
-        return LeadData(
-            [Store.open(folder) for folder in folders],
-            ScalogramSettings(**dataset["scalogram"]),
-            discretization,
-            artefacts,
-            None if selection is None else read_selection(selection),
-            most,
-        )
+        settings = ScalogramSettings(**dataset["scalogram"])
+        stores = [Store.open(folder) for folder in folders]
+        return LeadData(stores, settings, discretization, artefacts, selection, most)
     if dataset["artefacts"] is not None or dataset["scalogram"]:
         raise ValueError(
             "dataset.artefacts and dataset.scalogram need stores of unfiltered ECGs: the images of stores of "
@@ -170,7 +162,7 @@ def _check_scalogram(source: ScalogramModel, scalogram: ScalogramSettings | None
 
 
 @torch.no_grad()
-def measure_scaling_factor(model: ScalogramModel, data: ImageData) -> None:
+def measure_scaling_factor(model: ScalogramModel, data: TrainingData) -> None:
     """Sets the scaling factor of a model of latents so that those of training images have a standard deviation of 1."""
     assert isinstance(model, ScalogramDiffusion) and model.ae is not None
     image = data.batch(min(N_MEASURED, len(data)), seeded_generator("scaling factor"))["x"]

@@ -6,7 +6,7 @@ import pytest
 
 from einthoven.run.run_folder import RunFolder
 from noise_quant import refine
-from noise_quant.data.scalogram_data import read_selection
+from noise_quant.data.training_data import read_selection
 from noise_quant.scoring.selection import METRICS, select_leads
 
 LEADS = ["I", "II", "V1", "V6"]

@@ -7,7 +7,7 @@ import torch
 
 from einthoven.ecg.leads import LEADS
 from noise_quant.data.artefacts import Artefacts
-from noise_quant.data.lead_data import LeadData, clean_leads
+from noise_quant.data.training_data import LeadData, clean_leads
 from noise_quant.scalogram.image import ScalogramSettings, scalogram_image
 from preprocessing.cohorts.cinc2011 import cinc2011_half
 from preprocessing.cohorts.simulator import simulate_ecg
@@ -52,7 +52,7 @@ def test_noisy_and_flat_leads_are_not_trained_on(store):
 def test_images_are_those_of_the_leads(store):
     data = LeadData([store], ScalogramSettings(), max_validation=3)
     image = data.validation()["x"]
-    row, lead = data._validation[0, 1:]
+    row, lead = data.validated[["row", "index"]].iloc[0]
     assert torch.equal(image[0, 0], scalogram_image(store.read([row])[0, lead], 100))
     batch = data.batch(6, generator())
     assert set(batch) == {"x"} and batch["x"].shape == (6, 1, 32, 256)
@@ -68,9 +68,11 @@ def test_artefacts_come_on_top_of_the_clean_image(store):
     assert batch["noisy"].mean() > batch["x"].mean()
 
 
-def test_a_selection_limits_training_only(store):
-    selection = pd.DataFrame({"ecg_id": [2, 2, 6, 1], "lead": ["I", "V3", "I", "I"]})
-    data = LeadData([store], ScalogramSettings(), selection=selection)
+def test_a_selection_limits_training_only(store, tmp_path):
+    path = tmp_path / "selection.csv"
+    pd.DataFrame({"ecg_id": [2, 2, 6, 1], "lead": ["I", "V3", "I", "I"]}).to_csv(path, index=False)
+    with pytest.warns(UserWarning, match="2 of the 4 leads"):
+        data = LeadData([store], ScalogramSettings(), selection=path)
     assert len(data) == 2
     assert len(data.validation()["x"]) == 24
 
@@ -84,11 +86,13 @@ def test_half_of_cinc2011_is_trained_on(store, tmp_path):
     data = LeadData([store, other], ScalogramSettings())
     expected = (5 * 12 - 4) + len(half) * 12 - (keys[2] in half)
     assert len(data) == expected
-    assert np.isin([0, 1], data._training[:, 0]).all()
+    assert np.isin([0, 1], data.training["store"]).all()
 
 
 def test_filtered_stores_and_mixed_forms_are_refused(store, tmp_path):
     with pytest.raises(ValueError, match="dataset.filtered=false"):
         LeadData([make_store(tmp_path / "filtered", filtered=True)], ScalogramSettings())
-    with pytest.raises(ValueError, match="both are needed"):
-        LeadData([store], ScalogramSettings(), selection=pd.DataFrame({"ecg_id": [99], "lead": ["I"]}))
+    path = tmp_path / "selection.csv"
+    pd.DataFrame({"ecg_id": [99], "lead": ["I"]}).to_csv(path, index=False)
+    with pytest.raises(ValueError, match="none of the 1 leads"):
+        LeadData([store], ScalogramSettings(), selection=path)

@@ -7,7 +7,7 @@ import torch
 
 from einthoven.ecg.leads import LEADS
 from noise_quant.data.noise_labels import TYPE_COLUMNS, lead_labels
-from noise_quant.data.scalogram_data import ScalogramData, read_selection
+from noise_quant.data.training_data import ScalogramData, read_selection
 from noise_quant.scalogram.image import ScalogramSettings
 from noise_quant.scalogram.store import write_scalogram_store
 from preprocessing.cohorts.splits import split_of
