@@ -6,9 +6,9 @@ Wagner et al., PTB-XL, Scientific Data 7, 154 (2020). Four columns of the table 
 
 import logging
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from einthoven.ecg.leads import LEADS
@@ -154,11 +154,21 @@ def lead_labels(table: pd.DataFrame) -> pd.DataFrame:
     absent = [column for column in ("ecg_id", *TYPE_COLUMNS.values()) if column not in table]
     if absent:
         raise ValueError(f"the table of records lacks column(s) {', '.join(absent)}, which noise labels need")
-    rows = list(_label_rows(table))
-    columns = ["ecg_id", "lead", *LABEL_COLUMNS]
-    labels = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(LABEL_COLUMNS, bool))
-    labels["ecg_id"] = labels["ecg_id"].astype("int64")
-    return labels
+    unread_of = unread_texts(table)
+    if len(unread_of):
+        examples = "; ".join(f"{row.ecg_id}: {row.text!r}" for row in unread_of.head(10).itertuples())
+        message = "%d noise text(s) cannot be read, their records count as neither clean nor noisy: %s"
+        _log.warning(message, len(unread_of), examples)
+    labels = table[["ecg_id"]].merge(pd.DataFrame({"lead": LEADS}), how="cross")
+    unread = np.repeat(table["ecg_id"].isin(unread_of["ecg_id"]).to_numpy(), len(LEADS))
+    for kind, column in TYPE_COLUMNS.items():
+        named = [parse_noise(text).leads for text in table[column]]
+        labels[kind] = ~unread & np.array(
+            [index in leads for leads in named for index in range(len(LEADS))], dtype=bool
+        )
+    labels["clean"] = ~unread & ~labels[list(NOISE_TYPES)].any(axis=1)
+    labels["unread"] = unread
+    return labels.astype({"ecg_id": "int64"})
 
 
 def unread_texts(table: pd.DataFrame) -> pd.DataFrame:
@@ -170,23 +180,3 @@ def unread_texts(table: pd.DataFrame) -> pd.DataFrame:
         if parse_noise(text).unread
     ]
     return pd.DataFrame(found, columns=["ecg_id", "column", "text"])
-
-
-def _label_rows(table: pd.DataFrame) -> Iterator[tuple[object, ...]]:
-    """Yields the rows of `lead_labels` and warns of texts that cannot be read."""
-    unread_of = unread_texts(table)
-    if len(unread_of):
-        examples = "; ".join(f"{row.ecg_id}: {row.text!r}" for row in unread_of.head(10).itertuples())
-        _log.warning(
-            "%d noise text(s) cannot be read, their records count as neither clean nor noisy: %s",
-            len(unread_of),
-            examples,
-        )
-    broken = set(unread_of["ecg_id"])
-    for record in table[["ecg_id", *TYPE_COLUMNS.values()]].to_dict("records"):
-        key = int(record["ecg_id"])
-        unread = key in broken
-        named = [set(parse_noise(record[TYPE_COLUMNS[kind]]).leads) for kind in NOISE_TYPES]
-        for index, lead in enumerate(LEADS):
-            noisy = [not unread and index in leads for leads in named]
-            yield (key, lead, *noisy, not unread and not any(noisy), unread)

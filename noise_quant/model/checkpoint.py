@@ -19,12 +19,7 @@ from einthoven.run.weights_file import (
     write_weights,
 )
 from noise_quant.model.han_networks import SCALING_FACTOR, HanAutoencoder, han_unet
-from noise_quant.model.image_autoencoder import ImageAutoencoder
-from noise_quant.model.models import (
-    ScalogramAutoencoder,
-    ScalogramDiffusion,
-    ScalogramModel,
-)
+from noise_quant.model.models import ImageAutoencoder, ScalogramAutoencoder, ScalogramDiffusion, ScalogramModel
 from noise_quant.model.reverse_process import N_TIMESTEPS, ReverseProcess
 from noise_quant.model.small_networks import AE_PATCH, SmallAutoencoder, SmallUNet
 from noise_quant.scalogram.image import HAN, HEIGHT, ScalogramSettings

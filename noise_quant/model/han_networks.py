@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noise_quant.model.image_autoencoder import ImageAutoencoder
+from noise_quant.model.models import ImageAutoencoder
 from noise_quant.model.small_networks import timestep_features
 
 WIDTH_UNIT = 64

@@ -3,6 +3,7 @@
 Han et al., arXiv 2506.11815 (2025): diffusion of the latents of an autoencoder, or of the pixels themselves.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,12 +11,29 @@ import torch
 from torch import Generator, Tensor, nn
 
 from einthoven.randomness import randn
-from noise_quant.model.image_autoencoder import ImageAutoencoder
 from noise_quant.model.reverse_process import N_TIMESTEPS, ReverseProcess
 from noise_quant.scalogram.image import HEIGHT, WIDTH, ScalogramSettings
 
 Generators = Generator | Sequence[Generator]
 """One generator, or one for each image."""
+
+
+class ImageAutoencoder(nn.Module, ABC):
+    """An autoencoder whose latent has a quarter of the rows and of the columns of its images.
+
+    Attributes:
+        latent_channels: Channels c of the latent.
+    """
+
+    latent_channels: int
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> Tensor:
+        """Maps images (B, 1, 32, 256) to latents (B, c, 8, 64)."""
+
+    @abstractmethod
+    def decode(self, latent: Tensor) -> Tensor:
+        """Maps latents (B, c, 8, 64) to images (B, 1, 32, 256)."""
 
 
 class ScalogramModel(nn.Module):
@@ -45,17 +63,9 @@ class ScalogramAutoencoder(ScalogramModel):
         super().__init__(scalogram, discretization)
         self.ae = ae
 
-    def encode(self, image: Tensor) -> Tensor:
-        """Maps images in [-1, 1], shape (B, 1, 32, 256), to latents, not scaled, shape (B, c, 8, 64)."""
-        return self.ae.encode(image)
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """Maps latents to images."""
-        return self.ae.decode(latent)
-
     def forward(self, image: Tensor) -> Tensor:
         """Encodes and decodes images, shape (B, 1, 32, 256)."""
-        return self.decode(self.encode(image))
+        return self.ae.decode(self.ae.encode(image))
 
 
 class ScalogramDiffusion(ScalogramModel):

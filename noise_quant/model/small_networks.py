@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noise_quant.model.image_autoencoder import ImageAutoencoder
+from noise_quant.model.models import ImageAutoencoder
 from noise_quant.scalogram.image import HEIGHT
 
 AE_PATCH = 4

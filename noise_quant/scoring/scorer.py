@@ -83,7 +83,7 @@ class LeadScores:
 
 @dataclass
 class _Job:
-    """A recording on its way: what is read, and what of it is scored by now."""
+    """A recording on its way: what is read, and the result, whose scores are written as they come."""
 
     key: Key
     ecg: NDArray[np.float64]
@@ -91,10 +91,7 @@ class _Job:
     leads: tuple[str, ...]
     windows: tuple[Window, ...]
     parts: list[tuple[Columns, ...]]
-    reasons: list[list[str]]
-    scores: dict[str, NDArray[np.float64]]
-    levels: NDArray[np.float32] | None
-    cleaned: NDArray[np.float32] | None
+    result: LeadScores
     n_left: int
 
 
@@ -182,13 +179,23 @@ class Scorer:
             raise ValueError(f"record {key}: {len(names)} lead names for {len(x)} leads")
         windows = cut_windows(x.shape[1], sampling_rate)
         parts = [window.partitions(n_partitions) for window in windows]
-        reasons = [lead_problems(x[:, slice(*window.judged)], sampling_rate) for window in windows]
-        n_columns = sum(map(len, parts))
+        segment = np.repeat(np.arange(len(windows)), list(map(len, parts)))
+        starts = np.array([window.start for window in windows])[segment] / sampling_rate
+        columns = np.array([columns for part in parts for columns in part]) * WINDOW_S / WIDTH
+        problems = [lead_problems(x[:, slice(*window.judged)], sampling_rate) for window in windows]
+        reason = np.array(problems, dtype=object).T[:, segment]
         shape = (len(x), len(windows), HEIGHT, WIDTH)
-        levels, cleaned = (np.empty(shape, np.float32) if self.keep_images else None for _ in range(2))
-        scores = {name: np.full((len(x), n_columns), np.nan) for name in SCORE_NAMES}
-        n_images = len(x) * len(windows)
-        return _Job(key, _filled(x), sampling_rate, names, windows, parts, reasons, scores, levels, cleaned, n_images)
+        result = LeadScores(
+            **{name: np.full(reason.shape, np.nan) for name in SCORE_NAMES},
+            unusable=reason != "",
+            reason=reason,
+            segment=segment,
+            start_s=starts + columns[:, 0],
+            stop_s=starts + columns[:, 1],
+            levels=np.empty(shape, np.float32) if self.keep_images else None,
+            cleaned=np.empty(shape, np.float32) if self.keep_images else None,
+        )
+        return _Job(key, _filled(x), sampling_rate, names, windows, parts, result, len(x) * len(windows))
 
     def _run(self, jobs: Iterable[_Job]) -> Iterator[tuple[Key, LeadScores]]:
         """Sends the images of jobs through the network in full batches; yields each job when it is done."""
@@ -203,11 +210,11 @@ class Scorer:
                     self._score_batch(waiting[: self.batch_size])
                     waiting = waiting[self.batch_size :]
             while open_jobs and not open_jobs[0].n_left:
-                yield _finish(open_jobs.popleft())
+                yield open_jobs[0].key, open_jobs.popleft().result
         if waiting:
             self._score_batch(waiting)
         for job in open_jobs:
-            yield _finish(job)
+            yield job.key, job.result
 
     def _items(self, job: _Job, numbers: range) -> list[_Item]:
         """Computes the images of all leads in some windows."""
@@ -237,9 +244,10 @@ class Scorer:
                 _write(items[index], scores, row)
         for item, image, restored_image in zip(items, levels, cleaned, strict=True):
             item.job.n_left -= 1
-            if item.job.levels is not None and item.job.cleaned is not None:
-                item.job.levels[item.lead, item.window] = image.numpy()
-                item.job.cleaned[item.lead, item.window] = restored_image.numpy()
+            result = item.job.result
+            if result.levels is not None and result.cleaned is not None:
+                result.levels[item.lead, item.window] = image.numpy()
+                result.cleaned[item.lead, item.window] = restored_image.numpy()
 
 
 def lead_names(n_leads: int) -> tuple[str, ...]:
@@ -249,34 +257,10 @@ def lead_names(n_leads: int) -> tuple[str, ...]:
 
 def _write(item: _Item, scores: ImageScores, row: int) -> None:
     """Writes the scores of one lead in one window, unless the lead is unusable there."""
-    job = item.job
-    if job.reasons[item.window][item.lead]:
-        return
-    first = sum(map(len, job.parts[: item.window]))
-    for name in SCORE_NAMES:
-        values = getattr(scores, name)[row]
-        job.scores[name][item.lead, first : first + len(values)] = values
-
-
-def _finish(job: _Job) -> tuple[Key, LeadScores]:
-    segment = np.repeat(np.arange(len(job.windows)), [len(parts) for parts in job.parts])
-    edges = [
-        job.windows[number].start / job.sampling_rate + np.array(columns) * WINDOW_S / WIDTH
-        for number, parts in enumerate(job.parts)
-        for columns in parts
-    ]
-    start_s, stop_s = np.array(edges).T
-    reason = np.array(job.reasons, dtype=object).T[:, segment]
-    return job.key, LeadScores(
-        **job.scores,
-        unusable=reason != "",
-        reason=reason,
-        segment=segment,
-        start_s=start_s,
-        stop_s=stop_s,
-        levels=job.levels,
-        cleaned=job.cleaned,
-    )
+    columns = np.flatnonzero(item.job.result.segment == item.window)
+    if not item.job.result.unusable[item.lead, columns[0]]:
+        for name in SCORE_NAMES:
+            getattr(item.job.result, name)[item.lead, columns] = getattr(scores, name)[row]
 
 
 def _filled(x: NDArray[np.float64]) -> NDArray[np.float64]:

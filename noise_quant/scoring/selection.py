@@ -80,7 +80,6 @@ def select_leads(
     """
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
-    ranked: dict[str, pd.DataFrame] = {}
     counts: dict[str, float] = {}
     shares = {"static": static_percentage, "burst": burst_percentage}
     for name, share in shares.items():
@@ -88,8 +87,8 @@ def select_leads(
             raise ValueError(
                 f"{name}_percentage is a share above 0 and at most 1 (0.5 for the better half), not {share}"
             )
-    for name, scores in (("static", static_scores), ("burst", burst_scores)):
-        ranked[name] = _ranked(scores, metric, f"{name}_run")
+    scores = {"static": static_scores, "burst": burst_scores}
+    ranked = {name: _ranked(table, metric, f"{name}_run") for name, table in scores.items()}
     if ranked["static"].merge(ranked["burst"], on=_KEY).empty:
         raise ValueError("the two runs share no clean training lead: score the same records with both")
     kept = {}

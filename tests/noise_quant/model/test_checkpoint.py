@@ -65,7 +65,7 @@ def test_the_autoencoder_of_a_latent_model_can_be_had_alone(tmp_path):
     save_model(tmp_path / "latent.safetensors", model)
     autoencoder = load_autoencoder(tmp_path / "latent.safetensors")
     image = torch.rand(1, 1, 32, 256)
-    assert torch.equal(autoencoder.encode(image), model.ae.encode(image))
+    assert torch.equal(autoencoder.ae.encode(image), model.ae.encode(image))
     save_model(tmp_path / "ae.safetensors", autoencoder)
     assert torch.equal(load_autoencoder(tmp_path / "ae.safetensors")(image), autoencoder(image))
     with pytest.raises(ValueError, match="train_latent_diffusion"):
