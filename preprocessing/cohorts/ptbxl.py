@@ -166,22 +166,21 @@ def _find_files(root: Path, table: pd.DataFrame, settings: Ptbxl) -> tuple[list[
     files: list[RecordFile] = []
     absent = only_low = 0
     for row in table[["ecg_id", *SOURCE_RATES, "problem"]].to_dict("records"):
-        found = None
-        for column in columns:
-            found = _record_file(root, int(row["ecg_id"]), row[column], SOURCE_RATES[column], str(row["problem"]))
-            if found is not None:
-                files.append(found)
-                break
-        if found is None:
-            low = _record_file(root, int(row["ecg_id"]), row["filename_lr"], SOURCE_RATES["filename_lr"], "")
-            only_low, absent = (only_low + 1, absent) if low is not None else (only_low, absent + 1)
+        found = next((file for column in columns if (file := _record_file(root, row, column)) is not None), None)
+        if found is not None:
+            files.append(found)
+        elif _record_file(root, row, "filename_lr") is None:
+            absent += 1
+        else:
+            only_low += 1
     return files, absent, only_low
 
 
-def _record_file(root: Path, ecg_id: int, name: object, rate: int, problem: str) -> RecordFile | None:
-    """Returns a record's file, or None where its header is absent."""
+def _record_file(root: Path, row: Mapping[Any, Any], column: str) -> RecordFile | None:
+    """Returns the file that a column of a record's row names, or None where its header is absent."""
+    name, ecg_id, rate = row[column], int(row["ecg_id"]), SOURCE_RATES[column]
     if not isinstance(name, str) or not name:
         return None
     if Path(name).is_absolute() or ".." in Path(name).parts:
         return RecordFile(ecg_id, "", float(rate), "", f"the table points outside its folder ({name!r}): not read")
-    return wfdb_file(root / name, ecg_id, rate, problem)
+    return wfdb_file(root / name, ecg_id, rate, str(row["problem"]))

@@ -8,7 +8,7 @@ manifest is written, and the store moves into place.
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -64,7 +64,9 @@ def build_store(
             shutil.rmtree(folder)
             return _summary(path, True, inputs, 0, start)
         _add_chunks(job, inputs.files)
-        n_done = _process(job, reader, form, n_workers)
+        with tqdm(total=len(inputs.files), desc="records", unit="record", smoothing=0.1) as bar:
+            work = partial(RecordWork, reader, form)
+            n_done = job.work(PoolEngine(n_workers), work, never_give_up, bar.update, None)
         _finish(path, inputs, form, job, max_skipped)
     return _summary(path, False, inputs, n_done, start)
 
@@ -73,12 +75,13 @@ def _finish(path: Path, inputs: Inputs, form: StoreForm, job: ChunkedJob, max_sk
     """Makes the store of the parts, and drops these."""
     parts = [chunk.part for chunk in job.chunks]
     results = [_read_meta(part) for part in parts]
-    skipped = _skipped(results)
+    skipped = pd.DataFrame([row for result in results for row in result["skipped"]], columns=["ecg_id", "reason"])
+    skipped = skipped.astype({"ecg_id": np.int64, "reason": str})
     being_built = partial_folder(path)
     shutil.rmtree(being_built, ignore_errors=True)
     being_built.mkdir(parents=True)
     skipped.to_csv(being_built / "skipped.csv", index=False)
-    check_skipped(skipped, len(inputs.files), max_skipped, being_built / "skipped.csv")
+    _check_skipped(skipped, len(inputs.files), max_skipped, being_built / "skipped.csv")
     rows = pd.DataFrame([row for result in results for row in result["rows"]])
     job.check_joined(len(rows) + len(skipped))
     known = inputs.table.drop(columns=[column for column in rows if column != "ecg_id"], errors="ignore")
@@ -90,13 +93,13 @@ def _finish(path: Path, inputs: Inputs, form: StoreForm, job: ChunkedJob, max_sk
         "notes": inputs.notes,
         "n_skipped": len(skipped),
         f"{form.name}_sha256": digest,
-        "package_version": package_version(),
+        "package_version": _package_version(),
     }
     form.finish(path, table, manifest)
     job.drop_parts()
 
 
-def check_skipped(skipped: pd.DataFrame, n_records: int, max_skipped: float, listing: Path) -> None:
+def _check_skipped(skipped: pd.DataFrame, n_records: int, max_skipped: float, listing: Path) -> None:
     """Refuses a store, by a ValueError, of which more than `max_skipped` of the records are broken, or all of them."""
     fraction = len(skipped) / max(n_records, 1)
     if len(skipped) >= n_records or fraction > max_skipped:
@@ -108,7 +111,7 @@ def check_skipped(skipped: pd.DataFrame, n_records: int, max_skipped: float, lis
         )
 
 
-def package_version() -> str:
+def _package_version() -> str:
     """Returns the version of this project as installed, or "unknown"."""
     try:
         return metadata.version("einthoven")
@@ -122,14 +125,6 @@ def _add_chunks(job: ChunkedJob, files: Sequence[RecordFile]) -> None:
         records = files[first : first + CHUNK_RECORDS]
         listing = [[file.ecg_id, file.source_rate, file.signature, file.problem] for file in records]
         job.add([str(file.ecg_id) for file in records], listing, len(records), records)
-
-
-def _process(job: ChunkedJob, reader: Reader, form: StoreForm, n_workers: int | None) -> int:
-    """Processes the chunks that are not there yet, in this process or in several; returns how many records."""
-    n_records = sum(chunk.size for chunk in job.chunks)
-    with tqdm(total=n_records, desc="records", unit="record", smoothing=0.1) as bar:
-        make_work = partial(RecordWork, reader, form)
-        return job.work(PoolEngine(n_workers), make_work, never_give_up, bar.update, None)
 
 
 @dataclass(frozen=True)
@@ -157,11 +152,9 @@ class RecordWork:
             except (ValueError, OSError) as error:
                 skipped.append((record.ecg_id, " ".join(str(error).split())))
         stacked = np.stack(arrays) if arrays else np.zeros((0, *form.shape), form.dtype)
+        meta = np.array(json.dumps({"rows": rows, "skipped": skipped}))
+        content: dict[str, Any] = {form.name: stacked, "meta": meta}
         with atomic_write(chunk.part) as temporary:
-            content: dict[str, Any] = {
-                form.name: stacked,
-                "meta": np.array(json.dumps({"rows": rows, "skipped": skipped})),
-            }
             np.savez(temporary, **content)
         return {str(key): reason for key, reason in skipped}
 
@@ -173,27 +166,15 @@ def _read_meta(file: Path) -> dict[str, Any]:
     return meta
 
 
-def _skipped(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Lists the broken records of chunks, with the reasons."""
-    rows = [row for result in results for row in result["skipped"]]
-    return pd.DataFrame(rows, columns=["ecg_id", "reason"]).astype({"ecg_id": np.int64, "reason": str})
-
-
-def _values(files: Sequence[Path], name: str) -> Iterator[NDArray[Any]]:
-    """Yields the arrays of chunks, one chunk at a time."""
-    for file in files:
-        with np.load(file, allow_pickle=False) as chunk:
-            yield chunk[name]
-
-
 def _join(files: Sequence[Path], target: Path, n_records: int, form: StoreForm) -> str:
     """Joins the chunks' arrays into one array file, in little memory, and returns the SHA-256 of its values."""
     digest = sha256()
     header = {"descr": form.dtype, "fortran_order": False, "shape": (n_records, *form.shape)}
     with atomic_write(target) as temporary, temporary.open("wb") as output:
         np.lib.format.write_array_header_1_0(output, header)
-        for values in _values(files, form.name):
-            data = values.astype(form.dtype, copy=False).tobytes()
+        for file in files:
+            with np.load(file, allow_pickle=False) as chunk:
+                data = chunk[form.name].astype(form.dtype, copy=False).tobytes()
             digest.update(data)
             output.write(data)
     return digest.hexdigest()
