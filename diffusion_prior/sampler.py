@@ -101,13 +101,8 @@ class HeunSampler(Sampler):
     It follows `d(x_t / alpha_t) / ds = (x_t / alpha_t - D) / s` with `s = sigma_t / alpha_t`, which is their Eq. (4)
     for any schedule, and calls the network `2 n_steps - 1` times.
 
-    Args:
-        denoiser: The denoiser.
-        n_steps: Steps.
-        churn: Noise that is added before each step, relative to what is there (their gamma), at most sqrt(2) - 1.
-
-    Raises:
-        ValueError: If there is churn on a discrete schedule, whose next level lies where it does.
+    The churn is noise that is added before each step, relative to what is there (their gamma), at most sqrt(2) - 1; on
+    a discrete schedule, whose next level lies where it does, there can be none.
     """
 
     def __init__(self, denoiser: PriorDenoiser, n_steps: int = 12, churn: float = 0.0) -> None:

@@ -16,12 +16,7 @@ from preprocessing.store.store import Store
 
 @dataclass(frozen=True)
 class WeightedStore:
-    """A store whose records are trained on, and how often.
-
-    Attributes:
-        store: The store.
-        weight: How often a record of its split "train" is drawn, relative to other stores' records.
-    """
+    """A store to train on; the weight is how often a record of its split "train" is drawn, relative to others'."""
 
     store: Store
     weight: float = 1.0
@@ -75,10 +70,10 @@ class TrainingData:
         stores = [WeightedStore(Store.open(dataset["database_path"]))]
         stores += [WeightedStore(Store.open(extra["path"]), extra["weight"]) for extra in dataset["extra_stores"]]
         for weighted in stores:
-            if weighted.store.sampling_rate != sampling_rate:
+            if (rate := weighted.store.sampling_rate) != sampling_rate:
                 raise ValueError(
-                    f"{weighted.store.path} has {weighted.store.sampling_rate:g} Hz, the network to train "
-                    f"{sampling_rate:g} Hz: give a store of that rate, or change the network's"
+                    f"{weighted.store.path} has {rate:g} Hz, the network to train {sampling_rate:g} Hz: "
+                    "give a store of that rate, or change the network's"
                 )
         lengths = dataset["segment_length"]
         lengths = lengths if isinstance(lengths, list) else [lengths]
@@ -123,11 +118,8 @@ def gather(origins: NDArray[np.int64], read: Callable[[int, NDArray[np.int64]], 
     """Reads rows of several stores in one order, each store once.
 
     Args:
-        origins: Number of the store of each row, shape (n,).
+        origins: Number of the store of each row, shape (n,), in the order of what is returned.
         read: Reads, from the store of a number, the rows at some places of `origins`.
-
-    Returns:
-        What was read, in the order of `origins`, shape (n, ...).
     """
     out: NDArray[Any] = np.empty(0)
     for origin in np.unique(origins):

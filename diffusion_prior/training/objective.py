@@ -26,14 +26,10 @@ _PARTS = ObservationPatterns(lead_i=0.1, leads=0.5, blocks=0.3, points=0.1)
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """Log-normal distribution of training noise levels (Karras et al. 2022, Table 1), in mV.
+    """Log-normal distribution of training noise levels (Karras et al. 2022, Table 1), in mV: that of log sigma.
 
     The mean over 10 s hides a slow quantity such as a lead's amplitude only at noise far above the signal, so the
     distribution reaches well beyond 1 mV.
-
-    Attributes:
-        log_mean: Mean of log sigma.
-        log_std: Standard deviation of log sigma.
     """
 
     log_mean: float = -0.6

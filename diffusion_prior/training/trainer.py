@@ -5,17 +5,17 @@ out. So a resumed run equals an uninterrupted one, and a step does not depend on
 dropout, which each process draws for its own records.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
-from diffusion_prior.training.ema import EMA
 from diffusion_prior.training.processes import join_processes
 from diffusion_prior.training.settings import TrainerSettings
 from einthoven.randomness import seeded_generator
@@ -60,6 +60,30 @@ class Data(Protocol):
     def validation(self) -> Batch:
         """Returns all validation records."""
         ...
+
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class EMA(Generic[Model]):
+    """Keeps `model`, a smoothed copy of a model's weights, in evaluation mode, without gradients.
+
+    The decay of a step warms up as `(1 + step) / (10 + step)`, so that the first weights are soon forgotten.
+    """
+
+    def __init__(self, model: Model, decay: float = 0.999) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Takes in the model's weights after optimiser step `step`."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for smooth, weight in zip(self.model.parameters(), model.parameters(), strict=True):
+            if weight.requires_grad:  # the others never change
+                smooth.lerp_(weight, 1 - decay)
+        for copied, value in zip(self.model.buffers(), model.buffers(), strict=True):
+            copied.copy_(value)
 
 
 class Trainer:

@@ -18,12 +18,9 @@ from einthoven.run.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a training run leaves.
+    """What a training run leaves: its folder with smoothed weights, state, metrics and a picture; its last losses.
 
-    Attributes:
-        run: Its folder, with `weights.safetensors` (smoothed), `state.pt`, `metrics.jsonl` and `loss.png`.
-        losses: The last validation losses, by name.
-        is_main: Whether this process is the one that speaks for all.
+    The main process speaks for all.
     """
 
     run: RunFolder
@@ -48,14 +45,8 @@ def run_training(
 ) -> TrainedModel:
     """Trains in a run folder; a run that was stopped goes on there. Of several processes the main one makes the folder.
 
-    Args:
-        objective: What to train.
-        data: Where batches come from.
-        settings: Settings of the loop.
-        path: The run folder; of several processes, which may name it by times of their own, the main one's counts.
-        config: The resolved config of the run, plain data.
-        origin: `data_manifest_hash` and `files`, as for `RunFolder.create`.
-        groups: Parameters with settings of their own, as for `Trainer`.
+    Arguments are as for `Trainer`, and `config` and `origin` as for `RunFolder.create`. Of several processes, which may
+    name the folder by times of their own, the main one's `path` counts.
 
     Raises:
         ValueError: If the folder is that of another run, or another run works in it, processes were not joined, or a

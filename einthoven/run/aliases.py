@@ -30,13 +30,9 @@ _ENTRIES: dict[str, str | None] = {
 
 
 def rename_targets(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes the config of a run folder as it would be written now: registered names in the place of `_target_`.
+    """Returns the config of a run folder as it would be written now: registered names in the place of `_target_`.
 
-    Args:
-        config: The config, plain data; it is not changed.
-
-    Returns:
-        The same settings; what names no known part keeps its `_target_`, and nothing builds it.
+    What names no known part keeps its `_target_`, and nothing builds it.
     """
     renamed: dict[str, Any] = _renamed(dict(config))
     algo = renamed.get("algo")

@@ -27,10 +27,7 @@ class ChunkedJob:
         key: What all parts depend on, plain data (`einthoven.run.fingerprint`): the method with its settings and
             weights, the data's manifest, the seed, ...
         suffix: Suffix of the parts.
-        parts: Folder of the parts.
-
-    Attributes:
-        chunks: The chunks.
+        parts: Folder of the parts, by default inside that of the results.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any], suffix: str, parts: Path | None = None) -> None:
@@ -40,28 +37,14 @@ class ChunkedJob:
         self._records: list[Any] = []
 
     def add(self, names: Sequence[str], records: Sequence[Any], size: int, content: object) -> None:
-        """Adds a chunk.
-
-        Args:
-            names: Names of its records.
-            records: What the part depends on of each of them, plain data.
-            size: By how much progress grows.
-            content: What says which records they are; can be pickled.
-        """
+        """Adds a chunk (see `Chunk`); `records` is what its part depends on of each record, plain data."""
         digest = hash_json([self.key, list(records)])[:24]
         part = self.parts / f"{len(self._records):06d}-{digest}{self.suffix}"
         self.chunks.append(Chunk(part, tuple(names), size, content))
         self._records += records
 
     def is_finished(self, result: str) -> bool:
-        """Tells whether the folder holds the finished result of this work.
-
-        Args:
-            result: Name of the file that is written last.
-
-        Raises:
-            ValueError: If it holds the result of other work.
-        """
+        """Tells whether the folder holds the finished `result`, the file that is written last; refuses other work's."""
         if not (self.folder / result).is_file():
             return False
         if not (self.folder / DEPENDS_ON).is_file():  # of a version that did not note it

@@ -4,12 +4,16 @@ Each chunk has a file, its part, which whoever works on it writes atomically. So
 chunks that have no part yet, wherever they are worked on, and a chunk that is done twice is the same one file.
 """
 
+import multiprocessing
+import os
+import threading
 import traceback
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from einthoven.run.registry import Registry
 
@@ -44,33 +48,17 @@ class Work(Protocol):
     """Works on chunks; it is made once in each process that does so, and may hold a model."""
 
     def __call__(self, chunk: Chunk) -> Problems:
-        """Does the work of a chunk and writes its part.
-
-        Args:
-            chunk: The chunk.
-
-        Returns:
-            Which of its records failed, and why.
-        """
+        """Does the work of a chunk and writes its part; returns which of its records failed, and why."""
 
 
 class Engine(Protocol):
-    """Gets chunks worked on.
+    """Gets chunks worked on."""
 
-    Attributes:
-        is_remote: Whether other processes do the work: then whatever makes it must be picklable.
-    """
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether other processes do the work."""
+    is_remote: ClassVar[bool]
+    """Whether other processes do the work: then whatever makes it must be picklable."""
 
     def run(self, make_work: Callable[[], Work], chunks: Sequence[Chunk]) -> Outcomes:
-        """Works on chunks, in any order.
-
-        Args:
-            make_work: Makes the work, in each process that does it.
-            chunks: The chunks.
+        """Works on chunks, in any order; the work is made in each process that does it.
 
         Yields:
             The number of each chunk that is done, and what failed in it; None where nobody can work on it, as its
@@ -86,10 +74,7 @@ class Engine(Protocol):
 class LocalEngine:
     """Works on the chunks in this process, one after the other."""
 
-    @property
-    def is_remote(self) -> bool:
-        """Other processes take no part."""
-        return False
+    is_remote: ClassVar[bool] = False
 
     def run(self, make_work: Callable[[], Work], chunks: Sequence[Chunk]) -> Outcomes:
         """Works on chunks: see `Engine`."""
@@ -97,6 +82,57 @@ class LocalEngine:
         for number, chunk in enumerate(chunks):
             assert work is not None
             yield number, work(chunk)
+
+
+_work: Work | None = None
+"""The work of a worker process."""
+
+
+@dataclass(frozen=True)
+class PoolEngine:
+    """Works on the chunks in a pool of processes; in this one where one is enough.
+
+    Attributes:
+        n_workers: Processes; None: one per CPU core.
+    """
+
+    is_remote: ClassVar[bool] = True
+    n_workers: int | None = None
+
+    def run(self, make_work: Callable[[], Work], chunks: Sequence[Chunk]) -> Outcomes:
+        """Works on chunks: see `Engine`."""
+        n_workers = min(self.n_workers or os.cpu_count() or 1, len(chunks))
+        if n_workers <= 1:
+            yield from LocalEngine().run(make_work, chunks)
+            return
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(n_workers, context, initializer=_begin, initargs=(make_work,)) as pool:
+            numbers = {pool.submit(_do, chunk): number for number, chunk in enumerate(chunks)}
+            try:
+                for future in as_completed(numbers):
+                    yield numbers[future], future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _begin(make_work: Callable[[], Work]) -> None:
+    """Makes a worker's work, and ends the worker when its parent was killed and can no longer end it."""
+    global _work
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+    _work = make_work()
+
+
+def _do(chunk: Chunk) -> Problems:
+    assert _work is not None
+    return _work(chunk)
 
 
 ENGINES = Registry("engine", {"local": "einthoven.run.chunks.LocalEngine", "ray": "einthoven.run.ray_engine.RayEngine"})
@@ -110,7 +146,7 @@ def work_on_chunks(
     progress: Callable[[int], object] | None = None,
     max_failures: int | None = MAX_FAILURES,
 ) -> int:
-    """Gets those chunks worked on that have no part yet.
+    """Gets those chunks worked on that have no part yet; returns the number of their records.
 
     Args:
         engine: Where.
@@ -120,19 +156,14 @@ def work_on_chunks(
         progress: Called with the size of each chunk that is done, or was.
         max_failures: So many records may fail before one works; None: all.
 
-    Returns:
-        The number of records that were worked on.
-
     Raises:
         ValueError: If one record after the other fails, so that it is not the records; their parts are removed.
     """
     tell = progress or (lambda _: None)
-    todo = []
+    todo = [chunk for chunk in chunks if not chunk.part.is_file()]
     for chunk in chunks:
         if chunk.part.is_file():
             tell(chunk.size)
-        else:
-            todo.append(chunk)
     for folder in {chunk.part.parent for chunk in todo}:
         for tries in folder.glob(f"*{TRIES}"):  # of a run that was killed
             tries.unlink()
@@ -162,11 +193,7 @@ def never_give_up(chunk: Chunk, reason: str) -> None:
 
 
 def describe_failure(error: Exception) -> str:
-    """Says why a record failed: what a ValueError says; of other errors also their type and where they were raised.
-
-    Args:
-        error: The error.
-    """
+    """Says why a record failed: what a ValueError says; of other errors also their type and where they were raised."""
     if isinstance(error, ValueError) and str(error):
         return str(error)
     place = traceback.extract_tb(error.__traceback__)[-1:]
@@ -175,12 +202,7 @@ def describe_failure(error: Exception) -> str:
 
 
 def describe_problems(problems: Problems, table: str) -> str:
-    """Says in one line which records failed.
-
-    Args:
-        problems: Why records failed, by name; at least one.
-        table: File that lists them all.
-    """
+    """Says in one line which records failed, and what table lists them all."""
     return f"{len(problems)} records failed ({table} lists them), e.g. {_example(problems)}"
 
 

@@ -20,11 +20,7 @@ def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
     """Writes the bare words of a command line as the override that they stand for, which Hydra reads and runs note.
 
     `["scoring", "seed=1", "superlet"]` with the key `benchmark.parts` is `["benchmark.parts=[scoring,superlet]",
-    "seed=1"]`.
-
-    Args:
-        arguments: The command line without the program.
-        key: Key of the list that the words make up; None: the arguments are returned as they are.
+    "seed=1"]`. Without a key the arguments, the command line without the program, are returned as they are.
 
     Raises:
         ValueError: If the key has a value of its own beside the words.
@@ -50,9 +46,6 @@ def check_config_path(arguments: Sequence[str]) -> None:
     """Refuses a folder of configs, such as someone else's run folder, that sets up Hydra itself.
 
     What Hydra's own settings name (callbacks, launchers, handlers of its log) is called, whatever it is.
-
-    Args:
-        arguments: The command line without the program.
 
     Raises:
         ValueError: If a config in the folder of `--config-path` does so, or cannot be read.

@@ -17,16 +17,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 
     The temporary file lies in the same folder, is hidden, and has the suffix of `path`. Missing folders are made.
     When the block raises, the temporary file is removed and `path` stays as it was; when the process is killed, a
-    hidden temporary file may remain.
-
-    Args:
-        path: Where the file shall be.
-
-    Yields:
-        Where the block has to write the file.
-
-    Raises:
-        FileNotFoundError: If the block has not written the temporary file.
+    hidden temporary file may remain. FileNotFoundError, if the block has not written the temporary file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,26 +43,13 @@ def clear_torn_writes(folder: Path) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Writes a text file atomically, in UTF-8 with Unix line ends.
-
-    Args:
-        path: Where the file shall be.
-        text: Its content.
-    """
+    """Writes a text file atomically, in UTF-8 with Unix line ends."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path | str, content: object) -> None:
-    """Writes a JSON file atomically, indented by two spaces, keys in their order.
-
-    Args:
-        path: Where the file shall be.
-        content: Dictionaries, lists, strings, numbers, booleans and None.
-
-    Raises:
-        TypeError: If the content holds anything else; the file stays as it was.
-    """
+    """Writes plain data as a JSON file atomically, indented by two spaces; TypeError, if it holds anything else."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -23,13 +23,7 @@ def fingerprint(value: object) -> Any:  # noqa: ANN401 (plain data)
 
     An object is its class, the fields of a dataclass or else its public attributes (what it counts and keeps for later
     is private), and what its method `depends_on` adds, such as the hash of a file; a network also its weights and what
-    its layers are set to.
-
-    Args:
-        value: Plain values, paths, arrays, tensors, functions, and objects that are made of these.
-
-    Raises:
-        TypeError: If an object shows no attributes.
+    its layers are set to. An object that shows no attributes is a TypeError.
     """
     return _Fingerprints().of(value)
 

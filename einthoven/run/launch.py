@@ -68,13 +68,7 @@ _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a script has done.
-
-    Attributes:
-        text: What to print.
-        objective: The number that a sweep over the script's settings minimises or maximises.
-        failed: Whether the script ends with exit status 1.
-    """
+    """What a script has done: text to print, a sweep's objective, and whether it ends with exit status 1."""
 
     text: str
     objective: float | None = None
@@ -98,9 +92,6 @@ def script(
         config_name: The root config, the name of a file in `configs/` without its suffix.
         words: Key of the list that bare words of the command line make up; None: bare words are a mistake.
         groups: Tables whose entries are options of a config group, with or without a file in it.
-
-    Returns:
-        A decorator; the decorated function takes no argument.
     """
 
     def decorate(task: Task) -> Callable[[], None]:
@@ -147,11 +138,7 @@ def _store_options(groups: Mapping[str, Registry]) -> None:
 
 
 def _run(task: Task, config_name: str, show_traceback: bool, program: str, cfg: DictConfig) -> object:
-    """Runs a script's function once, alone or as a job of a sweep, and prints what it returns.
-
-    Returns:
-        The objective of a sweep.
-    """
+    """Runs a script's function once, alone or as a job of a sweep; prints what it returns and returns the objective."""
     is_job = HydraConfig.get().mode == RunMode.MULTIRUN
     with environment(_FULL_ERROR, "1" if show_traceback else None):
         try:
@@ -188,11 +175,7 @@ def run_path() -> Path:
 
 
 def _run_job(task: Task, config: dict[str, Any]) -> object:
-    """Runs a job of a sweep in its folder, unless the same sweep has finished it before; returns its objective.
-
-    Raises:
-        ValueError: If the config names a folder of results, which all jobs would write to.
-    """
+    """Runs a job of a sweep in its folder, unless the same sweep has finished it before; returns its objective."""
     named = sorted(key for key, value in _items(config) if key.rpartition(".")[2] == "results_path" and value)
     if named:
         raise ValueError(
@@ -205,14 +188,7 @@ def _run_job(task: Task, config: dict[str, Any]) -> object:
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """Resolves a config, or a part of one, into dictionaries, lists and plain values.
-
-    Args:
-        cfg: The config.
-
-    Raises:
-        ValueError: If keys without a default have got no value.
-    """
+    """Resolves a config, or a part of one, into plain values; ValueError names keys that still need one."""
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise ValueError("give a value for " + ", ".join(f"{key}=..." for key in missing))

@@ -13,17 +13,9 @@ LOCK = ".lock"
 
 
 def hold_folder(folder: Path, what: str | None = None) -> BaseFileLock:
-    """Keeps other processes out of a folder until the lock is released; this process may hold it several times.
+    """Keeps other processes out of a folder until the lock is released, once for each call of this process.
 
-    Args:
-        folder: The folder; it is made where it is missing.
-        what: What an error names; None: the folder.
-
-    Returns:
-        The lock, to be released once for each call.
-
-    Raises:
-        ValueError: If another process holds it.
+    The folder is made where it is missing. If another process holds it, a ValueError names it, or `what`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.resolve() / LOCK, thread_local=False, is_singleton=True)

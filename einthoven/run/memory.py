@@ -10,13 +10,9 @@ import torch
 
 
 def peak_memory_mb(pid: int | None = None) -> float:
-    """Largest resident memory of a process; 0 for one that has ended.
+    """Largest resident memory of a process, by default this one; 0 for one that has ended.
 
-    The kernel's high-water mark of the address space, as `getrusage` would also count what the parent had before the
-    start.
-
-    Args:
-        pid: The process; by default this one.
+    The kernel's high-water mark of the address space: `getrusage` would also count what the parent had before.
     """
     own = os.getpid()
     peak = _memory_mb("VmHWM", pid or own)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from einthoven.run.chunks import TRIES, Chunk, Outcomes, Problems, Work
 
@@ -52,6 +52,7 @@ class RayEngine:
         ValueError: If a number is out of range.
     """
 
+    is_remote: ClassVar[bool] = True
     address: str | None = None
     n_workers: int | None = None
     min_workers: int | None = None
@@ -71,11 +72,6 @@ class RayEngine:
         if self.n_workers is not None and self.min_workers is not None and self.min_workers > self.n_workers:
             raise ValueError(f"engine.min_workers={self.min_workers} is more than engine.n_workers={self.n_workers}")
 
-    @property
-    def is_remote(self) -> bool:
-        """Ray's workers do the work."""
-        return True
-
     def run(self, make_work: Callable[[], Work], chunks: Sequence[Chunk]) -> Outcomes:
         """Works on chunks: see `Engine`."""
         ray = _import_ray()
@@ -89,13 +85,7 @@ class RayEngine:
                 yield outcome["number"], json.loads(outcome["problems"])
 
     def pool_size(self, nodes: Sequence[dict[str, float]]) -> tuple[int, int]:
-        """Finds how many workers to start and how many there may be.
-
-        Args:
-            nodes: Resources of each machine of the cluster, "CPU" and "GPU" among them.
-
-        Returns:
-            Number of workers at the start, and at most.
+        """Finds how many workers to start and how many there may be, from each machine's number of "CPU" and "GPU".
 
         Raises:
             ValueError: If that many do not fit, or would leave nothing to Ray's own tasks.
@@ -140,12 +130,9 @@ class RayEngine:
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
         try:
-            if self.address is None:
-                own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-                ray.init(address="local", **own, **quiet)
-            else:
-                ray.init(address=self.address, **quiet)
+            ray.init(address=self.address or "local", **({} if self.address else own), **quiet)
         except ConnectionError as error:
             raise ValueError(
                 f"no Ray cluster answers at engine.address={self.address}: start one with ray start --head, or leave "
@@ -196,13 +183,9 @@ class RayEngine:
 
 
 class _Worker:
-    """What an actor does: makes the work once and does it for each row.
+    """What an actor does: makes the work once and does it for each row, which names a chunk by its number.
 
-    Args:
-        make_work: Makes the work.
-        chunks: All chunks; a row names one by its number.
-        n_threads: Threads of torch.
-        folder: Folder that relative paths start from, where there is one.
+    Relative paths start from the folder, where there is one.
     """
 
     def __init__(self, make_work: Callable[[], Work], chunks: list[Chunk], n_threads: int, folder: str) -> None:
@@ -234,11 +217,7 @@ class _Worker:
 
 
 def _import_ray() -> ModuleType:
-    """Imports Ray Data.
-
-    Raises:
-        ValueError: If it is not installed.
-    """
+    """Imports Ray Data; ValueError says how to install it."""
     try:
         import ray
         import ray.data

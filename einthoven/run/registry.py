@@ -8,16 +8,7 @@ from typing import Any
 
 
 def check_choice(what: str, value: str, choices: Sequence[str]) -> None:
-    """Refuses a value that is not among the choices.
-
-    Args:
-        what: Name of the argument.
-        value: Its value.
-        choices: What it may be.
-
-    Raises:
-        ValueError: If the value is none of the choices; the message names near ones.
-    """
+    """Refuses a value that is not among the choices, by a ValueError that says what it is and names near ones."""
     if value not in choices:
         near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -58,11 +49,7 @@ class Registry(Mapping[str, Any]):
         return Registry(self.concept, self.places | other.places, self.settings_key)
 
     def check(self, name: object) -> None:
-        """Refuses an unknown name.
-
-        Raises:
-            ValueError: If there is no such entry; the message names near ones.
-        """
+        """Refuses an unknown name, as `check_choice` does."""
         check_choice(self.concept, str(name), list(self.places))
 
     def name_of(self, entry: type) -> str | None:
@@ -77,11 +64,7 @@ class Registry(Mapping[str, Any]):
         return {"name": name, **({self.settings_key: settings} if self.settings_key else settings)}
 
     def build(self, config: Mapping[str, Any], **arguments: object) -> Any:  # noqa: ANN401
-        """Builds what a config names by `name`, with the other keys as its arguments.
-
-        Args:
-            config: `name` and settings, plain data.
-            **arguments: More arguments, handed over as they are.
+        """Builds what a config names by `name`, with its other keys and more as arguments.
 
         Raises:
             ValueError: If there is no name, it is unknown, or the settings do not fit.

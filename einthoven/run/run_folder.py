@@ -10,6 +10,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -73,27 +74,18 @@ class RunFolder:
                 it.
         """
         path = Path(path)
-        lock = hold_folder(path)
-        try:
-            run = cls._begin(
-                path, config, seed, device, {"data_manifest_hash": data_manifest_hash, "files": files or {}}
-            )
-        except BaseException:
-            lock.release()
-            raise
-        weakref.finalize(run, lock.release)
-        return run
-
-    @classmethod
-    def _begin(
-        cls, path: Path, config: Mapping[str, Any], seed: int, device: str, origin: dict[str, Any]
-    ) -> "RunFolder":
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-        if (path / CONFIG).is_file():
-            return cls._take_up(path, yaml.safe_load(text), origin)
-        write_json(path / PROVENANCE, _provenance(seed, device, origin))
-        write_text(path / CONFIG, text)
-        return cls(path, yaml.safe_load(text))
+        origin = {"data_manifest_hash": data_manifest_hash, "files": files or {}}
+        with ExitStack() as held:
+            held.callback(hold_folder(path).release)
+            if (path / CONFIG).is_file():
+                run = cls._take_up(path, yaml.safe_load(text), origin)
+            else:
+                write_json(path / PROVENANCE, _provenance(seed, device, origin))
+                write_text(path / CONFIG, text)
+                run = cls(path, yaml.safe_load(text))
+            weakref.finalize(run, held.pop_all().close)
+        return run
 
     @classmethod
     def _take_up(cls, path: Path, config: dict[str, Any], origin: dict[str, Any]) -> "RunFolder":
@@ -103,7 +95,7 @@ class RunFolder:
         notes = []
         if "files" not in provenance:  # of a version that did not note them
             notes.append(f"taken up at {_now()}: whether its weights were those of today was not noted")
-            warnings.warn(f"{path}: {notes[0]}", stacklevel=5)
+            warnings.warn(f"{path}: {notes[0]}", stacklevel=4)
             provenance["files"] = origin["files"]
         changed = {
             "settings": differing_keys(before, now),
@@ -122,21 +114,12 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
-        """Opens a run folder that exists.
-
-        Args:
-            path: The folder.
-
-        Raises:
-            ValueError: If it is not a run folder.
-        """
+        """Opens a run folder that exists; ValueError, if it is none."""
         path = Path(path)
         if not (path / CONFIG).is_file():
             reason = f"has no {CONFIG}" if path.is_dir() else "does not exist"
-            raise ValueError(
-                f"{path} is not a run folder, it {reason}: give the folder that a script made, "
-                "such as runs/inpaint/2025-01-31_12-00-00"
-            )
+            example = "runs/inpaint/2025-01-31_12-00-00"
+            raise ValueError(f"{path} is not a run folder, it {reason}: give one that a script made, such as {example}")
         config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(config, dict):
             raise ValueError(f"{path / CONFIG} holds no keys: it was changed by hand, run the script again")
@@ -150,9 +133,7 @@ class RunFolder:
     def log(self, **metrics: float | int | str | bool | None) -> None:
         """Adds one line to `metrics.jsonl`, with a single write, so that a killed run tears at most its last line.
 
-        Args:
-            **metrics: Names and values, among them `step` by convention; scalars of numpy and torch are taken too. What
-                is not finite is written as null, as JSON has no word for it.
+        `step` is among the names by convention; scalars of numpy and torch are taken too; not finite is null.
         """
         line = _json_line(metrics)
         with open(self.path / METRICS, "ab+") as file:
@@ -161,11 +142,7 @@ class RunFolder:
             file.flush()
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Reads `metrics.jsonl`, without its last line if a kill has torn it.
-
-        Returns:
-            One dictionary a line, in the order of writing; empty if nothing was logged.
-        """
+        """Reads `metrics.jsonl`, a dictionary a line, without its last line if a kill has torn it."""
         file = self.path / METRICS
         if not file.is_file():
             return []
@@ -173,11 +150,7 @@ class RunFolder:
         return [json.loads(line) for line in lines]
 
     def truncate_metrics(self, step: int) -> None:
-        """Drops the entries of steps after `step`, which a resumed run will log again; entries without a step stay.
-
-        Args:
-            step: The last step to keep.
-        """
+        """Drops the entries of steps after `step`, which a resumed run will log again; entries without a step stay."""
         if (self.path / METRICS).is_file():
             kept = [entry for entry in self.metrics() if entry.get("step", step) <= step]
             write_text(self.path / METRICS, "".join(map(_json_line, kept)))
@@ -210,10 +183,8 @@ def _provenance(seed: int, device: str, origin: Mapping[str, Any]) -> dict[str, 
 def _package_versions() -> dict[str, str]:
     versions = {}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 

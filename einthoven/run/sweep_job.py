@@ -22,16 +22,10 @@ def run_job(
     """Runs a job and notes its objective, or returns the objective that an earlier run of it has noted.
 
     Args:
-        folder: Folder of the job.
+        folder: Folder of the job; one that holds another finished job is a ValueError.
         overrides: What the command line says of this job, as `key=value`.
         config: The resolved config, plain values.
         work: The job; returns its objective.
-
-    Returns:
-        What the job returned.
-
-    Raises:
-        ValueError: If the folder holds another finished job.
     """
     key = hash_json(config)
     if (folder / JOB).is_file():
@@ -50,11 +44,7 @@ def run_job(
 
 
 def read_job(folder: Path) -> dict[str, Any]:
-    """Reads `job.json`: `overrides`, `objective`, `seconds` and `config_hash`.
-
-    Raises:
-        ValueError: If it is no such file.
-    """
+    """Reads `job.json`: `overrides`, `objective`, `seconds` and `config_hash`; ValueError, if it is none."""
     try:
         content = json.loads((folder / JOB).read_text(encoding="utf-8"))
         return {name: content[name] for name in ("overrides", "objective", "seconds", "config_hash")}

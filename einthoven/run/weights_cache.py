@@ -36,9 +36,6 @@ def load_cached(
 
     Returns:
         The network, the same object as long as the file holds the same bytes.
-
-    Raises:
-        ValueError: As `load` does.
     """
     key = (kind, hash_weights(file), str(torch.device(device)), *settings)
     if key not in _kept:

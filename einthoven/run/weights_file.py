@@ -1,9 +1,6 @@
 """Files of weights: safetensors that also say, as JSON, how to build their network, and others' pickles."""
 
 import json
-import pickle
-import struct
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,22 +19,6 @@ PICKLES = (".pkl", ".pt", ".pth", ".bin", ".ckpt")
 
 _NAMED = 3
 """Most weights that an error names."""
-_UNREADABLE = (
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    struct.error,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What reading a damaged pickle may raise: its bytes are a program, and it stumbles wherever the damage leads it."""
 
 
 def write_weights(
@@ -45,14 +26,8 @@ def write_weights(
 ) -> None:
     """Writes a network's weights with what says how to build it, atomically.
 
-    Whole numbers, such as a counter that the network keeps, stay what they are.
-
-    Args:
-        path: Safetensors file.
-        network: The network.
-        spec: How to build it, plain data.
-        facts: What else to say of it, plain data.
-        half: Stores weights in half precision.
+    Weights are stored in single or half precision; whole numbers, such as a counter, stay what they are. `spec` is how
+    to build the network, `facts` is what else to say of it, both plain data.
     """
     dtype = torch.float16 if half else torch.float32
     weights = {
@@ -66,9 +41,6 @@ def write_weights(
 
 def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
     """Reads what `write_weights` wrote.
-
-    Args:
-        file: Safetensors file.
 
     Returns:
         Weights by name, float32, whole numbers as they are; the spec and the facts, empty where the file holds none.
@@ -102,7 +74,7 @@ def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor
     with file.open("rb") as stream:
         try:
             content = torch.load(stream, map_location="cpu", weights_only=True)
-        except _UNREADABLE as error:
+        except Exception as error:  # a pickle is a program, and stumbles wherever the damage leads it
             raise ValueError(
                 f"{file} is no file of weights alone: it is damaged, of another kind, or holds code, which is never run"
             ) from error
@@ -116,11 +88,7 @@ def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor
 
 
 def find_weights(path: str | Path, names: Sequence[str] = (WEIGHTS,)) -> Path:
-    """Returns the file of weights that a path means.
-
-    Args:
-        path: File of weights, or the folder of a training.
-        names: The names that weights may have in such a folder, the first that is there counts.
+    """Returns the file of weights that a path means: itself, or the first name in a training's folder.
 
     Raises:
         ValueError: If there is no such file.
@@ -139,17 +107,9 @@ def find_weights(path: str | Path, names: Sequence[str] = (WEIGHTS,)) -> Path:
 
 
 def weight_differences(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Says how many names and shapes of weights differ, and names some; empty if they do not.
-
-    Args:
-        given: Weights by name.
-        wanted: Weights of the network that they are for, by name.
-    """
-    shapes = [
-        f"{name} {tuple(given[name].shape)} for {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in given and given[name].shape != wanted[name].shape
-    ]
+    """Says how many names and shapes differ from those of the weights wanted, and names some; empty if none do."""
+    pairs = {name: (tuple(given[name].shape), tuple(wanted[name].shape)) for name in wanted if name in given}
+    shapes = [f"{name} {found} for {right}" for name, (found, right) in pairs.items() if found != right]
     problems = {
         "missing": [name for name in wanted if name not in given],
         "unexpected": [name for name in given if name not in wanted],

@@ -112,15 +112,8 @@ def inpaint(
 ) -> Calls:
     """Rebuilds twelve leads of ECGs of 10 s at 100 Hz, in batches, into files.
 
-    Args:
-        method: The method.
-        weights: Weights of the prior; None: the bundled ones.
-        batch_size: ECGs in one batch.
-        records: Number of ECGs.
-        leads: How many leads are given: the first, or random ones of the eight independent.
-        samples: Number of samples of each.
-        length: Samples of the stretch that is taken of each ECG; None: all.
-        workers: Ray's workers; None: this process.
+    One lead that is given is the first, several are random ones of the eight independent; `samples` are drawn of each
+    ECG, of a stretch of `length` points (None: all), by Ray's `workers` (None: by this process).
     """
     sampler, folder = SamplerSpec(method, weights=weights), TemporaryDirectory()
     task = HideSamples(Missingness("lead", 1) if leads == 1 else Missingness("random_lead", leads))
@@ -187,13 +180,8 @@ def score(
 ) -> Calls:
     """Scores ECGs at 500 Hz from end to end.
 
-    Args:
-        weights: Weights of the small model; None: the bundled ones.
-        records: ECGs, scored one after the other; they share the network's batches.
-        leads: Leads of each.
-        seconds: Length of each in s.
-        size: "small", or "published" for the published networks with random weights and the published superlets.
-        batch_size: Images that the network takes at once.
+    They are scored one after the other, and share the network's batches of images. The size is "small", or "published"
+    for the published networks with random weights and the published superlets.
     """
     spec = {"kind": "latent", "size": "published", "scalogram": vars(HAN)}
     model = load_model(weights) if size == "small" else build_model(spec)

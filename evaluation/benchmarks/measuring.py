@@ -55,23 +55,18 @@ def list_cases(config: Mapping[str, Any], parts: Sequence[str], functions: Mappi
         config: By part: a group of cases, or groups by name. A group has `measure`, the name of a function, its
             arguments and, where wanted, `n_repeats` and `n_threads` (see `Case`), `each` (lists of an argument's
             values, a case for each) and `grow` (lists of sizes; one argument grows at a time).
-        parts: Parts to measure; "scaling.score" is the group `score` of a part.
+        parts: Parts to measure; "scaling.score" is the group `score` of a part. An unknown one is a ValueError.
         functions: The functions by name.
-
-    Raises:
-        ValueError: If a part is unknown.
     """
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for part, section in config.items():
         named = {"": section} if "measure" in section else section
         groups |= {f"{part}.{name}".strip("."): [group] for name, group in named.items()}
         groups[part] = list(named.values())
-    unknown = [part for part in parts if part not in groups]
-    if unknown:
+    if unknown := [part for part in parts if part not in groups]:
         raise ValueError(f"unknown benchmark.parts {', '.join(unknown)}: choose from {', '.join(groups)}")
-    return [
-        case for part in parts for group in groups[part] for case in _cases(part.partition(".")[0], group, functions)
-    ]
+    chosen = [(part.partition(".")[0], group) for part in parts for group in groups[part]]
+    return [case for part, group in chosen for case in _cases(part, group, functions)]
 
 
 def _cases(part: str, group: Mapping[str, Any], functions: Mapping[str, Build]) -> Iterator[Case]:
@@ -88,10 +83,7 @@ def _cases(part: str, group: Mapping[str, Any], functions: Mapping[str, Build]) 
 
 
 def measure(cases: Sequence[Case]) -> pd.DataFrame:
-    """Measures cases one after the other.
-
-    Args:
-        cases: The cases. Rows of the same part, case, axis and size become one.
+    """Measures cases one after the other; rows of the same part, case, axis and size become one.
 
     Returns:
         One row a call: columns `KEYS`, `seconds`, `times_as_fast` (as the last call of the same case), what the call

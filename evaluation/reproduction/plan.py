@@ -39,11 +39,8 @@ class Section:
 class Plan:
     """All stages, by name, each after those that it reads, and the sections of each table, at one size.
 
-    Attributes:
-        root: Folder of the run folders.
-        settings: The size's settings, as `configs/size/*.yaml` have them.
-        common: Overrides of every command.
-        device: Device of the networks, for scripts that ask for it.
+    `root` is the folder of the run folders, `settings` are the size's, as `configs/size/*.yaml` have them, `common`
+    are overrides of every command, and `device` is that of the networks, for scripts that ask for it.
     """
 
     root: Path

@@ -27,12 +27,7 @@ _NOTE = (
 def write_report(plan: Plan, outcome: Mapping[str, str], seconds: float) -> list[Path]:
     """Writes `tables/<table>.md`, `.csv` and `.tex` of what there is, all of it as `results.md`, and `index.html`.
 
-    Args:
-        plan: The plan.
-        outcome: What came of each stage that this call was about.
-        seconds: How long the call took.
-
-    Returns the files written, the page last.
+    The outcome is what came of each stage that this call was about. Returns the files written, the page last.
     """
     folder = plan.root / "tables"
     written = write_tables(plan, folder)

@@ -22,14 +22,7 @@ COLUMNS = ("table", "section", "part", "method", "metric", "value", "lower", "up
 
 @dataclass(frozen=True)
 class Grid:
-    """A table to show.
-
-    Attributes:
-        title: What it is about.
-        header: Names of the columns; the first one holds the methods.
-        rows: Cells of each row.
-        section: The section that it belongs to; None for what papers report.
-    """
+    """A table to show, methods in its first column, and the section that it belongs to; None: what papers report."""
 
     title: str
     header: tuple[str, ...]

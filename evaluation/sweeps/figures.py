@@ -20,9 +20,9 @@ def draw_sweep(table: pd.DataFrame, parameters: Sequence[str], objective: str, n
     Of two settings, jobs with the same value of the other one share a line; two that are numbers also get a map.
 
     Args:
-        table: One row a job, the best first.
+        table: One row a job, the best first; jobs without a value of the objective are left out.
         parameters: Columns of the settings.
-        objective: Column of the objective; jobs without a value are left out.
+        objective: Column of the objective.
         name: Its name, with the unit.
         path: File to write.
     """

@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from einthoven.run.chunked_job import ChunkedJob
-from einthoven.run.chunks import Chunk, Problems, never_give_up
+from einthoven.run.chunks import Chunk, PoolEngine, Problems, never_give_up
 from einthoven.run.files import atomic_write
 from einthoven.run.lock import held_folder
-from einthoven.run.pool_engine import PoolEngine
 from preprocessing.cohorts.splits import SPLITS
 from preprocessing.store.files import MANIFEST, StoreForm, check_place, hash_values, partial_folder, publish
 from preprocessing.store.preparation import PROCESSING_VERSION, Inputs, Reader, RecordFile, Summary

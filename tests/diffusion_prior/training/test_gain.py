@@ -6,7 +6,7 @@ from torch import nn
 
 from diffusion_prior.model.epsilon import EpsilonDenoiser
 from diffusion_prior.model.schedule import DiscreteSchedule
-from diffusion_prior.training.gain import measure_gain
+from diffusion_prior.training.noise_objective import measure_gain
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 
 STD = 0.3

@@ -12,11 +12,10 @@ from diffusion_prior.checkpoint import build_denoiser, load_denoiser
 from diffusion_prior.model.state_space import state_space_groups
 from diffusion_prior.training import trainer as trainer_module
 from diffusion_prior.training.data import TrainingData, WeightedStore, gather
-from diffusion_prior.training.ema import EMA
 from diffusion_prior.training.objective import DenoisingObjective, NoiseLevels, build_objective
 from diffusion_prior.training.observation import ObservationPatterns
 from diffusion_prior.training.settings import TrainerSettings
-from diffusion_prior.training.trainer import Trainer
+from diffusion_prior.training.trainer import EMA, Trainer
 from einthoven.ecg.leads import INDEPENDENT_LEADS, NINE_LEADS, lead_matrix
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.simulator import simulate_store
