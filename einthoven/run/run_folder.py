@@ -118,8 +118,8 @@ class RunFolder:
         path = Path(path)
         if not (path / CONFIG).is_file():
             reason = f"has no {CONFIG}" if path.is_dir() else "does not exist"
-            example = "runs/inpaint/2025-01-31_12-00-00"
-            raise ValueError(f"{path} is not a run folder, it {reason}: give one that a script made, such as {example}")
+            like = "such as runs/inpaint/2025-01-31_12-00-00"
+            raise ValueError(f"{path} is not a run folder, it {reason}: give the folder that a script made, {like}")
         config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(config, dict):
             raise ValueError(f"{path / CONFIG} holds no keys: it was changed by hand, run the script again")
