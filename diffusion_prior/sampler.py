@@ -102,7 +102,7 @@ class HeunSampler(Sampler):
     for any schedule, and calls the network `2 n_steps - 1` times.
 
     The churn is noise that is added before each step, relative to what is there (their gamma), at most sqrt(2) - 1; on
-    a discrete schedule, whose next level lies where it does, there can be none.
+    a discrete schedule, whose next level lies where it does, there can be none (ValueError).
     """
 
     def __init__(self, denoiser: PriorDenoiser, n_steps: int = 12, churn: float = 0.0) -> None:

@@ -141,7 +141,7 @@ def denoise(method: str, weights: str | None, records: int, leads: int, samples:
 
 
 def superlets(forms: Sequence[str], records: int = 1, leads: int = 12, seconds: float = 10) -> Calls:
-    """Makes the scalograms of ECGs at 500 Hz, in one batch, as "default form", "Han's form" or `plain FFT`."""
+    """Makes the scalograms of ECGs at 500 Hz, in one batch, in the "default form", "Han's form" or by "plain FFT"."""
     ecgs = torch.from_numpy(simulate_ecg(records, RATE, seconds)[:, :leads]).flatten(0, 1)
 
     def transform(form: str) -> dict[str, Any]:
