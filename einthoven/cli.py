@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from einthoven import __version__
-from einthoven.run.help import write_help
+from einthoven.help import write_help
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 PACKAGES: Mapping[str, str] = {

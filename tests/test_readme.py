@@ -9,13 +9,16 @@ import hydra
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from einthoven.cli import find_commands
 from einthoven.run.command_line import spell_out
 from einthoven.run.launch import CONFIGS
 
 ROOT = CONFIGS.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = (["einthoven"], [".venv/bin/einthoven"])
+"""Calls of scripts by name."""
 OPENINGS = (
-    ["einthoven"],
+    *NAMES,
     ["python", "-m"],
     [".venv/bin/python", "-m"],
     ["accelerate", "launch", "--multi_gpu", "--num_processes", "2", "-m"],
@@ -26,13 +29,16 @@ WORDS = {"evaluation.benchmark": "benchmark.parts"}
 
 def commands():
     """Yields (module, words) of each call of a script in the pages' shell blocks."""
+    modules = {name: command.module for name, command in find_commands().items()}
     for page in PAGES:
         for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 for opening in OPENINGS:
-                    if words[: len(opening)] == opening:
-                        yield words[len(opening)], [word for word in words[len(opening) + 1 :] if word != "--multirun"]
+                    if words[: len(opening)] == opening and len(words) > len(opening):
+                        name, *rest = words[len(opening) :]
+                        module = modules[name] if opening in NAMES else name
+                        yield module, [word for word in rest if word != "--multirun"]
 
 
 @pytest.mark.parametrize(("module", "words"), list(commands()), ids=lambda value: str(value)[:60])

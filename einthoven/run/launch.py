@@ -33,6 +33,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from einthoven.help import write_help
 from einthoven.run.command_line import (
     check_config_path,
     command_line,
@@ -107,6 +108,9 @@ def script(
 
         @functools.wraps(task)
         def main() -> None:
+            if {"--help", "-h"} & set(sys.argv[1:]):
+                print(write_help(CONFIGS, config_name, f"einthoven {config_name}"))  # noqa: T201
+                return
             _store_options(groups or {})
             # With its full error Hydra raises what it would otherwise print and turn into exit status 1.
             with environment(_FULL_ERROR, "1"):

@@ -127,11 +127,16 @@ def test_multirun_gives_each_job_a_folder(start):
     assert len({line[2] for line in lines}) == 4
 
 
-@pytest.mark.parametrize("option", [("--help",), ("--cfg", "job")])
-def test_hydra_options_still_work(start, option):
-    answer = start(*option)
+def test_hydra_options_still_work(start):
+    answer = start("--cfg", "job")
     assert answer.returncode == 0
     assert "n_gradient_steps: 5" in answer.stdout
+
+
+def test_help_lists_the_keys(start):
+    answer = start("--help")
+    assert answer.returncode == 0
+    assert "Keys, KEY=VALUE" in answer.stdout
 
 
 @pytest.mark.parametrize(

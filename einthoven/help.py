@@ -103,7 +103,7 @@ def write_help(configs: Path, root: str, command: str) -> str:
         words = re.match(r"\s*python -m [\w.]+ ?(.*)", note)
         examples += [f"{command} {words[1]}".strip()] if words else []
         notes += [] if words else [note]
-    lines = [f"{about.rstrip('.')}.", "", *(f"  {line}" for line in examples[:3] or [command])]
+    lines = [f"{about.rstrip('.') or root}.", "", *(f"  {line}" for line in examples[:3] or [command])]
     if any(notes):
         lines += ["", *notes]
     groups = {group: option for group, option in page.defaults.items() if group not in _QUIET_GROUPS}
