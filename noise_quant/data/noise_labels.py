@@ -163,9 +163,7 @@ def lead_labels(table: pd.DataFrame) -> pd.DataFrame:
     unread = np.repeat(table["ecg_id"].isin(unread_of["ecg_id"]).to_numpy(), len(LEADS))
     for kind, column in TYPE_COLUMNS.items():
         named = [parse_noise(text).leads for text in table[column]]
-        labels[kind] = ~unread & np.array(
-            [index in leads for leads in named for index in range(len(LEADS))], dtype=bool
-        )
+        labels[kind] = ~unread & np.array([n in leads for leads in named for n in range(len(LEADS))], dtype=bool)
     labels["clean"] = ~unread & ~labels[list(NOISE_TYPES)].any(axis=1)
     labels["unread"] = unread
     return labels.astype({"ecg_id": "int64"})

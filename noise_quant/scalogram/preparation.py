@@ -95,11 +95,8 @@ def _cinc2011(root: Path, source_rate: Literal["auto", 500, 100]) -> tuple[Input
     files = cinc2011.find_files(root, table["ecg_id"])
     table["split"] = ["train" if half == "fit" else "test" for half in table["half"]]
     table["source"] = "cinc2011"
-    labels = pd.DataFrame(
-        {"ecg_id": np.repeat(table["ecg_id"].to_numpy(), len(LEADS)), "lead": list(LEADS) * len(table)}
-    )
-    for column in (*NOISE_TYPES, "unread"):
-        labels[column] = False
+    labels = table[["ecg_id"]].merge(pd.DataFrame({"lead": LEADS}), how="cross")
+    labels[[*NOISE_TYPES, "unread"]] = False
     labels["clean"] = np.repeat(table["acceptable"].to_numpy(), len(LEADS))
     sources = {listing: hash_file(root / listing) for listing in cinc2011.LISTINGS}
     notes = {"records in the lists": len(table), "records absent from this copy": len(table) - len(files)}

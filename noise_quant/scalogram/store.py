@@ -68,13 +68,8 @@ class ImageForm(StoreForm):
 
     def describe(self, table: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Writes the leads' table from labels (ValueError where one lacks) and `PROBLEMS`; returns table and facts."""
-        reasons = pd.DataFrame(
-            {
-                "ecg_id": np.repeat(table["ecg_id"].to_numpy(), len(LEADS)),
-                "lead": list(LEADS) * len(table),
-                "reason": [reason for problems in table[PROBLEMS] for reason in problems],
-            }
-        )
+        reasons = table[["ecg_id"]].merge(pd.DataFrame({"lead": LEADS}), how="cross")
+        reasons["reason"] = [reason for problems in table[PROBLEMS] for reason in problems]
         leads = reasons.merge(self.labels, on=["ecg_id", "lead"], how="left", validate="one_to_one")
         if leads["clean"].isna().any():
             raise ValueError("some records of the store have no labels of noise")

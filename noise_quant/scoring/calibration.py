@@ -93,7 +93,10 @@ def calibrate_runs(runs: Sequence[str | Path], folder: Path, write_to: str | Pat
         raise ValueError(f"write_to must be a .safetensors file, not {write_to}")
     opened = [RunFolder.open(run) for run in runs]
     settings = _check_settings(opened)
-    clean, mixtures = _clean_leads(opened), _mixtures(opened)
+    clean, mixtures = _scores(opened, "ptbxl"), _scores(opened, "mixtures")[["ecg_id", "noise_type", "snr_db", "psnr"]]
+    if "clean" not in clean:
+        raise ValueError(f"no run of clean leads: add a run of score_noise with source=ptbxl split={SPLIT}")
+    clean = clean.loc[clean["clean"] & (clean["split"] == SPLIT), ["ecg_id", "psnr"]]
     process = ReverseProcess(*(settings[key] for key in ("timestep", "step_interval", "noise_scheduler_type")))
     calibration = calibrate(clean, mixtures, process.key)
     content = {**asdict(calibration), "checkpoint": settings["checkpoint"], "runs": [run.path.name for run in opened]}
@@ -204,17 +207,6 @@ def _scores(runs: list[RunFolder], source: str) -> pd.DataFrame:
     if table.duplicated(keys).any():
         raise ValueError(f"two of the runs of source {source} hold the same leads: give each once")
     return table[~table["unusable"]]
-
-
-def _clean_leads(runs: list[RunFolder]) -> pd.DataFrame:
-    table = _scores(runs, "ptbxl")
-    if "clean" not in table:
-        raise ValueError(f"no run of clean leads: add a run of score_noise with source=ptbxl split={SPLIT}")
-    return table.loc[table["clean"] & (table["split"] == SPLIT), ["ecg_id", "psnr"]]
-
-
-def _mixtures(runs: list[RunFolder]) -> pd.DataFrame:
-    return _scores(runs, "mixtures")[["ecg_id", "noise_type", "snr_db", "psnr"]]
 
 
 def _write_weights(checkpoint: str | None, path: Path, calibration: Calibration) -> None:
