@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from einthoven.ecg import filters
 from einthoven.ecg.checks import flat_leads, longest_hold
@@ -76,20 +77,30 @@ class Cinc2011(Cohort):
             ValueError: If the record is broken, or a lead is flat, saturated or implausible.
         """
         ecg = read_file(file, DURATION_S).ordered(LEADS)
-        if np.isnan(ecg).any():
-            raise ValueError("NaN in the ECG")
-        flat = flat_leads(ecg)
-        for lead, values in zip(LEADS, ecg, strict=True):
-            if lead in flat:
-                raise ValueError(f"flat lead {lead}")
-            if longest_hold(values) / SOURCE_RATE >= SATURATED_S:
-                raise ValueError(f"saturated lead {lead}")
+        check_raw(ecg, SOURCE_RATE)
         if not self.filtered:
             return Processed(filters.resample(ecg, SOURCE_RATE, self.sampling_rate), {"flat_leads": ""})
         clean = filters.clean_signal(ecg, SOURCE_RATE, self.sampling_rate)
-        if np.abs(clean).max() > PLAUSIBLE_MV:
-            raise ValueError(f"implausible amplitude in lead {LEADS[int(np.abs(clean).max(axis=1).argmax())]}")
+        check_filtered(clean)
         return Processed(clean, {"flat_leads": ""})
+
+
+def check_raw(ecg: NDArray[np.float64], rate: float) -> None:
+    """Refuses an ECG (12, L) in mV at `rate` Hz with a missing sample, or a lead that is flat or saturated."""
+    if np.isnan(ecg).any():
+        raise ValueError("NaN in the ECG")
+    flat = flat_leads(ecg)
+    for lead, values in zip(LEADS, ecg, strict=True):
+        if lead in flat:
+            raise ValueError(f"flat lead {lead}")
+        if longest_hold(values) / rate >= SATURATED_S:
+            raise ValueError(f"saturated lead {lead}")
+
+
+def check_filtered(ecg: NDArray[np.float64]) -> None:
+    """Refuses a filtered ECG (12, L) in mV that exceeds a plausible amplitude."""
+    if np.abs(ecg).max() > PLAUSIBLE_MV:
+        raise ValueError(f"implausible amplitude in lead {LEADS[int(np.abs(ecg).max(axis=1).argmax())]}")
 
 
 def cinc2011_half(ecg_id: int) -> Literal["fit", "test"]:

@@ -30,6 +30,11 @@ class Cohort(ABC):
     full_size: ClassVar[int | None] = None
     sampling_rate: float = 100
 
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of a record in the store."""
+        return round(DURATION_S * self.sampling_rate)
+
     @abstractmethod
     def inputs(self, raw_path: str | Path) -> Inputs:
         """Lists everything that the store is made from; ValueError if the folder is another one, or holds no record."""
@@ -61,7 +66,7 @@ def prepare(
         settled_path(Path(database_path), inputs.settings, cohort.standard),
         inputs,
         cohort.reader(inputs),
-        SignalForm(round(DURATION_S * cohort.sampling_rate), cohort.sampling_rate),
+        SignalForm(cohort.n_samples, cohort.sampling_rate),
         n_workers=n_workers,
         max_skipped=max_skipped,
     )

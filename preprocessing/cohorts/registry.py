@@ -8,5 +8,6 @@ COHORTS = Registry(
         "ptbxl": "preprocessing.cohorts.ptbxl.Ptbxl",
         "rhythmdiff": "preprocessing.cohorts.rhythmdiff.RhythmDiff",
         "cinc2011": "preprocessing.cohorts.cinc2011.Cinc2011",
+        "challenge": "preprocessing.cohorts.challenge.Challenge",
     },
 )
