@@ -99,10 +99,10 @@ class Page:
         footer = f"{SPEED:g} mm/s   {GAIN:g} mm/mV"
         self.axes.text(MARGIN - 5.0, FOOTER - 7.8, footer, fontsize=8, color=INK, va="center")
 
-    def write_legend(self, lines: Sequence[tuple[str, str]], has_band: bool) -> None:
-        """Says below the paper which colour is what, in pairs of colour and meaning, and what the band is."""
+    def write_legend(self, lines: Sequence[tuple[str, str, float]], has_band: bool) -> None:
+        """Says below the paper which line is what, by colour, meaning and thickness, and what the band is."""
         handles: list[Line2D | Patch] = [
-            Line2D([], [], color=colour, linewidth=0.9, label=meaning) for colour, meaning in lines
+            Line2D([], [], color=colour, linewidth=thickness, label=meaning) for colour, meaning, thickness in lines
         ]
         if has_band:
             handles.append(Patch(facecolor=BLUE, alpha=0.25, label="90 % band"))

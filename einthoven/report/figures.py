@@ -101,10 +101,10 @@ def draw_reconstruction(
         page.label(strip, leads[lead], "observed" if whole else "")
     page.write_title(title)
     has_band = bool((lower < upper).any())
-    lines = [(GREY, "recording")] if noisy is not None else []
+    lines = [(GREY, "recording", 0.6)] if noisy is not None else []
     if truth is not None or observed.any():
-        lines.append((INK, "observed" if truth is None else "truth"))
-    page.write_legend([*lines, (BLUE, f"reconstruction{' (mean)' if has_band else ''}")], has_band)
+        lines.append((INK, "observed" if truth is None else "truth", 0.9))
+    page.write_legend([*lines, (BLUE, f"reconstruction{' (mean)' if has_band else ''}", 0.9)], has_band)
     page.save(path, dpi)
 
 

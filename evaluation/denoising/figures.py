@@ -47,7 +47,8 @@ def draw_denoising(
     page.write_title(title)
     has_band = bool((curves["lower"] < curves["upper"]).any())
     mine = f"{method}{' (mean)' if has_band else ''}"
-    page.write_legend([(GREY, "noisy"), (INK, "clean"), (ORANGE, baseline), (BLUE, mine)], has_band)
+    meanings = {GREY: "noisy", INK: "clean", ORANGE: baseline, BLUE: mine}
+    page.write_legend([(colour, meaning, 0.9) for colour, meaning in meanings.items()], has_band)
     page.save(path, 130)
 
 
