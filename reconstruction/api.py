@@ -1,4 +1,16 @@
-"""`reconstruct`: twelve leads from what was measured."""
+"""`reconstruct`: twelve leads from what was measured.
+
+The recording is filtered and resampled as the prior was trained, restored, and returned at its own rate and length.
+Measured samples are kept, in the band that the prior knows; two limb leads measured at the same time give the other
+four exactly. With `noise`, no sample is kept: all are estimated, with the missing ones, in one go. "amortised" then
+starts from the noise's usual spectrum and refines its level; every other method runs inside `SpectralEM`, which
+estimates the spectrum of each lead.
+
+Methods are those of `METHODS`: "amortised" (a second), "decoupled" (seconds, any lead or rate), others (up to a
+minute); and of `BLIND_METHODS`, to remove noise. Where none is named the most accurate of the quick ones is taken:
+"spectral_em" for noise in a whole ECG, "decoupled" for gaps or a rate below the prior's, else "amortised"; with weights
+of RhythmDiff's prior, which know no "amortised", the other two.
+"""
 
 import time
 from collections.abc import Sequence
@@ -90,38 +102,22 @@ def reconstruct(
     key: int | str = 0,
     device: str | torch.device = "cpu",
 ) -> Reconstruction:
-    """Reconstructs the twelve leads of a recording of 2.5 to 10 s from what was measured of it.
-
-    The recording is filtered and resampled as the prior was trained, restored, and returned at its own rate and length.
-    Measured samples are kept, in the band that the prior knows; two limb leads measured at the same time give the other
-    four exactly. With `noise`, no sample is kept: all are estimated, with the missing ones, in one go. "amortised" then
-    starts from the noise's usual spectrum and refines its level; every other method runs inside `SpectralEM`, which
-    estimates the spectrum of each lead.
+    """Reconstructs the twelve leads of a recording of 2.5 to 10 s from what was measured of it: see the module.
 
     Args:
         ecg: ECG in mV, shape (n_leads, L); NaN where a sample is missing.
         sampling_rate: Sampling rate in Hz, 50 or more; below the prior's (100) not with "amortised".
         leads: Lead names in the order of `ecg`, in any order and case.
         n_samples: Number of samples, at least 2.
-        method: A name of `METHODS`: "amortised" (a second), "decoupled" (seconds, any lead or rate), or others (up to a
-            minute); or of `BLIND_METHODS`, to remove noise. None: the most accurate of the quick ones, "spectral_em"
-            for noise in a whole ECG, "decoupled" for gaps or a rate below the prior's, else "amortised"; with weights
-            of RhythmDiff's prior, which know no "amortised", the other two.
+        method: Name of a method, as above; None: the most accurate of the quick ones.
         seed: Seed; the same seed and key give the same samples.
-        noise: Type of noise to remove: "bw" (baseline wander), "em" (electrode motion), "ma" (muscle artefact), "mix",
-            or "auto" where nobody knows; None: the recording is clean.
-        saturation: Limits of the recorder, (lower, upper) in mV, or "auto" to look for plateaus: samples there are
-            restored, to the limit or beyond, from what other leads show there; None: none.
-        sampler: A sampler of one's own settings in place of `method`, used as it is; it brings its own denoiser, and
-            its name is the method that is reported.
-        weights: Weights of the prior: a file, a training run's folder, or RhythmDiff's `checkpoint.pkl`, whose other
-            settings `sampler` may bring; None: the bundled ones.
+        noise: Noise to remove: "bw", "em", "ma" (see `NOISE_NAMES`), "mix", "auto" (not known); None: the ECG is clean.
+        saturation: Limits of the recorder, (lower, upper) in mV, or "auto" to find plateaus, to restore; None: none.
+        sampler: A sampler of one's own settings, used as it is, in place of `method` and `weights`.
+        weights: The prior's: a file, a training's folder, or RhythmDiff's `checkpoint.pkl`; None: the bundled ones.
         sigma_y: Standard deviation of the measurement's noise in mV, where `noise` is None (not for "amortised").
         key: Key of the record, to which its random numbers belong.
         device: Device of the network.
-
-    Returns:
-        The reconstruction, in mV.
 
     Raises:
         ValueError: If the recording or an argument is not usable; the message says what to do.
@@ -129,42 +125,55 @@ def reconstruct(
     x, names = check_recording(ecg, sampling_rate, leads)
     check_saturation(saturation)
     check_n_samples(n_samples)
+    method, sampler = _choose(x, sampling_rate, names, noise, method, sampler, weights, device)
+    prior = (sampler.leads, sampler.sampling_rate)
+    measurement, notes = measure_recording(x, sampling_rate, names, *prior, noise=noise, saturation=saturation)
+    measurement, start = measurement.to(device), time.perf_counter()
+    draws = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
+    seconds = time.perf_counter() - start
+    level = None if noise is None else _noise_level(draws.noise or measurement.noise, measurement)
+    rates, length = (sampler.sampling_rate, float(sampling_rate)), x.shape[-1]
+    samples, mean = (_at_own_rate(ecg, measurement, *rates, length) for ecg in (draws.samples[:, 0], draws.mean))
+    observed = _observed(measurement, min(rates), sampling_rate, length)
+    notes = (*notes, *_describe_noise(noise, level))
+    (lower, upper), calls = predictive_band(samples), (draws.calls.network, draws.calls.gradient)
+    found = samples, mean[0], lower, upper, observed
+    return Reconstruction(*found, LEADS, rates[1], method, *calls, seconds, notes, level)
+
+
+def _choose(
+    ecg: NDArray[np.float64],
+    sampling_rate: float,
+    leads: Sequence[str],
+    noise: str | None,
+    method: str | None,
+    sampler: PosteriorSampler | None,
+    weights: str | Path | None,
+    device: str | torch.device,
+) -> tuple[str, PosteriorSampler]:
+    """Returns the name of the method and its sampler; refuses those that do not exist, or not for this recording."""
     if noise is not None:
         check_choice("noise", noise, NOISES)
     if sampler is not None:
         method = sampler.name
     elif method is None:
         conditional = shared_denoiser(weights, device).takes_measurements
-        method = choose_method(x, sampling_rate, names, noise, takes_measurements=conditional)
-    check_method(method, noise, known=sampler is not None)
+        method = choose_method(ecg, sampling_rate, leads, noise, takes_measurements=conditional)
+    else:
+        check_choice("method", method, [*METHODS, *BLIND_METHODS, *RIVALS])
+    if noise is None and method in BLIND_METHODS:
+        raise ValueError(
+            f'method="{method}" estimates noise, but noise is None: say which, noise="bw", "em", "ma" or "mix", or '
+            f'noise="auto"; for a clean recording take one of {", ".join(METHODS)}'
+        )
     sampler = sampler or build_sampler(method, weights, device, blind=noise is not None)
-    _check_rate(sampling_rate, sampler, method)
-    measurement, notes = measure_recording(
-        x, sampling_rate, names, sampler.leads, sampler.sampling_rate, noise=noise, saturation=saturation
-    )
-    measurement = measurement.to(device)
-    start = time.perf_counter()
-    draws = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
-    seconds = time.perf_counter() - start
-    rates, length = (sampler.sampling_rate, sampling_rate), x.shape[-1]
-    samples = _at_own_rate(draws.samples[:, 0], measurement, *rates, length)
-    lower, upper = predictive_band(samples)
-    level = None if noise is None else _noise_level(draws.noise or measurement.noise, measurement)
-    return Reconstruction(
-        samples=samples,
-        mean=_at_own_rate(draws.mean, measurement, *rates, length)[0],
-        lower=lower,
-        upper=upper,
-        observed=_observed(measurement, min(rates), sampling_rate, length),
-        leads=LEADS,
-        sampling_rate=float(sampling_rate),
-        method=method,
-        network_calls=draws.calls.network,
-        gradient_calls=draws.calls.gradient,
-        seconds=seconds,
-        notes=(*notes, *_describe_noise(noise, level)),
-        noise_level=level,
-    )
+    if sampling_rate < sampler.sampling_rate and not sampler.takes_any_measurement:
+        others = " or ".join(repr(name) for name in METHODS if name != "amortised")
+        raise ValueError(
+            f"sampling_rate is {sampling_rate:g} Hz, below the prior's {sampler.sampling_rate:g} Hz, which the "
+            f"{method} sampler cannot use: take method={others}"
+        )
+    return method, sampler
 
 
 def _observed(measurement: Measurement, rate: float, sampling_rate: float, length: int) -> NDArray[np.bool_]:
@@ -202,11 +211,7 @@ def _describe_noise(noise: str | None, level: NDArray[np.float32] | None) -> lis
 
 
 def build_sampler(
-    method: str = "amortised",
-    weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
-    *,
-    blind: bool = False,
+    method: str, weights: str | Path | None = None, device: str | torch.device = "cpu", *, blind: bool = False
 ) -> PosteriorSampler:
     """Builds a posterior sampler with its default settings; a `blind` one estimates the noise too.
 
@@ -227,15 +232,7 @@ def choose_method(
     *,
     takes_measurements: bool = True,
 ) -> str:
-    """Returns the name of the method that is taken where none is named.
-
-    Args:
-        ecg: ECG in mV, shape (n_leads, L), NaN where a sample is missing.
-        sampling_rate: Sampling rate of the recording in Hz.
-        leads: Lead names.
-        noise: Type of the noise to remove, or None.
-        takes_measurements: Whether the prior takes measured samples as conditions.
-    """
+    """Returns the name of the method that is taken where none is named."""
     if not takes_measurements:
         return "decoupled" if noise is None else "spectral_em"
     gaps = np.isnan(ecg)
@@ -247,38 +244,6 @@ def choose_method(
     n_limb = sum(not lead.startswith("V") for lead in measured)
     lacks_leads = min(n_limb, 2) + len(measured) - n_limb < len(INDEPENDENT_LEADS)
     return "amortised" if lacks_leads and not is_slow else "spectral_em"
-
-
-def check_method(method: str, noise: str | None, *, known: bool = False) -> None:
-    """Refuses methods and types of noise that do not exist, or do not go together.
-
-    Args:
-        method: Name of the method.
-        noise: Type of the noise to remove, or None.
-        known: Whether a sampler of that method is there already: it need not be registered.
-
-    Raises:
-        ValueError: If a name is not known (the message names near ones), or the method needs noise.
-    """
-    if not known:
-        check_choice("method", method, [*METHODS, *BLIND_METHODS, *RIVALS])
-    if noise is not None:
-        check_choice("noise", noise, NOISES)
-    elif method in BLIND_METHODS:
-        raise ValueError(
-            f'method="{method}" estimates noise, but noise is None: say which, noise="bw", "em", "ma" or "mix", or '
-            f'noise="auto"; for a clean recording take one of {", ".join(METHODS)}'
-        )
-
-
-def _check_rate(sampling_rate: float, sampler: PosteriorSampler, method: str) -> None:
-    """Raises ValueError where a recording has a lower rate (Hz) than the prior, and the sampler cannot take that."""
-    if sampling_rate < sampler.sampling_rate and not sampler.takes_any_measurement:
-        others = " or ".join(repr(name) for name in METHODS if name != "amortised")
-        raise ValueError(
-            f"sampling_rate is {sampling_rate:g} Hz, below the prior's {sampler.sampling_rate:g} Hz, which the "
-            f"{method} sampler cannot use: take method={others}"
-        )
 
 
 def check_n_samples(n_samples: int) -> None:

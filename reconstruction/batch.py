@@ -150,8 +150,7 @@ def _add_chunks(job: ChunkedJob, store: Store, rows: NDArray[np.int64], batch_si
 def _join(job: ChunkedJob) -> pd.DataFrame:
     """Joins the parts into one file for each array and the table, which comes last; then drops the parts.
 
-    Raises:
-        ValueError: If no record worked; then the parts are dropped too, so that all are done again.
+    If no record worked the parts are dropped too, so that all are done again: ValueError.
     """
     parts = [chunk.part for chunk in job.chunks]
     tables = [_read_records(part) for part in parts]

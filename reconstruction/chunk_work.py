@@ -28,14 +28,8 @@ Arrays = dict[str, NDArray[np.generic]]
 def own_sampler(spec: SamplerSpec, device: str, engine: Engine, data_kind: str) -> PosteriorSampler:
     """Makes the sampler of the process that starts the work: on the CPU where others do it.
 
-    Args:
-        spec: How to make it.
-        device: Device of the network.
-        engine: Where the work is done.
-        data_kind: What is restored: "store", or one recording.
-
     Raises:
-        ValueError: If one recording shall be restored by other processes.
+        ValueError: If one recording (`data_kind` is not "store") shall be restored by other processes.
     """
     if engine.is_remote and data_kind != "store":
         raise ValueError("one recording is restored in this process: leave engine=local, or take data=store")
@@ -43,20 +37,10 @@ def own_sampler(spec: SamplerSpec, device: str, engine: Engine, data_kind: str) 
 
 
 class ReconstructionWork:
-    """Reconstructs chunks of records: see `einthoven.run.chunks.Work`.
+    """Reconstructs chunks of records: see `einthoven.run.chunks.Work`; arguments are those of `reconstruct_batch`.
 
     A part is an npz file of the arrays of `reconstruct_batch` and the columns of its table, of the records that worked,
     and of `FAILED`.
-
-    Args:
-        store: The store.
-        sampler: The posterior sampler, or what it is made from here.
-        task: How measurements are made.
-        n_samples: Number of samples S.
-        seed: Seed.
-        sigma_y: Standard deviation of the measurement's noise in mV.
-        segment_length: Samples of the stretch that is taken of each record; None: the whole record.
-        device: Device of the network.
     """
 
     def __init__(
@@ -93,11 +77,7 @@ class ReconstructionWork:
         return {str(key): reason for key, reason in failures}
 
     def _reconstruct(self, rows: NDArray[np.int64]) -> Arrays:
-        """Reconstructs some records; returns the arrays of their part of the results.
-
-        Raises:
-            ValueError: If samples are not finite.
-        """
+        """Returns the arrays of some records' part of the results; raises ValueError if samples are not finite."""
         keys = [int(key) for key in self.store.table["ecg_id"].to_numpy()[rows]]
         truth = cut_segments(self.store.read(rows, LEADS), keys, self.segment_length, self.seed)
         measurement, extras = self.task(keys, truth)
@@ -126,12 +106,7 @@ class ReconstructionWork:
 
 
 def write_failed_chunk(chunk: Chunk, reason: str) -> None:
-    """Writes the part of a chunk that nobody can work on.
-
-    Args:
-        chunk: The chunk.
-        reason: Why.
-    """
+    """Writes the part of a chunk that nobody can work on, for a reason."""
     _write_part(chunk, {}, [(int(name), reason) for name in chunk.names])
 
 

@@ -12,16 +12,10 @@ CHUNK = 8
 
 
 def mean_crps(folder: Path) -> float:
-    """Mean CRPS of the reconstructions in a run folder, as in the table of `evaluation.evaluate_reconstruction`.
+    """Mean CRPS in mV of a finished folder's reconstructions, as in the table of `evaluation.evaluate_reconstruction`.
 
+    Over the hidden samples of the reported leads of each record, averaged over records; NaN where nothing was hidden.
     Read in chunks of records, so that the whole cohort is never in memory.
-
-    Args:
-        folder: A folder that `reconstruct_batch` has finished.
-
-    Returns:
-        CRPS in mV over the hidden samples of the reported leads of each record, averaged over records; NaN where
-        nothing was hidden.
     """
     samples, truth, observed = (
         np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("samples", "truth", "observed")

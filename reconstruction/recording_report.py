@@ -71,15 +71,9 @@ def reconstruct_recording(
 
 
 def leads_to_keep(recording: Recording, n_leads: int) -> tuple[str, ...] | None:
-    """Chooses what to reconstruct a recording from.
+    """Chooses what to reconstruct a recording from: the first `n_leads` of the twelve where it is complete.
 
-    Args:
-        recording: The recording.
-        n_leads: How many of the twelve leads are kept where all are there.
-
-    Returns:
-        The first leads of the twelve where the recording is complete, so that there is something to compare with;
-        None (all leads) where it lacks leads or samples.
+    So there is something to compare with. Where it lacks leads or samples it is None: all leads.
     """
     complete = set(INDEPENDENT_LEADS) <= set(recording.leads) and not np.isnan(recording.ecg).any()
     return tuple(lead for lead in LEADS if lead in recording.leads)[:n_leads] if complete else None

@@ -17,19 +17,10 @@ def sample_twelve_leads(
     seed: int,
     sigma_y: float,
 ) -> Draws:
-    """Draws samples of the twelve leads of B records.
+    """Draws S samples of the twelve leads of B records, whose random numbers belong to their keys and the seed.
 
-    Args:
-        sampler: The posterior sampler.
-        measurement: What was measured of the B records.
-        keys: Keys of the records, to which their random numbers belong.
-        n_samples: Number of samples S for each record.
-        seed: Seed of the run.
-        sigma_y: Standard deviation of the measurement's noise in mV, for samplers that ask for it.
-
-    Returns:
-        What the sampler draws, but for the leads: samples (S, B, 12, L) and mean (B, 12, L) in mV, on the device of the
-        measurement.
+    Returns what the sampler draws, but for the leads: samples (S, B, 12, L) and mean (B, 12, L) in mV, on the device of
+    the measurement. Samplers that ask for the noise of a measurement without a law of it get `sigma_y` in mV.
     """
     noise = sigma_y if measurement.noise is None else measurement.noise
     likelihood = GaussianLikelihood(measurement.operator, measurement.y, noise)

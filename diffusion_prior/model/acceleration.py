@@ -1,8 +1,7 @@
 """Faster calls of a denoiser's network: bfloat16, and compilation with CUDA graphs.
 
-References:
-    Ansel et al., PyTorch 2: Faster Machine Learning Through Dynamic Python Bytecode Transformation and Graph
-    Compilation, ASPLOS 2024, https://doi.org/10.1145/3620665.3640366.
+Reference:
+    Ansel et al., PyTorch 2, ASPLOS 2024, https://doi.org/10.1145/3620665.3640366.
 """
 
 import copy
@@ -20,7 +19,7 @@ _PREFIX = "network."
 
 
 def accelerate_denoiser(denoiser: Denoiser, precision: str = "float32", compiled: bool = False) -> Denoiser:
-    """Makes a denoiser's network faster, at slightly other results.
+    """Makes a denoiser's network faster, at slightly other results; returns the same one where nothing is asked for.
 
     What the denoiser itself computes, around the network, stays as it is. Gradients with respect to the noised signal
     pass through.
@@ -32,9 +31,6 @@ def accelerate_denoiser(denoiser: Denoiser, precision: str = "float32", compiled
             0.5 mV, by a tenth in the strongest noise.
         compiled: Whether the network is compiled, on a GPU with CUDA graphs: the first call at each length takes a
             minute or more, and needs a C++ compiler. Equal to rounding.
-
-    Returns:
-        The denoiser, with an `AcceleratedBackbone`; the same one where nothing is asked for.
 
     Raises:
         ValueError: If the precision is not known.
@@ -54,15 +50,10 @@ def accelerate_denoiser(denoiser: Denoiser, precision: str = "float32", compiled
 
 
 class AcceleratedBackbone(nn.Module):
-    """A network whose calls are in bfloat16, or compiled, or both.
+    """A network `F(x (B, C, L), noise level (B,), label (B, n_labels))` whose calls are in bfloat16, or compiled.
 
     Its state dictionary is the network's own, and so are its attributes. What was compiled is not pickled: a copy
     compiles anew at its first call.
-
-    Args:
-        network: Network `F(x (B, C, L), noise level (B,), label (B, n_labels)) -> (B, C', L)`.
-        precision: A name of `PRECISIONS`.
-        compiled: Whether it is compiled.
     """
 
     def __init__(self, network: nn.Module, precision: str, compiled: bool) -> None:

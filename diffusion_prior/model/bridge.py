@@ -12,11 +12,7 @@ class Bridge:
 
         variance  v w / (w + b^2 v)  and mean  a x_start + (b v / (w + b^2 v)) (x_t - b a x_start).
 
-    Args:
-        schedule: Noise schedule.
-        start: Time of the start; None: the clean signal.
-        middle: The middle time, not before `start`.
-        end: Time of the end, after `middle`.
+    The times are in this order; a start of None is the clean signal.
     """
 
     def __init__(self, schedule: Schedule, start: Tensor | None, middle: Tensor, end: Tensor) -> None:
@@ -34,13 +30,7 @@ class Bridge:
 
 
 def transition(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns `a, v` of the forward step `x_t = a x_s + sqrt(v) z` from time `s` to a later time `t`.
-
-    Args:
-        schedule: Noise schedule.
-        s: Time of the start.
-        t: Time of the end.
-    """
+    """Returns `a, v` of the forward step `x_t = a x_s + sqrt(v) z` from time `s` to a later time `t`."""
     (alpha_s, sigma_s), (alpha_t, sigma_t) = schedule(s), schedule(t)
     a = alpha_t / alpha_s
     return a, (sigma_t.square() - a.square() * sigma_s.square()).clamp(min=0)

@@ -33,11 +33,7 @@ class Conditions:
         label: Multi-hot SCP statements, shape (B, n_labels); None or a row of zeros where not known.
         y: Measured samples in mV, shape (B, C, L); read only where `observed`.
         observed: True where a sample was measured, shape (B, C, L).
-        sigma_y: Root mean square of the measured samples' noise in each lead, in mV, shape (B, C); None or 0 where they
-            are exact.
-
-    Raises:
-        ValueError: If only one of `y` and `observed` is given, or `sigma_y` without them.
+        sigma_y: Root mean square of the noise of `y` in each lead, in mV, shape (B, C); None or 0: exact.
     """
 
     label: Tensor | None = None
@@ -109,7 +105,6 @@ class Denoiser(nn.Module, Prior):
 
     Attributes:
         spec: How the denoiser was built, for its checkpoint.
-        facts: What its checkpoint says of it.
     """
 
     def __init__(
@@ -130,26 +125,10 @@ class Denoiser(nn.Module, Prior):
 
     @abstractmethod
     def forward(self, x_t: Tensor, t: Tensor, conditions: Conditions = NOTHING) -> Tensor:
-        """Denoises.
-
-        Args:
-            x_t: Noised signal in mV, shape (B, C, L).
-            t: Diffusion time in [0, 1], shape () or (B,).
-            conditions: What else is known.
-
-        Returns:
-            Estimate of the clean signal in mV, shape (B, C, L).
-
-        Raises:
-            ValueError: If it does not take such conditions.
-        """
+        """Denoises `x_t (B, C, L)`, in mV, at times `t` of shape () or (B,); ValueError for unknown conditions."""
 
     def label_of(self, x_t: Tensor, label: Tensor | None) -> Tensor:
-        """Returns the label vectors that the network sees, shape (B, n_labels): zeros where none is known.
-
-        Raises:
-            ValueError: If they have another length than the network's.
-        """
+        """Returns the label vectors (B, n_labels) that the network sees, zeros for none; ValueError: other length."""
         if label is None:
             return x_t.new_zeros(len(x_t), self.n_labels)
         if label.shape[-1] != self.n_labels:
@@ -160,13 +139,8 @@ class Denoiser(nn.Module, Prior):
 class ConditionalDenoiser:
     r"""A denoiser whose conditions are fixed, and which takes any leading dimensions.
 
-    With a guidance scale `w` other than 1 (Ho & Salimans 2022, arXiv 2207.12598), the result is
-    `D(x_t, no label) + w (D(x_t, label) - D(x_t, no label))`, at twice the network calls.
-
-    Args:
-        denoiser: The denoiser.
-        conditions: The conditions.
-        guidance_scale: Classifier-free guidance scale; 1 is the plain conditional model.
+    With a guidance scale `w` other than 1 (Ho & Salimans 2022, arXiv 2207.12598), the result is `D(x_t, no label) + w
+    (D(x_t, label) - D(x_t, no label))`, at twice the network calls.
 
     Attributes:
         takes_measurements: False: they are among the conditions, or not.
@@ -182,25 +156,13 @@ class ConditionalDenoiser:
         self.n_calls = 0
 
     def given(self, conditions: Conditions = NOTHING) -> "ConditionalDenoiser":
-        """Returns itself.
-
-        Raises:
-            ValueError: If there are other conditions than its own.
-        """
+        """Returns itself; raises ValueError if there are other conditions than its own."""
         if conditions is not NOTHING:
             raise ValueError("the conditions of this denoiser are fixed: take the denoiser itself")
         return self
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """Denoises.
-
-        Args:
-            x_t: Noised signal in mV, shape (..., B, C, L).
-            t: Diffusion time in [0, 1], shape ().
-
-        Returns:
-            Estimate of the clean signal in mV, shape of `x_t`.
-        """
+        """Estimates the clean signal in mV, of the shape of `x_t` (..., B, C, L), at time `t` in [0, 1] of shape ()."""
         flat, conditions = x_t.reshape(-1, *x_t.shape[-2:]), self.conditions.expand(x_t)
         x = self.denoiser(flat, t, conditions)
         self.n_calls += 1
@@ -209,3 +171,7 @@ class ConditionalDenoiser:
             self.n_calls += 1
             x = plain + self.guidance_scale * (x - plain)
         return x.reshape(x_t.shape)
+
+
+AnyPrior = Prior | ConditionalDenoiser
+"""A denoiser, or one whose conditions are fixed."""

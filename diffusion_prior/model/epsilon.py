@@ -32,19 +32,15 @@ class EpsilonDenoiser(Denoiser):
     and not without. So behind a record it is shown what noised zeros look like, always with the same noise.
 
     Args:
-        backbone: Network `F(x (B, C, L), step (B,), label (B, n_labels)) -> (B, C, L)`, with an attribute `stride` of
-            which L has to be a multiple.
+        backbone: Network `F(x (B, C, L), step (B,), label (B, n_labels)) -> (B, C, L)`, L a multiple of its `stride`.
         schedule: Noise schedule with steps.
-        leads: Names of the C leads.
-        sampling_rate: Sampling rate of the signals, Hz.
-        sigma_data: Standard deviation of the signals, mV.
-        n_labels: Length of the label vector; 0 for an unconditional prior.
+        leads: As for `Denoiser`, and so are the next three.
+        sampling_rate: Hz.
+        sigma_data: mV.
+        n_labels: 0 for an unconditional prior.
         record_length: Samples of the records that the network has learnt; None where they filled the segments.
-        segment_length: Samples of the segments that it was trained on.
+        segment_length: Samples of the segments that it was trained on, a multiple of the stride.
         gain: Pairs of step and gain, ascending by step, interpolated in between; None: one.
-
-    Raises:
-        ValueError: If the segments are no multiple of the backbone's stride, or shorter than the records.
     """
 
     finds_noise = True
@@ -102,11 +98,7 @@ class EpsilonDenoiser(Denoiser):
         return bool(sigma <= LARGEST_SLOPE_SIGMA_MV * alpha)
 
     def forward(self, x_t: Tensor, t: Tensor, conditions: Conditions = NOTHING) -> Tensor:
-        """Denoises: see `Denoiser.forward`.
-
-        Raises:
-            ValueError: If measured samples are given, which the network does not know, or labels that it does not.
-        """
+        """Denoises: see `Denoiser.forward`; the network can be told no measured samples."""
         if conditions.y is not None:
             raise ValueError("this prior cannot be told measured samples: take a method that needs the prior alone")
         alpha, sigma = self.schedule(self._times(t, x_t))

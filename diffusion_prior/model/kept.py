@@ -8,20 +8,15 @@ from torch import Tensor, nn
 
 
 class Kept:
-    """Keeps tensors that are computed from weights, until a weight changes.
+    """Keeps tensors that are computed from weights, at most `n_values` of them, until a weight changes.
 
     What is kept is what would be computed again, bit for bit. A change is seen by the weights' version counters and
     storage: after an optimiser's step, a loaded state dictionary, an assignment in place, another type or device.
     (Writing through `weight.data` is the one change that PyTorch does not count.) Nothing is kept in training mode, nor
     while gradients flow to a weight. Neither copies nor pickles of a module take along what it keeps.
 
-    Compiled code cannot look for changes: whoever runs it calls `refresh` before, as `AcceleratedBackbone` does.
-
-    Args:
-        n_values: How many values are kept at most; the oldest goes first.
-
-    Attributes:
-        enabled: False computes every value whenever it is asked for.
+    Compiled code cannot look for changes: whoever runs it calls `refresh` before, as `AcceleratedBackbone` does. Where
+    `enabled` is False every value is computed whenever it is asked for.
     """
 
     def __init__(self, n_values: int = 4) -> None:
@@ -44,16 +39,13 @@ class Kept:
     def refresh(
         self, weights: Sequence[Tensor], training: bool, name: Hashable, compute: Callable[[], Tensor]
     ) -> Tensor | None:
-        """Forgets what is out of date, and sees to it that a value is kept if it may be.
+        """Forgets what is out of date, and returns the value that is kept; None where it may not be kept.
 
         Args:
             weights: All weights that `compute` reads.
             training: Whether their module is in training mode.
             name: What else the value depends on.
             compute: Computes the value.
-
-        Returns:
-            The value; None where it is not to be kept.
         """
         graph = torch.is_grad_enabled() and any(weight.requires_grad for weight in weights)
         plain = all(type(weight) is nn.Parameter and not weight.is_inference() for weight in weights)

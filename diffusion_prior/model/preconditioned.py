@@ -13,24 +13,19 @@ from diffusion_prior.model.denoiser import NOTHING, Conditions, Denoiser
 class PreconditionedDenoiser(Denoiser):
     r"""Estimates the clean signal, `E[x given x_t, label, measured samples]`, by a preconditioned network.
 
-    With `s = sigma_t / alpha_t` and `x_s = x_t / alpha_t`, Karras et al. Eq. (7):
-    `c_skip x_s + c_out F(c_in x_s, c_noise)`, `c_skip = sigma_data^2 / (s^2 + sigma_data^2)`,
-    `c_out = s sigma_data / sqrt(s^2 + sigma_data^2)`, `c_in = 1 / sqrt(s^2 + sigma_data^2)`, `c_noise = log(s) / 4`.
+    With `s = sigma_t / alpha_t` and `x_s = x_t / alpha_t`, Karras et al. Eq. (7): `c_skip x_s + c_out F(c_in x_s,
+    c_noise)`, `c_skip = sigma_data^2 / (s^2 + sigma_data^2)`, `c_out = s sigma_data / sqrt(s^2 + sigma_data^2)`, `c_in
+    = 1 / sqrt(s^2 + sigma_data^2)`, `c_noise = log(s) / 4`.
 
     The network sees the measured samples in extra channels: `y / sqrt(sigma_data^2 + sigma_y^2)`, and how much they are
     worth, `sigma_data / sqrt(sigma_data^2 + sigma_y^2)`, from 1 for exact samples to 0 where nothing was measured. An
-    exact sample is its own estimate. A noisy one is a second noised signal beside `x_s`: both are joined to
-    `u = (x_s / s^2 + y / sigma_y^2) s_u^2` at the noise level `s_u = (1 / s^2 + 1 / sigma_y^2)^(-1/2)`, and `u` and
-    `s_u` take the places of `x_s` and `s` above (in `c_noise` the mean of `log s_u` over what is not exact). If the
-    noise were white, and equal in all leads, the denoiser without a measurement would be the one with it.
+    exact sample is its own estimate. A noisy one is a second noised signal beside `x_s`: both are joined to `u = (x_s /
+    s^2 + y / sigma_y^2) s_u^2` at the noise level `s_u = (1 / s^2 + 1 / sigma_y^2)^(-1/2)`, and `u` and `s_u` take the
+    places of `x_s` and `s` above (in `c_noise` the mean of `log s_u` over what is not exact). If the noise were white,
+    and equal in all leads, the denoiser without a measurement would be the one with it.
 
-    Args:
-        backbone: Network `F(x (B, 3 C, L), c_noise (B,), label (B, n_labels)) -> (B, C, L)`.
-        schedule: Noise schedule.
-        leads: Names of the C leads.
-        sampling_rate: Sampling rate of the signals, Hz.
-        sigma_data: Standard deviation of the signals, mV.
-        n_labels: Length of the label vector; 0 for an unconditional prior.
+    Arguments are those of `Denoiser`, with a backbone `F(x (B, 3 C, L), c_noise (B,), label (B, n_labels)) -> (B, C,
+    L)`.
     """
 
     takes_measurements = True
@@ -61,16 +56,9 @@ class PreconditionedDenoiser(Denoiser):
 
 
 def joined_sigma(s: Tensor, observed: Tensor, sigma_y: Tensor) -> Tensor:
-    """Returns `s_u`, the noise level of the noised and the measured signal together.
+    """Returns `s_u (B, C, L)` in mV, the noise level of the noised signal, `s (B,)`, and the measured one together.
 
-    Args:
-        s: Noise level `sigma_t / alpha_t` in mV, shape (B,).
-        observed: True where a sample was measured, shape (B, C, L).
-        sigma_y: Root mean square of the measured samples' noise in mV, shape (B, C, L); 0: exact, which counts as
-            not measured here.
-
-    Returns:
-        Noise level in mV, shape (B, C, L).
+    Where `sigma_y` (B, C, L) is 0 a sample is exact, which counts as not measured here.
     """
     s = s[:, None, None].expand_as(sigma_y)
     noisy = observed & (sigma_y > 0)

@@ -18,12 +18,7 @@ from diffusion_prior.model.state_space import S4Layer, nested
 
 
 class PointwiseConv(nn.Module):
-    """A convolution of kernel size one with normalised weights, `weight_g weight_v / |weight_v|`.
-
-    Args:
-        n_in: Input channels.
-        n_out: Output channels.
-    """
+    """A convolution of kernel size one with normalised weights, `weight_g weight_v / |weight_v|`."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -53,9 +48,6 @@ class ChannelNorm(nn.Module):
     """Normalises each sample over its channels: `s (x - mean + m) / std`, with one `s` and one `m` for all.
 
     Where the channels hardly differ, `std` counts as `std_min`, and the result and its gradient are finite.
-
-    Args:
-        std_min: Smallest standard deviation.
     """
 
     def __init__(self, std_min: float = 1e-12) -> None:
@@ -106,10 +98,7 @@ class ResidualBlock(nn.Module):
 class Pool(nn.Module):
     """Moves samples into channels, or back, with a linear map of the channels.
 
-    Args:
-        n_in: Input channels.
-        n_out: Output channels.
-        factor: Samples that become one; where negative, one becomes as many.
+    Of `factor` samples one becomes; where it is negative, one becomes as many.
     """
 
     def __init__(self, n_in: int, n_out: int, factor: int) -> None:
@@ -209,19 +198,11 @@ class Sashimi(nn.Module):
             kept.enabled = keep
 
     def forward(self, x: Tensor, step: Tensor, label: Tensor | None = None) -> Tensor:
-        """Runs the network.
+        """Maps `x (B, in_channels, l)`, l a multiple of `stride`, to (B, out_channels, l).
 
-        Args:
-            x: Input, shape (B, in_channels, l), l a multiple of `stride`.
-            step: Noise step, shape (B,).
-            label: Multi-hot label vector, zero where not known, shape (B, label_embed_classes);
-                not read by an unconditional network.
-
-        Returns:
-            Output, shape (B, out_channels, l).
-
-        Raises:
-            ValueError: If the length is not a multiple of `stride`, or there is no label where the network takes one.
+        `step (B,)` is the noise step, `label (B, label_embed_classes)` multi-hot, zero where not known, not read by an
+        unconditional network. Raises ValueError for another length, or where there is no label but the network takes
+        one.
         """
         if x.shape[-1] % self.stride:
             raise ValueError(f"the length must be a multiple of {self.stride}, got {x.shape[-1]}: pad it with zeros")

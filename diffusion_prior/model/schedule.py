@@ -32,10 +32,7 @@ class Schedule(Protocol):
         ...
 
     def grid(self, n_steps: int, like: Tensor) -> Tensor:
-        """Returns the times from 1 to 0 of a sampler of `n_steps` steps, in the type and on the device of `like`.
-
-        Shape (n_steps + 1,), or less where the schedule has not so many times.
-        """
+        """Returns a sampler's times from 1 to 0, of the type of `like`: (n_steps + 1,), or all where there are less."""
         ...
 
 
@@ -59,9 +56,6 @@ class EDMSchedule(ContinuousSchedule):
         sigma_min: Noise level at `t = 0`, in mV.
         sigma_max: Noise level at `t = 1`, in mV.
         rho: Exponent; larger values spend more steps at low noise.
-
-    Raises:
-        ValueError: If not `0 < sigma_min < sigma_max` or not `rho > 0`.
     """
 
     def __init__(self, sigma_min: float = 0.01, sigma_max: float = 30.0, rho: float = 7.0) -> None:
@@ -115,13 +109,10 @@ class DiscreteSchedule:
     sampler takes `alpha_(k-1)` where its network is told k: `published_offset` does the same, to compare.
 
     Args:
-        n_steps: Number of steps T.
+        n_steps: Number of steps T, at least 3.
         beta_min: `beta` of the first step.
         beta_max: `beta` of the last step.
         published_offset: Whether the network is told one step more than the noise level's.
-
-    Raises:
-        ValueError: If there are not at least three steps, or not `0 < beta_min <= beta_max < 1`.
     """
 
     def __init__(
@@ -162,19 +153,12 @@ class DiscreteSchedule:
         return (place / (len(alpha_bar) - 1)).to(ratio)
 
     def grid(self, n_steps: int, like: Tensor) -> Tensor:
-        """Returns the times from 1 to 0 of a sampler.
+        """Returns the times from 1 to 0 of a sampler, of the type of `like`, shape (n_steps + 1,) or less.
 
         The steps were made for signals of standard deviation 1: of ECGs in mV, most of them are all noise. So the steps
         are taken whose noise levels are nearest to those of `EDMSchedule`, each once; near 0 there may be fewer of them
         than asked for. On a Gaussian prior the law of each sampler then is that with `EDMSchedule`, where uniform steps
         made it up to a third too wide ("decoupled") or too narrow. Where all steps are asked for they are taken.
-
-        Args:
-            n_steps: Steps between them.
-            like: Tensor whose type and device are taken.
-
-        Returns:
-            Times, shape (n_steps + 1,), or less.
         """
         even = EDMSchedule()
         times = even.grid(n_steps, like)

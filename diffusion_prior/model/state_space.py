@@ -25,12 +25,8 @@ def hippo_legs(n_states: int) -> tuple[Tensor, Tensor, Tensor]:
     With `P_n = sqrt(n + 1/2)`, `A + P P^T + I / 2` is real and skew-symmetric. In the basis of its eigenvectors, which
     is unitary, it is diagonal; P and `B_n = sqrt(2 n + 1)` are brought into the same basis.
 
-    Args:
-        n_states: States of the real system, an even number.
-
-    Returns:
-        `w`, `P` and `B` of one state of each pair of complex conjugates, that with the negative imaginary part; complex
-        128 bit, shape (n_states / 2,) each.
+    Returns `w`, `P` and `B` of one state of each pair of complex conjugates, that with the negative imaginary part;
+    complex 128 bit, shape (n_states / 2,) each, with `n_states` even.
     """
     q = (2 * torch.arange(n_states, dtype=torch.float64, device="cpu") + 1).sqrt()
     skew = (torch.triu(q[:, None] * q, 1) - torch.tril(q[:, None] * q, -1)) / 2
@@ -175,12 +171,8 @@ class S4Kernel(nn.Module):
 class S4Layer(nn.Module):
     """A bidirectional S4 layer: a long convolution over time, then GELU and a gated linear map over the channels.
 
-    A sample's output takes the sample and its past by the first kernel, what follows it by the second.
-
-    Args:
-        n_channels: Channels H.
-        length: Length that the kernels are set up for.
-        conjugate_pairs: See `S4Kernel`.
+    A sample's output takes the sample and its past by the first kernel, what follows it by the second. Arguments are
+    those of `S4Kernel`.
     """
 
     def __init__(self, n_channels: int, length: int, conjugate_pairs: bool = False) -> None:
@@ -217,14 +209,9 @@ class S4Layer(nn.Module):
 
 
 def long_convolution(u: Tensor, spectrum: Tensor) -> Tensor:
-    """Returns the convolution of a signal with a two-sided kernel of twice its length.
+    """Returns the convolution of a signal `u (B, H, l)` with a two-sided kernel of twice its length, of its shape.
 
-    Args:
-        u: Signal, shape (B, H, l).
-        spectrum: Spectrum of the kernel, whose samples from l on are those of negative times, shape (H, l + 1).
-
-    Returns:
-        The convolved signal, shape (B, H, l).
+    The kernel is given by its spectrum, (H, l + 1); its samples from l on are those of negative times.
     """
     return cast(Tensor, _LongConvolution.apply(u, spectrum))  # type: ignore[no-untyped-call]
 
@@ -263,16 +250,10 @@ def nested(**module: nn.Module) -> nn.Sequential:
 
 
 def state_space_groups(module: nn.Module, learning_rate: float | None) -> list[dict[str, Any]]:
-    """Returns the optimiser's group of A, B and the step sizes of all S4 kernels in a module.
+    """Returns the optimiser's group of A, B and the step sizes of all S4 kernels in a module; none without a rate.
 
-    The S4 paper trains these with a learning rate of their own, at most 1e-3, and without weight decay.
-
-    Args:
-        module: The module.
-        learning_rate: That rate; None: no group, they are trained as all others.
-
-    Raises:
-        ValueError: If there is a rate but no state space.
+    The S4 paper trains these with a learning rate of their own, at most 1e-3, and without weight decay. A rate, but no
+    state space: ValueError.
     """
     if learning_rate is None:
         return []

@@ -21,15 +21,7 @@ def fourier_features(c: Tensor, n_features: int) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions, with scale and shift from the embedding between them.
-
-    Args:
-        n_in: Input channels.
-        n_out: Output channels.
-        n_embedding: Length of the embedding.
-        kernel_size: Odd kernel size of both convolutions.
-        dropout: Probability of dropping an activation before the second convolution.
-    """
+    """Two convolutions of an odd kernel size, with scale and shift from the embedding, and dropout, between them."""
 
     def __init__(self, n_in: int, n_out: int, n_embedding: int, kernel_size: int, dropout: float) -> None:
         super().__init__()
@@ -53,12 +45,7 @@ class ResidualBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Self-attention over time.
-
-    Args:
-        n_channels: Channels, a multiple of `head_size`.
-        head_size: Channels of one head.
-    """
+    """Self-attention over time, in heads of `head_size` channels."""
 
     def __init__(self, n_channels: int, head_size: int = 32) -> None:
         super().__init__()
@@ -144,15 +131,9 @@ class UNet1d(nn.Module):
         nn.init.zeros_(self.patch_out.weight)
 
     def forward(self, x: Tensor, c_noise: Tensor, label: Tensor) -> Tensor:
-        """Runs the network.
+        """Runs the network on `x (B, n_in, L)`, any L, to (B, n_out, L).
 
-        Args:
-            x: Input, shape (B, n_in, L), any L.
-            c_noise: Noise level, log sigma / 4, shape (B,).
-            label: Multi-hot label vector, zero where not known, shape (B, n_labels).
-
-        Returns:
-            Output, shape (B, n_out, L).
+        `c_noise (B,)` is the noise level, log sigma / 4; `label (B, n_labels)` is multi-hot, zero where not known.
         """
         length = x.shape[-1]
         h = self.patch_in(functional.pad(x, (0, -length % self.stride)))

@@ -9,20 +9,15 @@ from reconstruction.measurement.operators import LinearOperator, SamplewiseOpera
 def measured_samples(
     operator: LinearOperator, y: Tensor, method: str = "the amortised sampler"
 ) -> tuple[Tensor, Tensor]:
-    """Turns a measurement into samples of the prior's leads, where it is no more and no less than that.
+    """Turns a measurement `y (B, C', L')` into samples of the prior's leads, where it is no more and no less than that.
 
     Two limb leads at one time give leads I and II exactly.
-
-    Args:
-        operator: The forward operator.
-        y: Measurement in mV, shape (B, C', L').
-        method: Name of the method, for the messages.
 
     Returns:
         ECG in mV with zeros where nothing is known, and where it is known (bool), each of shape (B, C, L).
 
     Raises:
-        ValueError: If a part of the measurement is something else, such as a single limb lead other than I and II.
+        ValueError: If a part of it is something else, such as a single limb lead other than I and II; names `method`.
     """
     if not isinstance(operator, SamplewiseOperator):
         name = type(operator).__name__
@@ -39,15 +34,9 @@ def measured_samples(
 
 
 def only_whole_leads(observed: Tensor) -> Tensor:
-    """Tells the records of which leads were measured throughout or not at all.
+    """Tells the records, (B, 1, 1), of which leads were measured throughout or not at all, from `observed (B, C, L)`.
 
     Of the others, the denoiser's one estimate from noise alone is worse than the average of samples (measured on
     PTB-XL's fold 9): next to what was measured, details show only at low noise.
-
-    Args:
-        observed: True where a sample was measured, shape (B, C, L).
-
-    Returns:
-        Bool, shape (B, 1, 1).
     """
     return (observed == observed[..., :1]).all(dim=-1).all(dim=-1)[:, None, None]

@@ -21,10 +21,7 @@ class GaussianLikelihood:
     Args:
         operator: The forward operator A.
         y: Measurement in mV, shape (B, C', L'). What stands where nothing was measured is not read.
-        noise: The noise's law, or the standard deviation of white noise in mV.
-
-    Raises:
-        ValueError: If a standard deviation is not positive.
+        noise: The noise's law, or the (positive) standard deviation of white noise in mV.
     """
 
     def __init__(self, operator: LinearOperator, y: Tensor, noise: NoiseModel | float) -> None:
@@ -40,19 +37,18 @@ class GaussianLikelihood:
         rms = self.noise.rms(self.y).square().mean(dim=-1).sqrt()
         return rms if rms.ndim == 0 else rms[:, None, None]
 
+    @property
+    def least_variance(self) -> Tensor:
+        """Smallest variance of the noise in any direction in mV^2, shape () or (B, 1, 1)."""
+        least = self.noise.variances(self.y).amin(dim=(-2, -1))
+        return least if least.ndim == 0 else least[:, None, None]
+
     def residual(self, x: Tensor) -> Tensor:
         """Returns `y - A x` where measured, else 0, in mV: `(..., B, C, L)` to `(..., B, C', L')`."""
         return torch.where(self.observed, self.y.to(x) - self.operator(x), 0.0)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Returns the log density of `y` given each ECG.
-
-        Args:
-            x: ECG in mV, shape (..., B, C, L).
-
-        Returns:
-            Log density in nats, shape (..., B): summed over leads and samples, never over records.
-        """
+        """Returns the log density in nats of `y` given ECGs `(..., B, C, L)`, shape (..., B): one for each record."""
         residual = self.residual(x)
         with torch.no_grad():
             weighted = self.solve(residual, 0.0)
@@ -62,18 +58,11 @@ class GaussianLikelihood:
         return -misfit - 0.5 * self._log_determinant.to(x)
 
     def solve(self, v: Tensor, prior_std: Tensor | float) -> Tensor:
-        """Returns `(r^2 A A^T + Sigma)^-1 v` on the measured samples.
+        """Returns `(r^2 A A^T + Sigma)^-1 v` on the measured samples, r = `prior_std` in mV; 0: Sigma^-1 v.
 
-        This is all that the conjugate updates of a Gaussian with covariance `r^2 I` need. In closed form where leads
-        mix at each sample alone and the noise is white, or where leads were measured throughout; else by conjugate
-        gradients.
-
-        Args:
-            v: In the space of measurements, shape (..., B, C', L'), zero where nothing was measured.
-            prior_std: r in mV, a number or of shape (); 0: the precision of the noise.
-
-        Returns:
-            Of the shape of `v`, zero where nothing was measured.
+        This is all that the conjugate updates of a Gaussian with covariance `r^2 I` need; `v` is of shape (..., B, C',
+        L'), it and the result are zero where nothing was measured. In closed form where leads mix at each sample alone
+        and the noise is white, or where leads were measured throughout; else by conjugate gradients.
         """
         r2 = torch.as_tensor(prior_std, dtype=torch.float64, device=v.device).square()
         gram = self._gram
@@ -91,14 +80,9 @@ class GaussianLikelihood:
         return torch.where(self.observed, self.noise.synthesise(solved).to(v), 0.0)
 
     def posterior_mean(self, mean: Tensor, prior_std: Tensor | float) -> Tensor:
-        """Returns the mean of x given y where `x ~ N(mean, r^2 I)`: the proximal point of the likelihood.
+        """Returns the mean of x given y where `x ~ N(mean, r^2 I)`, r = `prior_std`: the likelihood's proximal point.
 
-        Args:
-            mean: ECG in mV, shape (..., B, C, L).
-            prior_std: r in mV, a number or of shape ().
-
-        Returns:
-            ECG in mV, of the shape of `mean`.
+        In mV, of the shape of `mean` (..., B, C, L).
         """
         r2 = torch.as_tensor(prior_std, dtype=mean.dtype, device=mean.device).square()
         return mean + r2 * self.operator.adjoint(self.solve(self.residual(mean), prior_std))
@@ -107,13 +91,10 @@ class GaussianLikelihood:
         """Draws x given y where `x ~ N(mean, r^2 I)`, exactly: a draw of both x and y, corrected by the true y.
 
         Args:
-            mean: ECG in mV, shape (..., B, C, L).
+            mean: ECG in mV, shape (..., B, C, L), that of the result.
             prior_std: r in mV, a number or of shape ().
             z_x: Standard normal numbers of the shape of `mean`.
             z_y: Standard normal numbers in the space of measurements, shape (..., B, C', L').
-
-        Returns:
-            ECG in mV, of the shape of `mean`.
         """
         r = torch.as_tensor(prior_std, dtype=mean.dtype, device=mean.device)
         drawn = mean + r * z_x

@@ -17,13 +17,10 @@ def conjugate_gradients(
 
     Args:
         matrix: `x -> M x`.
-        b: Right-hand sides, shape (..., C, L), in the range of M.
+        b: Right-hand sides, shape (..., C, L), that of the solutions, in the range of M.
         tolerance: Norm of the residual at which a record is done, relative to its right-hand side.
         max_steps: Most steps.
-        preconditioner: `x -> P x` with P near the inverse of M, symmetric positive definite; None: the identity.
-
-    Returns:
-        Solutions, shape (..., C, L). Of several, the shortest where there is no preconditioner.
+        preconditioner: `x -> P x`, P positive definite, near the inverse of M; None: the shortest solution is found.
     """
     precondition = preconditioner or (lambda v: v)
     x, residual = torch.zeros_like(b), b

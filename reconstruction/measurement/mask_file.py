@@ -39,14 +39,7 @@ class MaskFile:
 
     @classmethod
     def read(cls, path: str | Path) -> "MaskFile":
-        """Reads a file.
-
-        Args:
-            path: The file.
-
-        Raises:
-            ValueError: If it cannot be read, is of another format, or has masks for records without their keys.
-        """
+        """Reads a file; raises ValueError if it cannot be read, has another format, or lacks its records' keys."""
         path = Path(path)
         readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
         if path.suffix not in readers or not path.is_file():
@@ -66,14 +59,7 @@ class MaskFile:
         return cls(path, masks.astype(bool), None if ecg_ids is None else tuple(int(key) for key in ecg_ids))
 
     def observed(self, keys: Sequence[int | str], length: int) -> NDArray[np.bool_]:
-        """Returns the masks of records.
-
-        Args:
-            keys: Keys of B records.
-            length: Their number of samples L.
-
-        Returns:
-            True where measured, shape (B, 12, L).
+        """Returns the masks (B, 12, L), True where measured, of records with some keys and `length` samples.
 
         Raises:
             ValueError: If a record has no mask, or one of another length, or that hides everything.

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -16,14 +16,7 @@ from einthoven.ecg.filters import HIGH_PASS_HZ, NOTCHES_HZ, clean_signal, fill_g
 from einthoven.ecg.leads import LEADS, LIMB_COEFFICIENTS, canonical_leads, independent_part
 from reconstruction.measurement.noise_model import NoiseModel
 from reconstruction.measurement.noise_start import initial_noise
-from reconstruction.measurement.operators import (
-    Compose,
-    LeadSelection,
-    LinearOperator,
-    Mask,
-    MeasuredLeads,
-    Resampling,
-)
+from reconstruction.measurement.operators import Compose, LeadSelection, LinearOperator, Mask, MeasuredLeads, Resampling
 from reconstruction.measurement.saturation import SaturatedLeads, Saturation, find_saturated
 
 RESAMPLING_REACH_S = 0.05
@@ -92,8 +85,7 @@ class Measurement:
     def known(self) -> tuple[Tensor, Tensor]:
         """Finds what the measurement says exactly, also by Einthoven's law.
 
-        Returns:
-            Values in mV, zeros where not known, and where they are known (bool), each of shape (B, 12, L).
+        Returns values in mV, zeros where not known, and where they are known (bool), each of shape (B, 12, L).
         """
         if self._independent is not self:
             return self._independent.known()
@@ -110,18 +102,12 @@ class Measurement:
         return torch.where(known, twelve, 0.0), known
 
     def complete(self, samples: Tensor) -> Tensor:
-        """Derives the twelve leads of samples, and puts what was measured in its place.
+        """Derives the twelve leads (S, B, 12, L) of samples (S, B, C, L), in mV, with what was measured in its place.
 
         Samples within the bounds stay; the others are pulled to the nearest bound. Where only a sum of leads was
         measured, such as III without I and II, these are moved by the least that fits it. So Einthoven's law holds for
         the twelve, as far as it holds for what was measured. Of priors with a lead III of its own the leads I and II
         are taken that fit all three best.
-
-        Args:
-            samples: Samples of the prior's leads in mV, shape (S, B, C, L).
-
-        Returns:
-            Samples of twelve leads in mV, shape (S, B, 12, L).
         """
         own = self._independent
         if own is not self:
@@ -151,10 +137,7 @@ class Measurement:
 
     @cached_property
     def _known_inner(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What is known in the prior's leads, not to be changed.
-
-        Values and their knownness, each (B, C, L), and at which samples they are all that is kept, (B, L).
-        """
+        """What is known in the prior's leads, and where, (B, C, L); where it is all that was measured, (B, L)."""
         operator = self.operator
         if not self.is_kept or not isinstance(operator, MeasuredLeads):
             nothing = self.y.new_zeros(len(self.y), len(self.prior_leads), self.length)
@@ -177,7 +160,8 @@ def measure_recording(
     """Fills gaps, filters and resamples one recording as the prior was trained, and marks what was measured.
 
     A sample counts as measured where none that its resampling reaches is missing. A recording at a lower rate than the
-    prior's stays at its own: the operator then says how it came from an ECG at the prior's.
+    prior's stays at its own: the operator then says how it came from an ECG at the prior's. Returns the measurement
+    (B = 1), and in words what was done; raises ValueError if nothing is left as measured beside the gaps.
 
     Args:
         ecg: ECG in mV, shape (n_leads, L), NaN where a sample is missing.
@@ -187,47 +171,31 @@ def measure_recording(
         prior_rate: Sampling rate of the prior in Hz.
         noise: Type of the noise that is to be removed, one of `noise_start.NOISES`; None: none.
         saturation: Which samples are at the recorder's limits (see `reconstruction.measurement.saturation`).
-
-    Returns:
-        The measurement (B = 1), and in words what was done.
-
-    Raises:
-        ValueError: If nothing is left as measured beside the gaps.
     """
-    missing = np.isnan(ecg)
+    missing, rate = np.isnan(ecg), min(sampling_rate, prior_rate)
     at_low, at_high = find_saturated(ecg, sampling_rate, saturation)
-    rate = min(sampling_rate, prior_rate)
     y = clean_signal(ecg, sampling_rate, rate)
-    gaps, low, high = (
-        _spread(there, sampling_rate, rate, y.shape[-1], reach)
-        for there, reach in ((missing, RESAMPLING_REACH_S), (at_low, SATURATION_REACH_S), (at_high, SATURATION_REACH_S))
-    )
-    hidden = gaps | low | high
-    resampling = None
+    spread = partial(_spread, source_rate=sampling_rate, target_rate=rate, length=y.shape[-1])
+    gaps = spread(missing, reach=RESAMPLING_REACH_S)
+    low, high = (spread(there, reach=SATURATION_REACH_S) for there in (at_low, at_high))
+    observed, resampling = ~(gaps | low | high), None
     if rate < prior_rate:
         resampling = _resampling_from(prior_rate, rate, y.shape[-1])
         n_edge = math.ceil(RESAMPLING_REACH_S * rate)  # beyond its ends the operator's ECG is zero
-        hidden[:, :n_edge] = hidden[:, -n_edge:] = True
-    observed = ~hidden
+        observed[:, :n_edge] = observed[:, -n_edge:] = False
     if not observed.any():
         raise ValueError(
             "the gaps leave no sample of the recording to start from: give one with fewer missing or saturated samples"
         )
+    values, names = torch.from_numpy(np.where(observed, y, 0.0)).float()[None], canonical_leads(leads)
     # A wave that was cut and then filtered is still nearer to zero than the whole one.
-    lower, upper = _bound(y, high, -np.inf), _bound(y, low, np.inf)
-    measurement = Measurement(
-        torch.from_numpy(np.where(observed, y, 0.0)).float()[None],
-        torch.from_numpy(observed)[None],
-        canonical_leads(leads),
-        tuple(prior_leads),
-        resampling=resampling,
-        lower=lower,
-        upper=upper,
-    )
+    bounds = _bound(y, high, -np.inf), _bound(y, low, np.inf)
+    there = torch.from_numpy(observed)[None]
+    measurement = Measurement(values, there, names, tuple(prior_leads), None, resampling, *bounds)
     notes = [_describe_filters(sampling_rate, prior_rate)]
-    notes += _describe_gaps(missing, gaps, measurement.leads, sampling_rate, rate)
+    notes += _describe_gaps(missing, gaps, names, sampling_rate, rate)
     if saturation is not None:
-        notes += _describe_saturation(at_low | at_high, measurement.leads, sampling_rate)
+        notes += _describe_saturation(at_low | at_high, names, sampling_rate)
     notes += _describe_misfit(measurement)
     if noise is not None:
         raw = torch.from_numpy(resample(fill_gaps(ecg), sampling_rate, rate, y.shape[-1]))

@@ -76,11 +76,7 @@ class Missingness:
 
     @property
     def n_leads(self) -> int:
-        """Number of the first leads that stay.
-
-        Raises:
-            ValueError: If the pattern is not one of whole leads.
-        """
+        """Number of the first leads that stay; raises ValueError if the pattern is not one of whole leads."""
         if self.kind != "lead":
             raise ValueError(
                 f"missingness_type={self.kind} hides parts of a store's records; one recording is restored where it "
@@ -89,15 +85,9 @@ class Missingness:
         return round(_number(self.amount))
 
     def observed(self, keys: Sequence[int | str], length: int, seed: int) -> NDArray[np.bool_]:
-        """Returns which samples of the twelve leads stay, for all patterns but `low_rate` and `clip`.
+        """Returns which samples of the twelve leads stay, (B, 12, L), for all patterns but `low_rate` and `clip`.
 
-        Args:
-            keys: Keys of B records; a record's pattern depends on its own key only.
-            length: Number of samples L.
-            seed: Seed.
-
-        Returns:
-            True where a sample stays, shape (B, 12, L).
+        A record's pattern depends on its own key only.
 
         Raises:
             ValueError: If the pattern would hide everything, or the mask does not fit.
@@ -121,20 +111,7 @@ class Missingness:
     def measure(
         self, keys: Sequence[int | str], truth: NDArray[np.float32], prior_leads: Sequence[str], seed: int
     ) -> Measurement:
-        """Measures records as the pattern says.
-
-        Args:
-            keys: Keys of B records.
-            truth: Their ECGs in mV, shape (B, 12, L).
-            prior_leads: Leads of the prior.
-            seed: Seed.
-
-        Returns:
-            What was measured.
-
-        Raises:
-            ValueError: As `observed` does.
-        """
+        """Measures records, ECGs `truth (B, 12, L)` in mV, as the pattern says; raises as `observed` does."""
         inner = truth[:, [LEADS.index(lead) for lead in INDEPENDENT_LEADS]]
         if self.kind == "low_rate":
             resampling = Resampling(1, round(_number(self.amount)), truth.shape[-1])
@@ -151,15 +128,7 @@ class Missingness:
         return _measure(truth[:, used], observed[:, used], leads, prior_leads)
 
     def check(self, keys: Sequence[int | str], length: int) -> None:
-        """Refuses, before any work, what would not fit records.
-
-        Args:
-            keys: Keys of the records.
-            length: Their number of samples.
-
-        Raises:
-            ValueError: As `observed` does.
-        """
+        """Refuses, before any work, what would not fit records of `length` samples: raises as `observed` does."""
         if self.kind not in ("low_rate", "clip"):
             self.observed(keys if self.kind == "mask" else keys[:1], length, 0)
 
@@ -191,15 +160,7 @@ class Missingness:
 
 
 def stretch_length(segment_length: int | None, n_samples: int) -> int:
-    """Returns how many samples of each record are taken.
-
-    Args:
-        segment_length: So many; None: all.
-        n_samples: How many a record has.
-
-    Raises:
-        ValueError: If the records are shorter.
-    """
+    """Returns how many of `n_samples` samples are taken, `segment_length` or all; raises ValueError for too many."""
     length = n_samples if segment_length is None else segment_length
     if not 0 < length <= n_samples:
         raise ValueError(f"segment_length is {length}, but a record has {n_samples} samples: choose fewer")
@@ -209,19 +170,9 @@ def stretch_length(segment_length: int | None, n_samples: int) -> int:
 def cut_segments(
     ecg: NDArray[np.float32], keys: Sequence[int | str], segment_length: int | None, seed: int
 ) -> NDArray[np.float32]:
-    """Cuts a stretch out of each record, its start drawn from the record's key.
+    """Cuts a stretch out of each ECG (B, C, L), shape (B, C, segment_length), its start drawn from the record's key.
 
-    Args:
-        ecg: ECGs in mV, shape (B, C, L).
-        keys: Keys of the B records.
-        segment_length: Number of samples of a stretch; None: the whole record.
-        seed: Seed.
-
-    Returns:
-        Stretches in mV, shape (B, C, segment_length).
-
-    Raises:
-        ValueError: If the records are shorter.
+    All is taken where `segment_length` is None; raises ValueError if the records are shorter.
     """
     length = stretch_length(segment_length, ecg.shape[-1])
     n_starts = ecg.shape[-1] - length + 1

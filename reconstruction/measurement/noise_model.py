@@ -18,13 +18,9 @@ class NoiseModel(ABC):
 
     @abstractmethod
     def variances(self, like: Tensor) -> Tensor:
-        """Returns the variances in the basis where Sigma is diagonal, mV^2.
+        """Returns the variances in the basis where Sigma is diagonal, mV^2, for a measurement `like (..., B, m, L)`.
 
-        Args:
-            like: Measurement of shape (..., B, m, L), whose type and device are taken.
-
-        Returns:
-            Variances, shape (m, L) or (B, m, L), or with 1 for L where they are equal.
+        Their shape is (m, L) or (B, m, L), or with 1 for L where they are equal; type and device are those of `like`.
         """
 
     @abstractmethod
@@ -49,14 +45,7 @@ class NoiseModel(ABC):
 
 
 class WhiteNoise(NoiseModel):
-    """Independent noise of each sample.
-
-    Args:
-        sigma: Standard deviation in mV: a number, or one for each lead, shape (m,) or (B, m).
-
-    Raises:
-        ValueError: If `sigma` is not positive.
-    """
+    """Independent noise of each sample, with standard deviations > 0 in mV: a number, or of shape (m,) or (B, m)."""
 
     def __init__(self, sigma: float | Tensor) -> None:
         self.sigma = torch.as_tensor(sigma, dtype=torch.float64)
@@ -81,11 +70,8 @@ class SpectralNoise(NoiseModel):
     """Noise with a spectrum for each lead.
 
     Args:
-        spectrum: Variance of each coefficient of the orthonormal DCT-II, in mV^2, shape (m, L) or (B, m, L); its mean
-            over L is the variance of a sample. Coefficient k has frequency `k rate / (2 L)`.
-
-    Raises:
-        ValueError: If a variance is not positive.
+        spectrum: Variances > 0 of the coefficients of the orthonormal DCT-II, in mV^2, shape (m, L) or (B, m, L); their
+            mean over L is the variance of a sample. Coefficient k has frequency `k rate / (2 L)`.
     """
 
     def __init__(self, spectrum: Tensor) -> None:

@@ -45,8 +45,8 @@ def fit_spectra(
         sampling_rate: Sampling rate of both in Hz.
 
     Returns:
-        `frequency` in Hz, and by type the mean variance of the orthonormal DCT-II's coefficients, without unit (their
-        mean is 1), each of shape (PIECE,).
+        `frequency` in Hz, and by type the mean variance of the orthonormal DCT-II's coefficients, with a mean of 1,
+        each of shape (PIECE,).
     """
     spectra = {"clean": _mean_spectrum(clean)}
     for name, recording in noise.items():
@@ -130,8 +130,7 @@ def _load_spectra() -> dict[str, NDArray[np.float64]]:
 def _fit(power: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
     """Scales the spectra (2, L) of clean ECGs and of a noise to fit powers (..., L), by multiplicative updates.
 
-    Returns:
-        The noise's variances, shape (..., L), and the divergence that is left, shape (...).
+    Returns the noise's variances, shape (..., L), and the divergence that is left, shape (...).
     """
     p, s = power[..., 1:].clamp(min=1e-12), spectra[:, 1:]
     scales = p.mean(dim=-1, keepdim=True).expand(*p.shape[:-1], len(s))

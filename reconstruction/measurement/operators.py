@@ -23,38 +23,23 @@ class LinearOperator(ABC):
     """A linear map `A` from ECGs `(..., C, L)` to measurements `(..., C', L')`, both in mV.
 
     Attributes:
-        observed: Where the measurement has samples (bool, shape (C', L') or (B, C', L')), None: everywhere. The others
-            are zero, whatever the ECG.
+        observed: Where the measurement has samples (bool, (C', L') or (B, C', L')), else zeros; None: everywhere.
     """
 
     observed: Tensor | None = None
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
-        """Measures: `A x`.
-
-        Args:
-            x: ECG in mV, shape (..., C, L).
-        """
+        """Measures an ECG `(..., C, L)`: `A x`."""
 
     @abstractmethod
     def adjoint(self, y: Tensor) -> Tensor:
-        """Applies the transpose, `A^T y`.
-
-        Args:
-            y: Measurement, shape (..., C', L').
-        """
+        """Applies the transpose to a measurement `(..., C', L')`: `A^T y`."""
 
     def pinv(self, y: Tensor) -> Tensor:
-        """Returns `A^+ y`, the shortest of the ECGs that fit `y` best in least squares.
+        """Returns `A^+ y`, `(..., C', L')` to `(..., C, L)`: the shortest ECG that fits `y` best in least squares.
 
         Conjugate gradients on `A^T A x = A^T y` from zero, for each record by itself.
-
-        Args:
-            y: Measurement in mV, shape (..., C', L').
-
-        Returns:
-            ECG in mV, shape (..., C, L).
         """
         tolerance = _PINV_TOLERANCE if y.dtype == torch.float64 else 1e-6
         return conjugate_gradients(lambda x: self.adjoint(self(x)), self.adjoint(y), tolerance)
@@ -75,26 +60,16 @@ class SamplewiseOperator(LinearOperator):
         """Returns the matrix at each sample, shape (..., L or 1, m, C), in the type and on the device of `like`."""
 
     def pinv(self, y: Tensor) -> Tensor:
-        """Returns `A^+ y`, sample by sample, in closed form.
-
-        Args:
-            y: Measurement in mV, shape (..., m, L).
-
-        Returns:
-            ECG in mV, shape (..., C, L).
-        """
+        """Returns `A^+ y`, `(..., m, L)` to `(..., C, L)`, sample by sample, in closed form."""
         matrix = self.matrix(y.double())
         gram = matrix.mT @ matrix
         return _apply(torch.linalg.pinv(gram, rtol=1e-9, hermitian=True), self.adjoint(y))
 
     def identified(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Finds which samples of the ECG the measurement determines, whatever the rest may be.
+        """Finds which samples of the ECG the measurement determines, whatever the rest may be, on the device of `like`.
 
         A unit vector is determined where it lies in the row space of the matrix; of an ECG with a lead III of its own,
         its part that obeys Einthoven's law has to: leads I and II determine III.
-
-        Args:
-            like: Tensor whose device is used.
 
         Returns:
             Which samples are determined, bool of shape (..., C, L or 1); and whether at each sample (..., L or 1)
@@ -111,14 +86,7 @@ class SamplewiseOperator(LinearOperator):
         return determined.mT, complete
 
     def projector(self, like: Tensor) -> Tensor:
-        """Returns the projection onto what is measured at each sample, the row space of its matrix, in float64.
-
-        Args:
-            like: Tensor whose device is used.
-
-        Returns:
-            Symmetric matrices, shape (..., L or 1, C, C).
-        """
+        """Returns the projections onto the row space of each sample's matrix, shape (..., L or 1, C, C), in float64."""
         matrix = self.matrix(like.double())
         gram = matrix.mT @ matrix
         return torch.linalg.pinv(gram, rtol=1e-9, hermitian=True) @ gram
@@ -171,12 +139,9 @@ class LeadSelection(SamplewiseOperator):
 
 
 class Mask(SamplewiseOperator):
-    """Samples that were measured; the others become zero.
+    """Samples that were measured, bool of shape (C, L) or (B, C, L); the others become zero.
 
     Of an ECG with more than two limb leads, `MeasuredLeads` knows how they depend on each other; this does not.
-
-    Args:
-        observed: True where measured, bool of shape (C, L) or (B, C, L).
     """
 
     def __init__(self, observed: Tensor) -> None:
@@ -204,11 +169,8 @@ class MeasuredLeads(SamplewiseOperator):
 
     Args:
         observed: True where measured, bool of shape (m, L) or (B, m, L).
-        leads_out: Measured leads, m names of the twelve.
-        leads_in: Leads of the ECG that is measured, C names.
-
-    Raises:
-        ValueError: If a measured lead cannot be derived, or the mask has not one row for each.
+        leads_out: As for `LeadSelection`.
+        leads_in: As for `LeadSelection`.
     """
 
     def __init__(self, observed: Tensor, leads_out: Sequence[str], leads_in: Sequence[str] = INDEPENDENT_LEADS) -> None:
@@ -240,7 +202,7 @@ class Resampling(LinearOperator):
 
     Args:
         up: Numerator of the ratio of rates.
-        down: Denominator of the ratio of rates.
+        down: Its denominator.
         length: Number of samples L of the ECG that is measured.
         half_width: Half the length of the filter, in samples of the lower of the two rates.
     """
@@ -271,11 +233,7 @@ class Resampling(LinearOperator):
 
 
 class Compose(LinearOperator):
-    """One operator after another: `Compose(a, b)(x)` is `a(b(x))`.
-
-    Args:
-        operators: The operators, the last one meets the ECG first.
-    """
+    """One operator after another: `Compose(a, b)(x)` is `a(b(x))`."""
 
     def __init__(self, *operators: LinearOperator) -> None:
         self.operators = operators

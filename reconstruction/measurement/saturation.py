@@ -22,14 +22,7 @@ Saturation = str | Sequence[float] | None
 
 
 def check_saturation(saturation: Saturation) -> None:
-    """Refuses limits that are none.
-
-    Args:
-        saturation: What the user said.
-
-    Raises:
-        ValueError: If it is neither None, "auto" nor two limits in order.
-    """
+    """Raises ValueError where it is neither None, "auto" nor two limits in order."""
     if saturation is None:
         return
     if isinstance(saturation, str):
@@ -45,16 +38,7 @@ def check_saturation(saturation: Saturation) -> None:
 def find_saturated(
     ecg: NDArray[np.float64], sampling_rate: float, saturation: Saturation
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Finds the samples at the recorder's limits.
-
-    Args:
-        ecg: ECG in mV, shape (n_leads, L), NaN where a sample is missing.
-        sampling_rate: Sampling rate in Hz.
-        saturation: As checked by `check_saturation`.
-
-    Returns:
-        Where the recording is at its lower limit, and where at its upper, shape (n_leads, L) each.
-    """
+    """Finds the samples of an ECG (n_leads, L) in mV at the recorder's lower limit, and those at its upper."""
     at_low, at_high = np.zeros(ecg.shape, dtype=bool), np.zeros(ecg.shape, dtype=bool)
     if isinstance(saturation, str):
         for row, lead in enumerate(ecg):
@@ -75,14 +59,10 @@ class SaturatedLeads(MeasuredLeads):
 
     Args:
         observed: True where measured, between the rails, bool of shape (m, L) or (B, m, L).
-        leads_out: Measured leads, m names of the twelve.
-        leads_in: Leads of the ECG that is measured, C names.
-        lower: What the measured leads are not below, in mV: the upper rail where a sample is at it, else -inf; of the
-            shape of `observed`, None: nowhere.
-        upper: What they are not above, in mV: the lower rail where a sample is at it, else inf.
-
-    Raises:
-        ValueError: If a measured lead cannot be derived, or the mask has not one row for each.
+        leads_out: As for `LeadSelection`.
+        leads_in: As for `LeadSelection`.
+        lower: What the leads are not below, in mV, of that shape: the upper rail where a sample is at it, else -inf.
+        upper: What they are not above, in mV: the lower rail where a sample is at it, else inf; None: nowhere.
     """
 
     def __init__(
@@ -98,15 +78,9 @@ class SaturatedLeads(MeasuredLeads):
         self.upper = torch.full(observed.shape, math.inf) if upper is None else upper
 
     def pull(self, x: Tensor) -> Tensor:
-        """Moves an ECG within the bounds, by the least change that leaves what is measured as it was.
+        """Moves an ECG (..., C, L) in mV within the bounds, by the least change that leaves what is measured as it was.
 
         By projections onto the bounds of one lead after another, repeated where derived leads make them depend.
-
-        Args:
-            x: ECG in mV, shape (..., C, L).
-
-        Returns:
-            ECG in mV, of the shape of `x`; as it was where it was within the bounds.
         """
         rows = self.selection.matrix(x)[0]
         steps = rows[:, :, None] - (self.projector(x).to(x) @ rows.mT).movedim(-3, -1).transpose(

@@ -19,26 +19,15 @@ class Task(Protocol):
     """Makes the measurement of B records from their whole ECGs."""
 
     def __call__(self, keys: Sequence[int], truth: NDArray[np.float32]) -> tuple[Measurement, Extras]:
-        """Makes the measurement.
+        """Makes the measurement of records, by their keys, from `truth`, their twelve leads in mV, (B, 12, L).
 
-        Args:
-            keys: Keys of the records; what is made of a record depends on its own key only.
-            truth: ECGs of twelve leads in mV, shape (B, 12, L).
-
-        Returns:
-            The measurement, and arrays to keep beside the results.
+        What is made of a record depends on its own key only. Returns also arrays to keep beside the results.
         """
 
 
 @dataclass(frozen=True)
 class HideSamples:
-    """Hides samples; what stays is the measurement.
-
-    Attributes:
-        missingness: What to hide.
-        prior_leads: Leads of the prior.
-        seed: Seed of the patterns.
-    """
+    """Hides samples as `missingness` says; what stays is the measurement."""
 
     missingness: Missingness
     prior_leads: tuple[str, ...] = INDEPENDENT_LEADS

@@ -57,15 +57,12 @@ class DescodNetwork(RivalNetwork):
         self.alpha_bars = torch.cat([self.betas.new_ones(1), (1 - self.betas).cumprod(dim=0)])
 
     def forward(self, x_t: Tensor, y: Tensor, alpha: Tensor) -> Tensor:
-        """Predicts.
+        """Predicts the Gaussian noise `e = alpha v + sqrt(1 - alpha^2) x_t` of noised ECGs.
 
         Args:
-            x_t: Noised ECG, in units of `sigma_data`, shape (B, C, L).
+            x_t: Noised ECG, in units of `sigma_data`, shape (B, C, L), that of the result.
             y: Noisy measurement in mV, shape (B, C, L).
             alpha: `sqrt(alpha_bar)`, shape (B,).
-
-        Returns:
-            The Gaussian noise `e = alpha v + sqrt(1 - alpha^2) x_t`, shape (B, C, L).
         """
         given = torch.cat([x_t, y / self.sigma_data], dim=1)
         v = self.backbone(given, alpha, alpha.new_zeros(len(alpha), 0)).to(x_t)
@@ -111,11 +108,7 @@ class Descod(RivalSampler[DescodNetwork]):
 
     @torch.no_grad()
     def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
-        """Draws samples: see `PosteriorSampler`.
-
-        Raises:
-            ValueError: If not all leads were measured throughout.
-        """
+        """Draws samples: see `PosteriorSampler`; all leads have to be measured throughout."""
         network, y = self.network, noisy_leads(likelihood, "descod")
         shape = (n_samples, *y.shape)
         given = y.expand(shape).flatten(0, 1)

@@ -54,13 +54,10 @@ class RivalNetwork(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Reads a trained network, in float32 and evaluation mode, without gradients for its weights.
+        """Reads a trained network, on the CPU, in float32 and evaluation mode, without gradients for its weights.
 
         Args:
             path: Safetensors file, or the run folder of `reconstruction.train_rival`.
-
-        Returns:
-            The network, on the CPU.
 
         Raises:
             ValueError: If there is no such file, or it holds another network.

@@ -44,13 +44,7 @@ def read_noise(settings: Mapping[str, Any], sampling_rate: float) -> Measurement
 def add_noise(x: Tensor, noise: MeasurementNoise, generator: Generator) -> Batch:
     """Adds noise, as the high-pass leaves it that a recording meets before it is denoised.
 
-    Args:
-        x: Clean ECGs in mV, shape (B, C, L).
-        noise: Distribution of noise.
-        generator: Random numbers.
-
-    Returns:
-        The clean ECGs `x` and the noisy ones `y`, each in mV, shape (B, C, L).
+    Returns the clean ECGs `x` and the noisy ones `y`, each in mV, shape (B, C, L).
     """
     return {"x": x, "y": x + noise.draw(x, generator)[0]}
 
@@ -62,15 +56,7 @@ def validation_noise(x: Tensor, noise: MeasurementNoise, generator: Generator) -
 
 
 class NoisyObjective(Objective, Generic[NetworkT]):
-    """What objectives of networks that remove noise share; subclasses give the loss.
-
-    Args:
-        network: Network to train.
-        noise: Distribution of noise.
-
-    Attributes:
-        network_type: Class of the network.
-    """
+    """What objectives of networks (of `network_type`) that remove noise share; subclasses give the loss."""
 
     network_type: ClassVar[type[RivalNetwork]]
     network: NetworkT
@@ -81,11 +67,7 @@ class NoisyObjective(Objective, Generic[NetworkT]):
 
     @classmethod
     def build(cls, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
-        """Builds network and objective from plain data: `noise`, as for `read_noise`.
-
-        Raises:
-            ValueError: If a setting is not usable.
-        """
+        """Builds network and objective from plain data: `noise`, as for `read_noise`."""
         network: Any = cls.network_type(spec)
         return cls(network, read_noise(settings["noise"], network.sampling_rate))
 

@@ -18,18 +18,11 @@ NetworkT = TypeVar("NetworkT", bound=RivalNetwork)
 
 
 class RivalSampler(PosteriorSampler, Generic[NetworkT]):
-    """Runs a network of its own; of the prior that other methods use it takes no more than the device.
+    """Runs a network of its own (of `network_type`); of the prior it takes no more than the device.
 
     Args:
         denoiser: The prior's denoiser.
         weights: Run folder of `reconstruction.train_rival`, or its safetensors file; there is no default.
-
-    Attributes:
-        network_type: Class of the network.
-        network: The network.
-
-    Raises:
-        ValueError: If the weights are not there, or those of another network.
     """
 
     takes_any_measurement = False
@@ -56,12 +49,8 @@ class RivalSampler(PosteriorSampler, Generic[NetworkT]):
 def noisy_leads(likelihood: GaussianLikelihood, method: str) -> Tensor:
     """Returns the noisy ECG of a measurement of all the prior's leads, in mV, shape (B, C, L).
 
-    Args:
-        likelihood: The measurement.
-        method: Name of the method, for the message.
-
     Raises:
-        ValueError: If a sample of a lead was not measured.
+        ValueError: If a sample of a lead was not measured; the message names the method.
     """
     y, observed = measured_samples(likelihood.operator, likelihood.y, method)
     if not bool(torch.all(observed)):

@@ -56,9 +56,6 @@ def build_rival(settings: Mapping[str, Any]) -> RivalObjective:
 
     Args:
         settings: `kind`, `model` (as for `RivalNetwork`) and `objective` (as for the rival's own).
-
-    Raises:
-        ValueError: If the kind is not known or a setting is not usable.
     """
     check_choice("rival", settings["kind"], list(OBJECTIVES))
     return OBJECTIVES[settings["kind"]].build(settings["model"], settings["objective"])

@@ -29,15 +29,9 @@ class DenoisingNetwork(RivalNetwork):
     n_out: ClassVar[int] = 2
 
     def forward(self, y: Tensor) -> Tensor:
-        """Denoises: `x_hat = sigmoid(a) y + sigma_data b`, with `a` and `b` from the network.
+        """Denoises ECGs (B, C, L) in mV: `x_hat = sigmoid(a) y + sigma_data b`, `a` and `b` from the network.
 
         The network sees `y` divided by its root mean square over the record, and the logarithm of that.
-
-        Args:
-            y: Noisy ECG in mV, shape (B, C, L).
-
-        Returns:
-            ECG in mV, shape (B, C, L).
         """
         rms = y.square().mean(dim=(1, 2)).sqrt().clamp(min=1e-3)
         c_noise = (rms / self.sigma_data).log() / 4
@@ -63,9 +57,5 @@ class UNetDenoiser(RivalSampler[DenoisingNetwork]):
 
     @torch.no_grad()
     def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
-        """Gives the estimate as samples: see `PosteriorSampler`.
-
-        Raises:
-            ValueError: If not all leads were measured throughout.
-        """
+        """Gives the estimate as samples: see `PosteriorSampler`; all leads have to be measured throughout."""
         return self._repeat(self.network(noisy_leads(likelihood, "unet_denoiser")), n_samples)

@@ -35,15 +35,7 @@ class RegressionNetwork(RivalNetwork):
     n_out: ClassVar[int] = 1
 
     def forward(self, y: Tensor, observed: Tensor) -> Tensor:
-        """Estimates.
-
-        Args:
-            y: Measured samples in mV, shape (B, C, L); read only where `observed`.
-            observed: True where a sample was measured, shape (B, C, L).
-
-        Returns:
-            ECG in mV, shape (B, C, L); what was measured is its own estimate.
-        """
+        """Estimates ECGs (B, C, L) in mV from `y`, read only where `observed`, where it is its own estimate."""
         given = torch.cat([torch.where(observed, y, 0.0) / self.sigma_data, observed.to(y)], dim=1)
         estimate = self.backbone(given, y.new_zeros(len(y)), y.new_zeros(len(y), 0)).to(y)
         return torch.where(observed, y, self.sigma_data * estimate)
@@ -67,11 +59,7 @@ class RegressionObjective(Objective):
 
     @classmethod
     def build(cls, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> "RegressionObjective":
-        """Builds network and objective from plain data: `patterns` and `correlation_weight`.
-
-        Raises:
-            ValueError: If a setting is not usable.
-        """
+        """Builds network and objective from plain data: `patterns` and `correlation_weight`."""
         patterns = ObservationPatterns(**settings["patterns"])
         return cls(RegressionNetwork(spec), patterns, settings["correlation_weight"])
 
@@ -103,16 +91,7 @@ class RegressionObjective(Objective):
 
 
 def correlation(estimate: Tensor, x: Tensor, where: Tensor) -> Tensor:
-    """Returns the Pearson correlation over some samples of each lead, 0 where one of the two does not change.
-
-    Args:
-        estimate: Estimate in mV, shape (..., L).
-        x: True ECG in mV, shape (..., L).
-        where: True where a sample counts, shape (..., L).
-
-    Returns:
-        Correlation, shape (...).
-    """
+    """Returns the Pearson correlation (...) over some samples of leads (..., L), 0 where one of the two is constant."""
     count = where.sum(dim=-1, keepdim=True).clamp(min=1)
     a, b = (
         torch.where(where, v - torch.where(where, v, 0.0).sum(-1, keepdim=True) / count, 0.0) for v in (estimate, x)
@@ -128,11 +107,7 @@ class UNetRegression(RivalSampler[RegressionNetwork]):
 
     @torch.no_grad()
     def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
-        """Gives the estimate as samples: see `PosteriorSampler`.
-
-        Raises:
-            ValueError: If the measurement is not one of samples of the network's leads, or nothing is hidden.
-        """
+        """Gives the estimate as samples: see `PosteriorSampler`; of samples of the leads, some of them hidden."""
         y, observed = measured_samples(likelihood.operator, likelihood.y, "unet_regression")
         if bool(observed.all()):
             raise ValueError(

@@ -4,6 +4,8 @@ The denoiser sees the measured samples and where they are in extra channels (see
 reverse process then draws from the posterior itself, without a likelihood or a gradient.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -42,8 +44,8 @@ class AmortisedSampler(PosteriorSampler):
             nothing.
         exact_below: Noise with a smaller root mean square in all leads, in mV, is taken for a part of the ECG, as it
             was in training, and the measured samples for exact.
-        blind_error: Largest root mean square error in mV of the estimate that knows no strength of the noise, chosen
-            on fold 9; None: the likelihood's root mean square is taken as it is.
+        blind_error: Largest root mean square error in mV of the estimate that knows no strength of the noise. None: as
+            it was fitted for the weights, else infinity: the likelihood's root mean square is taken as it is.
 
     Raises:
         ValueError: If the denoiser cannot be told measured samples.
@@ -59,7 +61,7 @@ class AmortisedSampler(PosteriorSampler):
         order: int = 2,
         spread: float | None = None,
         exact_below: float = 0.02,
-        blind_error: float | None = 0.035,
+        blind_error: float | None = None,
     ) -> None:
         if not denoiser.takes_measurements:
             raise ValueError(
@@ -70,15 +72,12 @@ class AmortisedSampler(PosteriorSampler):
         super().__init__(denoiser)
         self.denoiser, self.n_steps, self.eta, self.order = denoiser, n_steps, eta, order
         self.spread = fitted(denoiser, self.name, "spread", spread)
-        self.exact_below, self.blind_error = exact_below, blind_error
+        self.exact_below = exact_below
+        self.blind_error = fitted(denoiser, self.name, "blind_error", blind_error, math.inf)
 
     @torch.no_grad()
     def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
-        """Draws samples: see `PosteriorSampler`.
-
-        Raises:
-            ValueError: If the measurement is not one of samples of the prior's leads.
-        """
+        """Draws samples: see `PosteriorSampler`; refuses measurements that are not of samples of the prior's leads."""
         y, observed = measured_samples(likelihood.operator, likelihood.y)
         shape = (n_samples, *y.shape)
         sigma_y, n_calls = None, 0
@@ -101,7 +100,7 @@ class AmortisedSampler(PosteriorSampler):
     ) -> tuple[Tensor, int]:
         """Finds the root mean square of the noise in the prior's leads, in mV, shape (B, C); and counts its calls."""
         sigma_y = _noise_of_prior_leads(likelihood, y)
-        if self.blind_error is None:
+        if math.isinf(self.blind_error):
             return sigma_y, 0
         denoiser = self.denoiser.given(Conditions(y=y, observed=observed, sigma_y=_root_mean_square(y, observed)))
         left = _root_mean_square(y - self._mean(denoiser, shape, generator, y), observed)

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from diffusion_prior.model.bridge import transition
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
+from diffusion_prior.model.denoiser import AnyPrior, ConditionalDenoiser, Prior
 from diffusion_prior.model.schedule import Schedule
 from einthoven.ecg.leads import consistent_matrix, independent_part
 from einthoven.randomness import Generators, randn
@@ -20,12 +20,7 @@ from reconstruction.samplers.registry import ALL_METHODS
 
 @dataclass(frozen=True)
 class Calls:
-    """Evaluations of the network, each on the whole batch.
-
-    Attributes:
-        network: Forward evaluations.
-        gradient: How many of these were followed by a backward evaluation.
-    """
+    """Evaluations of the network, each on the whole batch: forward ones, and how many of these went backward too."""
 
     network: int = 0
     gradient: int = 0
@@ -68,14 +63,9 @@ class Signals(Protocol):
 
 
 class PosteriorSampler(ABC):
-    """Draws ECGs from the posterior that a prior and a measurement make.
-
-    Args:
-        signals: The prior, which says the leads and the rate of its signals.
+    """Draws ECGs from the posterior that a prior and a measurement make, in the C `leads` and at the rate of the prior.
 
     Attributes:
-        leads: Names of the C leads of the prior.
-        sampling_rate: Sampling rate of the prior in Hz.
         takes_any_measurement: Whether it takes all linear measurements, or samples of the prior's leads alone.
     """
 
@@ -95,27 +85,18 @@ class PosteriorSampler(ABC):
 
     @abstractmethod
     def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
-        """Draws samples.
+        """Draws samples, in the leads of the prior.
 
         Args:
             likelihood: The measurement of B records.
             n_samples: Number of samples S for each record.
             generator: One generator, or one for each sample of each record, indexed `[sample][record]`.
-
-        Returns:
-            ECGs in the leads of the prior, and what was found beside them.
         """
 
     def consistent(self, x: Tensor) -> Tensor:
-        """Projects clean ECGs onto those that obey Einthoven's law; where leads are independent they are as they were.
+        """Projects clean ECGs (..., C, L) in mV onto those that obey Einthoven's law; independent leads stay.
 
         A noised ECG is not to be projected: the noise of lead III is its own.
-
-        Args:
-            x: ECG in mV, shape (..., C, L), in the leads of the prior.
-
-        Returns:
-            ECG in mV, of its shape.
         """
         return x if self._projection is None else self._projection.to(x) @ x
 
@@ -134,9 +115,12 @@ class GuidedSampler(PosteriorSampler):
         stretch: Its length in steps.
     """
 
-    def __init__(
-        self, denoiser: Prior | ConditionalDenoiser, n_steps: int, n_rounds: int = 1, stretch: int = 1
-    ) -> None:
+    counts: ClassVar[tuple[str, ...]] = ("n_steps",)
+    """Names of the settings that say how many steps, rounds and steps in a stretch there are, for users."""
+
+    def __init__(self, denoiser: AnyPrior, n_steps: int, n_rounds: int = 1, stretch: int = 1) -> None:
+        for name, setting in zip(self.counts, (n_steps, n_rounds, stretch), strict=False):
+            need(setting >= 1, f"{name} >= 1", setting)
         super().__init__(denoiser)
         self.denoiser, self.n_steps, self.n_rounds, self.stretch = denoiser, n_steps, n_rounds, stretch
 
@@ -161,17 +145,7 @@ class GuidedSampler(PosteriorSampler):
 
     @abstractmethod
     def step(self, chain: "Chain", x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        """Goes from `x_t` at time `t` to `x_s` at the earlier time `s`.
-
-        Args:
-            chain: What the call works with.
-            x_t: Noised ECG in mV, shape (S, B, C, L).
-            t: Its time, shape ().
-            s: The next time, shape ().
-
-        Returns:
-            Noised ECG at time `s`, in mV, shape (S, B, C, L).
-        """
+        """Goes from `x_t` at time `t` to `x_s` at the earlier time `s`: ECGs in mV, shape (S, B, C, L)."""
 
     def end(self, chain: "Chain", x_t: Tensor, t: Tensor) -> Draws:
         """Makes samples of the state at the last time: the denoised signal, corrected by the measurement."""
@@ -180,14 +154,6 @@ class GuidedSampler(PosteriorSampler):
 
 class Chain:
     """What one call of a sampler works with: the prior, the measurement, the grid of times, random numbers, a count.
-
-    Args:
-        sampler: The sampler.
-        denoiser: The prior, its conditions fixed.
-        n_steps: Steps of the grid.
-        likelihood: The measurement of B records.
-        n_samples: Number of samples S.
-        generator: As for `PosteriorSampler`.
 
     Attributes:
         like: A tensor of the shape (B, C, L), type and device of the ECGs.
@@ -239,16 +205,10 @@ class Chain:
     def pull_back(
         self, x_t: Tensor, t: Tensor, sigma_data: float, direction: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Returns `D(x_t, t)` and `J^T v`, J the Jacobian of `D` at `x_t` and `v = direction(D)`.
+        """Returns `D(x_t, t)` and `J^T v`, J the Jacobian of `D` at `x_t` and `v = direction(D)`, all (S, B, C, L).
 
         Where the denoiser has no derivative to go by, J is that of independent Gaussian samples of standard deviation
-        `sigma_data`, `alpha_t r^2 / sigma_t^2` with `r^2` the variance of a clean sample given the noised one.
-
-        Args:
-            x_t: Noised ECG in mV, shape (S, B, C, L).
-            t: Its time, shape ().
-            sigma_data: Standard deviation of the ECGs in mV.
-            direction: Takes ECGs (S, B, C, L) to vectors of their shape.
+        `sigma_data` in mV, `alpha_t r^2 / sigma_t^2` with `r^2` the variance of a clean sample given the noised one.
         """
         guided = self.denoiser.has_slope(t)
         with torch.set_grad_enabled(guided):
@@ -268,15 +228,10 @@ class Chain:
 
 
 def walk(n_steps: int, n_rounds: int = 1, stretch: int = 1) -> Iterator[tuple[int, int]]:
-    """Walks down the grid of times, and up again where steps are repeated.
+    """Walks down the grid of times, places 0 (the noisiest) to `n_steps`, and up again where steps are repeated.
 
-    Args:
-        n_steps: Steps of the grid, whose places are 0 (the noisiest) to `n_steps`.
-        n_rounds: How often each stretch is walked down.
-        stretch: Its length in steps; the last one may be shorter.
-
-    Yields:
-        Steps of one place down, or of a whole stretch up, each as its start and end.
+    Each stretch of as many steps (the last one may be shorter) is walked down `n_rounds` times. Yields steps of one
+    place down, or of a whole stretch up, each as its start and end.
     """
     for top in range(0, n_steps, stretch):
         bottom = min(top + stretch, n_steps)
@@ -287,13 +242,7 @@ def walk(n_steps: int, n_rounds: int = 1, stretch: int = 1) -> Iterator[tuple[in
 
 
 class StandardNormal:
-    """A source of standard normal numbers of one shape.
-
-    Args:
-        shape: Shape (S, B, C, L) of each draw.
-        generator: One generator, or one for each sample of each record.
-        like: Tensor whose type and device the draws have.
-    """
+    """A source of standard normal numbers of a shape (S, B, C, L), and of the type and on the device of `like`."""
 
     def __init__(self, shape: tuple[int, ...], generator: Generators, like: Tensor) -> None:
         self.shape, self.generator, self.dtype, self.device = shape, generator, like.dtype, like.device
@@ -303,22 +252,21 @@ class StandardNormal:
         return randn(self.shape, self.generator, self.dtype, self.device)
 
 
-def fitted(prior: Prior | ConditionalDenoiser, method: str, setting: str, given: float | None) -> float:
-    """Returns a factor of a method: as given, or else as it was fitted for the weights of the prior, or else 1.
+def fitted(prior: AnyPrior, method: str, setting: str, given: float | None, otherwise: float = 1.0) -> float:
+    """Returns a setting: as given, or as it was fitted for the weights, or else one that changes nothing (`otherwise`).
 
-    Args:
-        prior: The prior, whose checkpoint says under `fitted` what was fitted for it, by method and setting.
-        method: Name of the method.
-        setting: Name of the setting.
-        given: What the user asked for.
-
-    Raises:
-        ValueError: If it is not positive.
+    A checkpoint's facts say under `fitted` what was fitted for it, by method and setting. Not positive: ValueError.
     """
-    value = prior.facts.get("fitted", {}).get(method, {}).get(setting, 1.0) if given is None else given
+    value = prior.facts.get("fitted", {}).get(method, {}).get(setting, otherwise) if given is None else given
     if value <= 0:
-        raise ValueError(f"{setting} must be positive, but is {value:g}; 1 changes nothing")
+        raise ValueError(f"{setting} must be positive, but is {value:g}; {otherwise:g} changes nothing")
     return float(value)
+
+
+def need(fits: bool, rule: str, *values: float) -> None:
+    """Raises ValueError, with the rule that settings have to fit, where they do not."""
+    if not fits:
+        raise ValueError(f"need {rule}, got {', '.join(map(str, values))}")
 
 
 def first_generators(generator: Generators, n_samples: int) -> Generators:

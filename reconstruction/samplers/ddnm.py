@@ -6,12 +6,13 @@ Reference:
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from diffusion_prior.model.bridge import Bridge
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
+from diffusion_prior.model.denoiser import AnyPrior
 from reconstruction.samplers.base import Chain, GuidedSampler
 
 
@@ -41,18 +42,11 @@ class DDNM(GuidedSampler):
         n_steps: Steps of the grid.
         n_travels: How often each stretch of the grid is walked (the paper's time travel); 1: none.
         travel_length: Its length in steps.
-
-    Raises:
-        ValueError: If one of the numbers is below 1.
     """
 
-    def __init__(
-        self, denoiser: Prior | ConditionalDenoiser, n_steps: int = 100, n_travels: int = 1, travel_length: int = 1
-    ) -> None:
-        if min(n_steps, n_travels, travel_length) < 1:
-            raise ValueError(
-                f"need n_steps, n_travels and travel_length >= 1, got {n_steps}, {n_travels} and {travel_length}"
-            )
+    counts: ClassVar[tuple[str, ...]] = ("n_steps", "n_travels", "travel_length")
+
+    def __init__(self, denoiser: AnyPrior, n_steps: int = 100, n_travels: int = 1, travel_length: int = 1) -> None:
         super().__init__(denoiser, n_steps, n_travels, travel_length)
 
     def step(self, chain: Chain, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:

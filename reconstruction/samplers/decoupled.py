@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Prior
+from diffusion_prior.model.denoiser import AnyPrior, Conditions
 from einthoven.randomness import Generators
 from reconstruction.measurement.channels import only_whole_leads
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import SamplewiseOperator
-from reconstruction.samplers.base import Chain, Draws, GuidedSampler, fitted
+from reconstruction.samplers.base import Chain, Draws, GuidedSampler, fitted, need
 
 EXACT_MV = 0.02
 """Noise up to this level counts as none for the conditional channels: what a filtered resting ECG still has."""
@@ -71,14 +71,11 @@ class DecoupledSampler(GuidedSampler):
         conditional: Whether the network's conditional channels are used, where it has them.
         spread: Factor by which samples of records without guidance are moved away from the posterior mean. None:
             as it was fitted for the weights, else 1, which changes nothing.
-
-    Raises:
-        ValueError: If there is no step, or a number is not in its range.
     """
 
     def __init__(
         self,
-        denoiser: Prior | ConditionalDenoiser,
+        denoiser: AnyPrior,
         n_steps: int = 60,
         eta: float = 4.0,
         order: int = 2,
@@ -87,11 +84,8 @@ class DecoupledSampler(GuidedSampler):
         conditional: bool = True,
         spread: float | None = None,
     ) -> None:
-        if n_steps < 1 or n_corrections < 0 or order not in (1, 2) or eta <= 0:
-            raise ValueError(
-                "need n_steps >= 1, n_corrections >= 0, order 1 or 2 and eta > 0, got "
-                f"{n_steps}, {n_corrections}, {order} and {eta}"
-            )
+        fits = n_corrections >= 0 and order in (1, 2) and eta > 0
+        need(fits, "n_corrections >= 0, order 1 or 2 and eta > 0", n_corrections, order, eta)
         super().__init__(denoiser, n_steps)
         self.eta, self.order, self.n_corrections = eta, order, n_corrections
         self.look_ahead, self.conditional = look_ahead, conditional

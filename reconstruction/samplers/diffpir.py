@@ -7,8 +7,8 @@ Reference:
 
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
-from reconstruction.samplers.base import Chain, Draws, GuidedSampler
+from diffusion_prior.model.denoiser import AnyPrior
+from reconstruction.samplers.base import Chain, Draws, GuidedSampler, need
 
 
 class DiffPIR(GuidedSampler):
@@ -30,16 +30,10 @@ class DiffPIR(GuidedSampler):
         n_steps: Steps of the grid.
         weight: The paper's lambda: how much the denoised signal counts against the measurement.
         zeta: Share of the noise's variance that is renewed: 0 none, 1 all.
-
-    Raises:
-        ValueError: If there is no step, the weight is not positive, or `zeta` is not a share.
     """
 
-    def __init__(
-        self, denoiser: Prior | ConditionalDenoiser, n_steps: int = 100, weight: float = 1.0, zeta: float = 0.5
-    ) -> None:
-        if n_steps < 1 or weight <= 0 or not 0 <= zeta <= 1:
-            raise ValueError(f"need n_steps >= 1, weight > 0 and 0 <= zeta <= 1, got {n_steps}, {weight} and {zeta}")
+    def __init__(self, denoiser: AnyPrior, n_steps: int = 100, weight: float = 1.0, zeta: float = 0.5) -> None:
+        need(weight > 0 and 0 <= zeta <= 1, "weight > 0 and 0 <= zeta <= 1", weight, zeta)
         super().__init__(denoiser, n_steps)
         self.weight, self.zeta = weight, zeta
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from diffusion_prior.model.bridge import Bridge
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
-from reconstruction.samplers.base import Chain, Draws, GuidedSampler
+from diffusion_prior.model.denoiser import AnyPrior
+from reconstruction.samplers.base import Chain, Draws, GuidedSampler, need
 
 
 class DPS(GuidedSampler):
@@ -35,22 +35,12 @@ class DPS(GuidedSampler):
         step_size: Length of a step in mV, as a root mean square over the measured samples if the denoiser were the
             identity.
         sigma_data: Standard deviation of the ECGs in mV.
-
-    Raises:
-        ValueError: If there is no step, or a size is not positive.
     """
 
     def __init__(
-        self,
-        denoiser: Prior | ConditionalDenoiser,
-        n_steps: int = 60,
-        step_size: float = 0.04,
-        sigma_data: float = 0.25,
+        self, denoiser: AnyPrior, n_steps: int = 60, step_size: float = 0.04, sigma_data: float = 0.25
     ) -> None:
-        if n_steps < 1 or step_size <= 0 or sigma_data <= 0:
-            raise ValueError(
-                f"need n_steps >= 1, step_size > 0 and sigma_data > 0, got {n_steps}, {step_size} and {sigma_data}"
-            )
+        need(min(step_size, sigma_data) > 0, "step_size and sigma_data > 0", step_size, sigma_data)
         super().__init__(denoiser, n_steps)
         self.step_size, self.sigma_data = step_size, sigma_data
 
@@ -60,12 +50,11 @@ class DPS(GuidedSampler):
 
         def uphill(x_0: Tensor) -> Tensor:
             """Returns the gradient of the misfit's norm by `x_0`, of its shape."""
-            smallest = likelihood.noise.variances(likelihood.y).amin(dim=(-2, -1)).sqrt()
             residual = likelihood.residual(x_0)
             whitened = likelihood.solve(residual, 0.0)
-            norm = (residual * whitened).sum(dim=(-2, -1)).sqrt()
+            norm = (residual * whitened).sum(dim=(-2, -1), keepdim=True).sqrt()
             # Where y fits exactly the norm has no gradient: no step is made.
-            weight = torch.where(norm > 0, smallest / norm, 0.0)[..., None, None]
+            weight = torch.where(norm > 0, likelihood.least_variance.sqrt() / norm, 0.0)
             return -likelihood.operator.adjoint(weight * whitened)
 
         x_0, slope = chain.pull_back(x_t, t, self.sigma_data, uphill)

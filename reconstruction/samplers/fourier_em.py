@@ -6,6 +6,7 @@ Reference:
     last fit, adds white noise to the measurement, and takes the cleaned lead's standard deviation for the noise's.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,14 +19,15 @@ from diffusion_prior.model.denoiser import Prior
 from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import WhiteNoise
-from reconstruction.samplers.base import Calls, Draws, InnerSampler, PosteriorSampler, first_generators
+from reconstruction.samplers.base import Draws, InnerSampler, need
 from reconstruction.samplers.ddnm import DDNM
+from reconstruction.samplers.spectral_em import NoiseEM
 
 MAX_FREQUENCY_HZ = 50.0
 SMALLEST_STD_MV = 0.01
 
 
-class FourierEM(PosteriorSampler):
+class FourierEM(NoiseEM):
     """Samples of an ECG whose noise is a fixed wave of cosines and sines in each lead, and white noise around it.
 
     Each round draws ECGs given the measurement without the present wave, then fits the wave to what the samples' mean
@@ -36,15 +38,12 @@ class FourierEM(PosteriorSampler):
 
     Args:
         denoiser: The prior.
-        n_rounds: Rounds, each a draw and a fit.
-        n_em_samples: Samples that a fit is made from; never more than are asked for.
+        n_rounds: As for `NoiseEM`.
+        n_em_samples: As for `NoiseEM`.
         n_frequencies: Frequencies of the wave.
         lasso: Penalty of the first fit, as in scikit-learn's `Lasso`.
         ridge: Penalty of the others, as in its `Ridge`.
         inner: Makes the sampler from the denoiser; None: DDNM+ in 12 steps.
-
-    Raises:
-        ValueError: If a number is not in its range.
     """
 
     def __init__(
@@ -57,47 +56,45 @@ class FourierEM(PosteriorSampler):
         ridge: float = 1.0,
         inner: InnerSampler | None = None,
     ) -> None:
-        if min(n_rounds, n_em_samples, n_frequencies) < 1 or lasso <= 0 or ridge <= 0:
-            raise ValueError(
-                "need n_rounds, n_em_samples and n_frequencies >= 1, lasso and ridge > 0, got "
-                f"{n_rounds}, {n_em_samples}, {n_frequencies}, {lasso} and {ridge}"
-            )
-        super().__init__(denoiser)
-        self.n_rounds, self.n_em_samples, self.n_frequencies = n_rounds, n_em_samples, n_frequencies
-        self.lasso, self.ridge = lasso, ridge
-        self.inner = (inner or partial(DDNM, n_steps=12))(denoiser)
+        fits = min(n_rounds, n_em_samples, n_frequencies) >= 1 and min(lasso, ridge) > 0
+        rule = "n_rounds, n_em_samples and n_frequencies >= 1, lasso and ridge > 0"
+        need(fits, rule, n_rounds, n_em_samples, n_frequencies, lasso, ridge)
+        sampler = (inner or partial(DDNM, n_steps=12))(denoiser)
+        super().__init__(denoiser, n_rounds, n_em_samples, sampler, sampler)
+        self.n_frequencies, self.lasso, self.ridge = n_frequencies, lasso, ridge
 
-    @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
-        """Draws samples: see `PosteriorSampler`; the likelihood's noise is not used."""
-        operator, y, observed = likelihood.operator, likelihood.y, likelihood.observed
-        duration = operator.adjoint(y).shape[-1] / self.sampling_rate
-        basis = fourier_basis(np.arange(y.shape[-1]) * duration / y.shape[-1], self.n_frequencies)
-        n_drawn = min(self.n_em_samples, n_samples)
-        drawing = first_generators(generator, n_drawn)
-        wave, sigma = torch.zeros_like(y), _deviation(y - _mean(y, observed), observed)
-        calls = Calls()
-        for round_ in range(self.n_rounds):
-            draws = self.inner(GaussianLikelihood(operator, y - wave, WhiteNoise(sigma)), n_drawn, drawing)
-            calls, left = calls + draws.calls, likelihood.residual(draws.samples)
-            model = Lasso(self.lasso, fit_intercept=False) if round_ == 0 else Ridge(self.ridge, fit_intercept=False)
-            wave = _fit_wave(model, basis, left.mean(dim=0), observed)
-            sigma = _deviation(left - wave, observed)
-        draws = self.inner(GaussianLikelihood(operator, y - wave, WhiteNoise(sigma)), n_samples, generator)
-        noise = WhiteNoise((_deviation(wave, observed).square() + sigma.square()).sqrt())
-        return Draws(draws.samples, draws.mean, calls + draws.calls, noise)
+    def begin(self, likelihood: GaussianLikelihood) -> GaussianLikelihood:
+        """Knows no wave, and takes each lead's standard deviation for that of its noise."""
+        y, observed = likelihood.y, likelihood.observed
+        return _WithoutWave(likelihood, torch.zeros_like(y), _deviation(y - _mean(y, observed), observed))
+
+    def fit(
+        self, place: int, likelihood: GaussianLikelihood, present: GaussianLikelihood, x: Tensor, generator: Generators
+    ) -> GaussianLikelihood:
+        """Fits the wave to what the samples' mean leaves, and the white noise to what both leave: see the class."""
+        left, length = likelihood.residual(x), likelihood.y.shape[-1]
+        basis = fourier_basis(np.arange(length) * (x.shape[-1] / self.sampling_rate) / length, self.n_frequencies)
+        model = Lasso(self.lasso, fit_intercept=False) if place == 0 else Ridge(self.ridge, fit_intercept=False)
+        wave = _fit_wave(model, basis, left.mean(dim=0), likelihood.observed)
+        return _WithoutWave(likelihood, wave, _deviation(left - wave, likelihood.observed))
+
+    def end(self, likelihood: GaussianLikelihood, present: GaussianLikelihood, draws: Draws) -> Draws:
+        """Takes the wave and what is around it for white noise."""
+        assert isinstance(present, _WithoutWave)
+        total = _deviation(present.wave, likelihood.observed).square() + present.sigma.square()
+        return replace(draws, noise=WhiteNoise(total.sqrt()))
+
+
+class _WithoutWave(GaussianLikelihood):
+    """The likelihood of a measurement from which a wave (B, m, L) was taken, with white noise (B, m)."""
+
+    def __init__(self, likelihood: GaussianLikelihood, wave: Tensor, sigma: Tensor) -> None:
+        super().__init__(likelihood.operator, likelihood.y - wave, WhiteNoise(sigma))
+        self.wave, self.sigma = wave, sigma
 
 
 def fourier_basis(time: NDArray[np.float64], n_frequencies: int) -> NDArray[np.float64]:
-    """Returns cosines and sines at frequencies from 0 to 50 Hz.
-
-    Args:
-        time: Times in s, shape (L,).
-        n_frequencies: Number of frequencies J.
-
-    Returns:
-        Basis, shape (L, 2 J).
-    """
+    """Returns cosines and sines at J frequencies from 0 to 50 Hz, at times (L,) in s: shape (L, 2 J)."""
     phase = 2 * np.pi * time[:, None] * np.linspace(0, MAX_FREQUENCY_HZ, n_frequencies, endpoint=False)
     return np.concatenate([np.cos(phase), np.sin(phase)], axis=1)
 

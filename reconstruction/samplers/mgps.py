@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from diffusion_prior.model.bridge import Bridge
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
-from reconstruction.samplers.base import Calls, Chain, Draws, GuidedSampler
+from diffusion_prior.model.denoiser import AnyPrior
+from reconstruction.samplers.base import Calls, Chain, Draws, GuidedSampler, need
 
 _ADAM_EPS = 1.0
 """In the fit's units the bridge's own curvature is 1. Gradients far above it make steps of the learning rate; those far
@@ -24,13 +24,9 @@ below it, which are mostly chance, make steps in proportion, not of full size as
 
 @dataclass(frozen=True)
 class GradientSchedule:
-    """Gradient steps of each sampling step.
+    """Gradient steps of each sampling step: `n_early_steps` in the first `early` ones, which fix the ECG's outline.
 
-    Attributes:
-        n_steps: Gradient steps in most sampling steps.
-        n_early_steps: Gradient steps in the noisiest sampling steps, which fix the outline of the ECG.
-        early: How many sampling steps these are.
-        learning_rate: Largest step of Adam, in standard deviations of the bridge.
+    The learning rate is the largest step of Adam, in standard deviations of the bridge.
     """
 
     n_steps: int = 1
@@ -71,20 +67,16 @@ class MGPS(GuidedSampler):
             variance of the clean ECG given `x_t`.
         gradients: Gradient steps of each, or the arguments of `GradientSchedule`.
         midpoint: Place of the midpoint, `l = min(midpoint t, s)`.
-
-    Raises:
-        ValueError: If there is no step, or the midpoint does not lie between 0 and 1.
     """
 
     def __init__(
         self,
-        denoiser: Prior | ConditionalDenoiser,
+        denoiser: AnyPrior,
         n_steps: int = 64,
         gradients: GradientSchedule | Mapping[str, Any] | None = None,
         midpoint: float = 0.5,
     ) -> None:
-        if n_steps < 1 or not 0 <= midpoint < 1:
-            raise ValueError(f"need n_steps >= 1 and 0 <= midpoint < 1, got {n_steps} and {midpoint}")
+        need(0 <= midpoint < 1, "0 <= midpoint < 1", midpoint)
         super().__init__(denoiser, n_steps)
         self.midpoint = midpoint
         self.gradients = gradients if isinstance(gradients, GradientSchedule) else GradientSchedule(**gradients or {})

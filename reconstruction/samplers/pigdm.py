@@ -8,11 +8,11 @@ Reference:
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
+from diffusion_prior.model.denoiser import AnyPrior
 from diffusion_prior.sampler import Sampler
 from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
-from reconstruction.samplers.base import Chain, Draws, PosteriorSampler
+from reconstruction.samplers.base import Chain, Draws, PosteriorSampler, need
 
 
 class PiGDM(PosteriorSampler):
@@ -40,21 +40,17 @@ class PiGDM(PosteriorSampler):
         eta: Share of the noise that is renewed: 0 deterministic, 1 ancestral.
         order: Order of the sampler, 1 or 2 (see `diffusion_prior.sampler.Sampler`).
         sigma_data: Standard deviation of the ECGs in mV.
-
-    Raises:
-        ValueError: If `n_steps`, `eta` or `order` do not suit the sampler, or `sigma_data` is not positive.
     """
 
     def __init__(
         self,
-        denoiser: Prior | ConditionalDenoiser,
+        denoiser: AnyPrior,
         n_steps: int = 60,
         eta: float = 0.0,
         order: int = 2,
         sigma_data: float = 0.25,
     ) -> None:
-        if sigma_data <= 0:
-            raise ValueError(f"sigma_data must be positive, but is {sigma_data}: the standard deviation of ECGs in mV")
+        need(sigma_data > 0, "sigma_data > 0", sigma_data)
         super().__init__(denoiser)
         Sampler(denoiser.given(), n_steps, eta, order)  # wrong settings are refused here, not in the first call
         self.denoiser, self.n_steps, self.eta, self.order, self.sigma_data = denoiser, n_steps, eta, order, sigma_data
@@ -69,12 +65,7 @@ class PiGDM(PosteriorSampler):
 
 
 class GuidedDenoiser:
-    """The denoiser of the posterior: that of the prior, moved by pseudo-inverse guidance (see `PiGDM`).
-
-    Args:
-        chain: The prior and the measurement.
-        sigma_data: Standard deviation of the ECGs in mV.
-    """
+    """The denoiser of the posterior: that of the prior, moved by pseudo-inverse guidance (see `PiGDM`)."""
 
     def __init__(self, chain: Chain, sigma_data: float) -> None:
         self.chain, self.schedule, self.sigma_data = chain, chain.schedule, sigma_data

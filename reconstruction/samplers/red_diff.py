@@ -8,8 +8,8 @@ Reference:
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
-from reconstruction.samplers.base import Chain, Draws, GuidedSampler
+from diffusion_prior.model.denoiser import AnyPrior
+from reconstruction.samplers.base import Chain, Draws, GuidedSampler, need
 
 
 class REDDiff(GuidedSampler):
@@ -33,24 +33,18 @@ class REDDiff(GuidedSampler):
         learning_rate: Learning rate of Adam in mV.
         weight: Weight of the prior against the measurement, the paper's lambda.
         sigma_data: Standard deviation of the ECGs in mV, for the start.
-
-    Raises:
-        ValueError: If there is no step, or another setting is not positive.
     """
 
     def __init__(
         self,
-        denoiser: Prior | ConditionalDenoiser,
+        denoiser: AnyPrior,
         n_steps: int = 150,
         learning_rate: float = 0.2,
         weight: float = 0.25,
         sigma_data: float = 0.25,
     ) -> None:
-        if n_steps < 1 or min(learning_rate, weight, sigma_data) <= 0:
-            raise ValueError(
-                "need n_steps >= 1 and positive learning_rate, weight and sigma_data, got "
-                f"{n_steps}, {learning_rate}, {weight} and {sigma_data}"
-            )
+        sizes = (learning_rate, weight, sigma_data)
+        need(min(sizes) > 0, "learning_rate, weight and sigma_data > 0", *sizes)
         super().__init__(denoiser, n_steps)
         self.learning_rate, self.weight, self.sigma_data = learning_rate, weight, sigma_data
 
@@ -64,11 +58,11 @@ class REDDiff(GuidedSampler):
     def step(self, chain: Chain, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         """Moves `mu` by a step of Adam at time `t`: see `GuidedSampler.step`."""
         likelihood, mu = chain.likelihood, x_t
-        smallest = likelihood.noise.variances(likelihood.y).amin(dim=(-2, -1))
-        scale = smallest if smallest.ndim == 0 else smallest[:, None, None]
         alpha, sigma = chain.schedule(t)
         x_0 = chain.denoise(alpha * mu + sigma * chain.z_x(), t)
-        uphill = -scale * likelihood.operator.adjoint(likelihood.solve(likelihood.residual(mu), 0.0))
+        uphill = -likelihood.least_variance * likelihood.operator.adjoint(
+            likelihood.solve(likelihood.residual(mu), 0.0)
+        )
         mu.grad = uphill + self.weight * (mu - x_0)
         chain.memory.step()
         # Adam's steps are in proportion to each lead's own gradients: they obey no law between leads.

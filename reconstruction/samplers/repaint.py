@@ -5,10 +5,12 @@ Reference:
     Models, CVPR 2022, https://arxiv.org/abs/2201.09865 (Algorithm 1, and the jumps of its appendix B).
 """
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from diffusion_prior.model.bridge import Bridge
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Prior
+from diffusion_prior.model.denoiser import AnyPrior
 from reconstruction.samplers.base import Chain, GuidedSampler
 
 
@@ -31,18 +33,11 @@ class RePaint(GuidedSampler):
         n_steps: Steps of the grid.
         n_resamples: How often each stretch of the grid is walked.
         jump_length: Its length in steps.
-
-    Raises:
-        ValueError: If one of the numbers is below 1.
     """
 
-    def __init__(
-        self, denoiser: Prior | ConditionalDenoiser, n_steps: int = 30, n_resamples: int = 5, jump_length: int = 5
-    ) -> None:
-        if min(n_steps, n_resamples, jump_length) < 1:
-            raise ValueError(
-                f"need n_steps, n_resamples and jump_length >= 1, got {n_steps}, {n_resamples} and {jump_length}"
-            )
+    counts: ClassVar[tuple[str, ...]] = ("n_steps", "n_resamples", "jump_length")
+
+    def __init__(self, denoiser: AnyPrior, n_steps: int = 30, n_resamples: int = 5, jump_length: int = 5) -> None:
         super().__init__(denoiser, n_steps, n_resamples, jump_length)
 
     def step(self, chain: Chain, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
@@ -51,9 +46,7 @@ class RePaint(GuidedSampler):
         (alpha_t, sigma_t), (alpha_s, sigma_s) = chain.schedule(t), chain.schedule(s)
         bridge = Bridge(chain.schedule, None, s, t)
         unknown = bridge.mean(x_0, x_t) + bridge.std * chain.z_x()
-        known = (
-            alpha_s * chain.likelihood.posterior_sample(x_0, sigma_t / alpha_t, chain.z_x(), chain.z_y())
-            + sigma_s * chain.z_x()
-        )
+        clean = chain.likelihood.posterior_sample(x_0, sigma_t / alpha_t, chain.z_x(), chain.z_y())
+        known = alpha_s * clean + sigma_s * chain.z_x()
         operator = chain.likelihood.operator
         return unknown + operator.pinv(operator(known - unknown))

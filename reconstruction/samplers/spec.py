@@ -19,16 +19,13 @@ class SamplerSpec:
     """How to make a posterior sampler, wherever it is needed. It can be pickled, and two that are equal make the same.
 
     Attributes:
-        name: Name of the method, as in `reconstruction.samplers.registry`.
+        name: Name of the method, as in `reconstruction.samplers.registry`; others raise ValueError.
         settings: Its settings, plain data; a sampler inside it is a mapping with its own `name`.
-        weights: Weights of the prior, as for `load_denoiser`; None: the bundled ones.
-        published_offset: As for `load_denoiser`.
-        conjugate_pairs: As for `load_denoiser`.
+        weights: Weights of the prior, as for `load_denoiser` like the next two; None: the bundled ones.
+        published_offset: See there.
+        conjugate_pairs: See there.
         precision: As for `accelerate_denoiser`.
         compiled: As for `accelerate_denoiser`.
-
-    Raises:
-        ValueError: If there is no such method.
     """
 
     name: str = "amortised"
@@ -44,11 +41,7 @@ class SamplerSpec:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "SamplerSpec":
-        """Takes it from a script's configuration: `algo`, `checkpoint` and what else is said of the prior.
-
-        Raises:
-            ValueError: If there is no such method.
-        """
+        """Takes it from a script's configuration: `algo`, `checkpoint` and what else is said of the prior."""
         return cls(
             config["algo"]["name"],
             config["algo"]["sampler"],
@@ -76,11 +69,7 @@ class SamplerSpec:
         return self.on(denoiser)
 
     def on(self, denoiser: Denoiser) -> PosteriorSampler:
-        """Makes the sampler for a prior that is there already, in place of `weights` and of what is said of them.
-
-        Raises:
-            ValueError: If the method or a setting is not for it.
-        """
+        """Makes the sampler for a prior that is there already, in place of `weights` and of what is said of them."""
         sampler: PosteriorSampler = ALL_METHODS.build(
             {"name": self.name, **{key: _made(value) for key, value in self.settings.items()}}, denoiser=denoiser
         )

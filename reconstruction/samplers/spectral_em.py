@@ -4,6 +4,8 @@ Expectation-maximisation (Dempster, Laird, Rubin, J. R. Stat. Soc. B 39, 1, 1977
 Stat. Assoc. 85, 699, 1990) for Gaussian noise with an unknown spectrum in each lead.
 """
 
+from abc import abstractmethod
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -22,11 +24,57 @@ from reconstruction.samplers.base import (
     StandardNormal,
     first_generators,
     fitted,
+    need,
 )
 from reconstruction.samplers.ddnm import DDNM
 
 
-class SpectralEM(PosteriorSampler):
+class NoiseEM(PosteriorSampler):
+    """Rounds of draws given the present noise, and of the noise given what they leave of the measurement.
+
+    Args:
+        denoiser: The prior.
+        n_rounds: Rounds, each a draw and a fit.
+        n_em_samples: Samples that a fit is made from; never more than are asked for.
+        early: Sampler of the rounds.
+        final: Sampler of the result.
+    """
+
+    def __init__(
+        self, denoiser: Prior, n_rounds: int, n_em_samples: int, early: PosteriorSampler, final: PosteriorSampler
+    ) -> None:
+        super().__init__(denoiser)
+        self.n_rounds, self.n_em_samples, self.early, self.final = n_rounds, n_em_samples, early, final
+
+    @torch.no_grad()
+    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
+        """Draws samples: see `PosteriorSampler`."""
+        n_drawn = min(self.n_em_samples, n_samples)
+        drawing, calls = first_generators(generator, n_drawn), Calls()
+        present = self.begin(likelihood)
+        for place in range(self.n_rounds):
+            draws = self.early(present, n_drawn, drawing)
+            calls += draws.calls
+            present = self.fit(place, likelihood, present, draws.samples, drawing)
+        draws = self.final(present, n_samples, generator)
+        return self.end(likelihood, present, replace(draws, calls=calls + draws.calls))
+
+    @abstractmethod
+    def begin(self, likelihood: GaussianLikelihood) -> GaussianLikelihood:
+        """Returns the likelihood of the first round."""
+
+    @abstractmethod
+    def fit(
+        self, place: int, likelihood: GaussianLikelihood, present: GaussianLikelihood, x: Tensor, generator: Generators
+    ) -> GaussianLikelihood:
+        """Returns the likelihood after round `place`, from its ECGs `x (S, B, C, L)` and the present one."""
+
+    @abstractmethod
+    def end(self, likelihood: GaussianLikelihood, present: GaussianLikelihood, draws: Draws) -> Draws:
+        """Returns the draws of the last likelihood with the law of the noise."""
+
+
+class SpectralEM(NoiseEM):
     r"""Samples of an ECG whose noise has a spectrum that is known only about.
 
     The likelihood's noise is the start, with the variances `s_k` of the noise's cosine coefficients `c_k`. Each round
@@ -48,9 +96,6 @@ class SpectralEM(PosteriorSampler):
         final: Makes the sampler of the result; None: DDNM+ in 20 steps.
         spread: Factor by which the samples are moved away from their mean: DDNM+ is too narrow. None: as it was fitted
             for the weights, else 1, which changes nothing.
-
-    Raises:
-        ValueError: If a number is not in its range.
     """
 
     def __init__(
@@ -64,53 +109,41 @@ class SpectralEM(PosteriorSampler):
         final: InnerSampler | None = None,
         spread: float | None = None,
     ) -> None:
-        if n_rounds < 0 or n_em_samples < 1 or strength <= 0 or reach < 0:
-            raise ValueError(
-                "need n_rounds >= 0, n_em_samples >= 1, strength > 0 and reach >= 0, got "
-                f"{n_rounds}, {n_em_samples}, {strength} and {reach}"
-            )
-        super().__init__(denoiser)
-        self.n_rounds, self.n_em_samples, self.strength, self.reach = n_rounds, n_em_samples, strength, reach
+        fits = n_rounds >= 0 and n_em_samples >= 1 and strength > 0 and reach >= 0
+        rule = "n_rounds >= 0, n_em_samples >= 1, strength > 0 and reach >= 0"
+        need(fits, rule, n_rounds, n_em_samples, strength, reach)
+        inner = ((make or partial(DDNM, n_steps=steps))(denoiser) for make, steps in ((early, 16), (final, 20)))
+        super().__init__(denoiser, n_rounds, n_em_samples, *inner)
+        self.strength, self.reach = strength, reach
         self.spread = fitted(denoiser, self.name, "spread", spread)
-        self.early = (early or partial(DDNM, n_steps=16))(denoiser)
-        self.final = (final or partial(DDNM, n_steps=20))(denoiser)
 
-    @torch.no_grad()
-    def __call__(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Draws:
-        """Draws samples: see `PosteriorSampler`; the likelihood's noise is where the estimate starts."""
+    def begin(self, likelihood: GaussianLikelihood) -> GaussianLikelihood:
+        """Takes the likelihood's noise, where the estimate starts, as a spectrum."""
         start = likelihood.noise.variances(likelihood.y).expand(likelihood.y.shape)
-        n_drawn = min(self.n_em_samples, n_samples)
-        drawing = first_generators(generator, n_drawn)
-        likelihood = GaussianLikelihood(likelihood.operator, likelihood.y, SpectralNoise(start))
-        calls = Calls()
-        for _ in range(self.n_rounds):
-            draws = self.early(likelihood, n_drawn, drawing)
-            calls += draws.calls
-            spectrum = self._update(start, draw_noise(likelihood, draws.samples, drawing))
-            likelihood = GaussianLikelihood(likelihood.operator, likelihood.y, SpectralNoise(spectrum))
-        draws = self.final(likelihood, n_samples, generator)
-        samples = torch.lerp(draws.mean.expand_as(draws.samples), draws.samples, self.spread)
-        noise = SpectralNoise(likelihood.noise.variances(start))
-        return Draws(samples, draws.mean, calls + draws.calls, noise)
+        return GaussianLikelihood(likelihood.operator, likelihood.y, SpectralNoise(start))
 
-    def _update(self, start: Tensor, noise: Tensor) -> Tensor:
-        """Returns the spectrum `(B, m, L)` that fits draws of the noise `(S, B, m, L)`."""
+    def fit(
+        self, place: int, likelihood: GaussianLikelihood, present: GaussianLikelihood, x: Tensor, generator: Generators
+    ) -> GaussianLikelihood:
+        """Takes the spectrum that fits draws of the noise: see the class."""
+        start = likelihood.noise.variances(likelihood.y).expand(likelihood.y.shape)
+        noise = draw_noise(present, x, generator)
         ratio = SpectralNoise(start).analyse(noise).square().mean(dim=0) / start
         n = 2 * self.reach + 1
         near = avg_pool1d(ratio, n, stride=1, padding=self.reach, count_include_pad=False)
-        return start * (self.strength + n * near) / (self.strength + n)
+        spectrum = start * (self.strength + n * near) / (self.strength + n)
+        return GaussianLikelihood(likelihood.operator, likelihood.y, SpectralNoise(spectrum))
+
+    def end(self, likelihood: GaussianLikelihood, present: GaussianLikelihood, draws: Draws) -> Draws:
+        """Moves the samples away from their mean."""
+        samples = torch.lerp(draws.mean.expand_as(draws.samples), draws.samples, self.spread)
+        return replace(draws, samples=samples, noise=present.noise)
 
 
 def draw_noise(likelihood: GaussianLikelihood, x: Tensor, generator: Generators) -> Tensor:
-    """Draws the noise of a measurement given the ECG: what that leaves of it, and a guess where nothing was measured.
+    """Draws the noise (S, B, m, L) of a measurement given ECGs `x (S, B, C, L)`, in mV.
 
-    Args:
-        likelihood: The measurement of B records.
-        x: ECGs in mV, shape (S, B, C, L).
-        generator: One generator, or one for each sample of each record.
-
-    Returns:
-        Noise in mV, shape (S, B, m, L).
+    It is what they leave of the measurement, and a guess where nothing was measured.
     """
     residual = likelihood.residual(x)
     if bool(likelihood.observed.all()):

@@ -80,5 +80,5 @@ def test_tiny_steps_give_the_prior(gaussian, truth, observed):
 
 @pytest.mark.parametrize("wrong", [{"n_steps": 0}, {"step_size": 0.0}, {"sigma_data": -1.0}])
 def test_settings_are_checked(gaussian, wrong):
-    with pytest.raises(ValueError, match="step_size"):
+    with pytest.raises(ValueError, match="step_size|n_steps >= 1"):
         DPS(gaussian, **wrong)

@@ -47,5 +47,5 @@ def test_the_mean_is_right_and_the_spread_that_of_adam(gaussian, truth, observed
 
 @pytest.mark.parametrize("wrong", [{"n_steps": 0}, {"weight": 0.0}, {"learning_rate": -1.0}, {"sigma_data": 0.0}])
 def test_settings_are_checked(gaussian, wrong):
-    with pytest.raises(ValueError, match="learning_rate"):
+    with pytest.raises(ValueError, match="learning_rate|n_steps >= 1"):
         REDDiff(gaussian, **wrong)
