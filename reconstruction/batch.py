@@ -30,7 +30,7 @@ from einthoven.run.lock import held_folder
 from preprocessing.store.store import Store
 from reconstruction.api import SIGMA_Y_MV, check_n_samples
 from reconstruction.chunk_work import COLUMNS, FAILED, ReconstructionWork, write_failed_chunk
-from reconstruction.measurement.task import Task
+from reconstruction.measurement.missingness import Task
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.spec import SamplerSpec, made
 
@@ -89,24 +89,21 @@ def reconstruct_batch(
     Args:
         store: The store, filtered, at the prior's rate.
         rows: Its rows to take, shape (N,).
-        sampler: The posterior sampler: what every process makes its own from, on the device, or an object, of which
-            other processes get copies.
+        sampler: What every process makes its own from, on the device, or an object, of which others get copies.
         folder: Where to write.
         task: How measurements are made.
         n_samples: Number of samples S, at least 2.
         seed: Seed.
         sigma_y: Standard deviation of the measurement's noise in mV, for samplers that ask for it.
         batch_size: Records in a chunk.
-        segment_length: Samples of the stretch that is taken of each record, its start drawn from the record's key;
-            None: the whole record.
+        segment_length: Samples of the stretch of each record, its start drawn from the record's key; None: all.
         device: Device of the network.
         progress: Called with the number of records of each chunk that is done.
         engine: Where chunks are worked on; None: in this process.
 
     Raises:
-        ValueError: If there is no record, the store's rate is not the prior's, a number does not fit, every record
-            fails, the folder holds finished results of other arguments, another process works in it, or the store's
-            signals are no longer what its manifest says.
+        ValueError: If there is no record, the store's rate is not the prior's or its signals are not what its manifest
+            says, a number does not fit, every record fails, or the folder is finished with other arguments or in use.
     """
     check_n_samples(n_samples)
     engine = engine or LocalEngine()

@@ -7,13 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from einthoven.ecg.leads import LEADS
-from einthoven.run.chunks import Chunk, Engine, Problems, describe_failure
+from einthoven.run.chunks import Chunk, Problems, describe_failure
 from einthoven.run.files import atomic_write
 from einthoven.run.memory import peak_memory_mb
 from einthoven.statistics import predictive_band
 from preprocessing.store.store import Store
-from reconstruction.measurement.missingness import cut_segments
-from reconstruction.measurement.task import Task
+from reconstruction.measurement.missingness import Task, cut_segments
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.spec import SamplerSpec, made
 from reconstruction.twelve_leads import sample_twelve_leads
@@ -23,17 +22,6 @@ FAILED: tuple[str, str] = ("failed_ecg_id", "failed_problem")
 """Arrays of a part: keys of the records that failed, and why."""
 
 Arrays = dict[str, NDArray[np.generic]]
-
-
-def own_sampler(spec: SamplerSpec, device: str, engine: Engine, data_kind: str) -> PosteriorSampler:
-    """Makes the sampler of the process that starts the work: on the CPU where others do it.
-
-    Raises:
-        ValueError: If one recording (`data_kind` is not "store") shall be restored by other processes.
-    """
-    if engine.is_remote and data_kind != "store":
-        raise ValueError("one recording is restored in this process: leave engine=local, or take data=store")
-    return spec.build("cpu" if engine.is_remote else device)
 
 
 class ReconstructionWork:

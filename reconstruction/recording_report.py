@@ -32,7 +32,7 @@ def reconstruct_recording(
     sigma_y: float = SIGMA_Y_MV,
     device: str = "cpu",
 ) -> str:
-    """Reconstructs one recording and writes what comes out.
+    """Reconstructs one recording, and writes what comes out; returns a table with a line for each lead, as text.
 
     Writes `reconstruction.npz` (samples, mean, band, observed, leads, rate, and the truth where known), the mean as the
     WFDB record `reconstruction`, and `reconstruction.png`. Leads of the recording that are not kept are the truth to
@@ -43,18 +43,12 @@ def reconstruct_recording(
         folder: Where to write.
         sampler: The posterior sampler.
         keep: Leads to reconstruct from; None: all that the recording has.
-        noise: Type of the noise to remove, as in `reconstruct`; None: none.
-        saturation: Limits of the recorder, as in `reconstruct`.
-        n_samples: Number of samples.
-        seed: Seed.
-        sigma_y: Standard deviation of the measurement's noise in mV, for samplers that ask for it.
-        device: Device of the network.
-
-    Returns:
-        A table with a line for each lead, and what was done, as text.
-
-    Raises:
-        ValueError: If the recording is not usable or lacks a lead to keep.
+        noise: As for `reconstruct`, and so are the others.
+        saturation: See there.
+        n_samples: See there.
+        seed: See there.
+        sigma_y: See there.
+        device: See there.
     """
     kept = recording.leads if keep is None else canonical_leads(keep)
     given = Recording(recording.ordered(kept), recording.sampling_rate, kept, recording.name)

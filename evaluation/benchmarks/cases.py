@@ -48,8 +48,7 @@ from preprocessing.cohorts.simulator import simulate_ecg, simulate_store
 from preprocessing.store.preparation import RecordFile
 from reconstruction.api import reconstruct
 from reconstruction.batch import reconstruct_batch
-from reconstruction.measurement.missingness import Missingness
-from reconstruction.measurement.task import HideSamples
+from reconstruction.measurement.missingness import HideSamples, Missingness
 from reconstruction.samplers.spec import SamplerSpec
 
 RATE = 500

@@ -12,8 +12,8 @@ from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, to_twelve
 from einthoven.run.registry import check_choice
 from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES, mix_recorded_noise
 from reconstruction.measurement.measurement import Measurement
+from reconstruction.measurement.missingness import Extras
 from reconstruction.measurement.noise_start import AUTO, initial_noise
-from reconstruction.measurement.task import Extras
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class AddNoise:
     """Adds recorded noise to the eight independent leads; the noisy leads are the measurement.
 
     The other leads' noise follows by Einthoven's law. The noise of the measurement's likelihood is the first guess of
-    `initial_noise`.
+    `initial_noise`. Wrong settings raise ValueError.
 
     Attributes:
         recordings: Noise by type at the ECGs' rate, each of shape (channels, n).
@@ -31,11 +31,8 @@ class AddNoise:
         prior_leads: Leads of the prior.
         sampling_rate: Sampling rate of the ECGs in Hz.
         known_type: Whether the guess knows the type of the noise.
-        prefilter: Whether the noisy ECG meets `einthoven.ecg.filters.clean_signal` first. The prior's ECGs have met it.
+        prefilter: Whether the noisy ECG meets `clean_signal` first, as the prior's ECGs have.
         seed: Seed of the pieces of noise.
-
-    Raises:
-        ValueError: If there is no such noise, or its level is not given once.
     """
 
     recordings: Mapping[str, NDArray[np.float64]]

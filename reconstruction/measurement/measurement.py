@@ -38,8 +38,7 @@ class Measurement:
         prior_leads: The C leads of the prior.
         noise: Law of the noise that is to be removed; None: the samples are kept as they were measured.
         resampling: Change of rate from the prior's to that of the measurement; None: the same rate.
-        lower: What the ECG is not below, in mV, shape (B, m, L), -inf where nobody knows: saturated samples at a
-            recorder's upper limit have one; None: none has.
+        lower: What the ECG is not below, in mV, (B, m, L), as saturated samples say; -inf: not known; None: none is.
         upper: What it is not above, inf where nobody knows.
     """
 

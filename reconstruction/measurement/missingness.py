@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from reconstruction.measurement.measurement import Measurement
 from reconstruction.measurement.operators import Resampling
 
 PATTERNS: tuple[str, ...] = ("lead", "random_lead", "rm", "mnr", "bm", "mask", "low_rate", "clip")
+Extras = dict[str, NDArray[np.generic]]
+"""Arrays that are kept beside the results, by name, each with one row for each record."""
 _MASK_STREAM = 0x6D61736B
 """Keeps the masks' random numbers apart from all others of the same seed."""
 _START_STREAM = 0x63757473
@@ -157,6 +160,29 @@ class Missingness:
         start = blocks[:, None] * n_hidden
         time = np.arange(length)
         return (time < start) | (time >= start + n_hidden)
+
+
+class Task(Protocol):
+    """Makes the measurement of B records from their whole ECGs."""
+
+    def __call__(self, keys: Sequence[int], truth: NDArray[np.float32]) -> tuple[Measurement, Extras]:
+        """Makes the measurement of records, by their keys, from `truth`, their twelve leads in mV, (B, 12, L).
+
+        What is made of a record depends on its own key only. Returns also arrays to keep beside the results.
+        """
+
+
+@dataclass(frozen=True)
+class HideSamples:
+    """Hides samples as `missingness` says; what stays is the measurement."""
+
+    missingness: Missingness
+    prior_leads: tuple[str, ...] = INDEPENDENT_LEADS
+    seed: int = 0
+
+    def __call__(self, keys: Sequence[int], truth: NDArray[np.float32]) -> tuple[Measurement, Extras]:
+        """Makes the measurement: see `Task`."""
+        return self.missingness.measure(keys, truth, self.prior_leads, self.seed), {}
 
 
 def stretch_length(segment_length: int | None, n_samples: int) -> int:

@@ -67,17 +67,11 @@ def initial_noise(
     high-pass, even where the noise that one leaves is asked for.
 
     Args:
-        y: Measurement in mV, as it was recorded, shape (B, m, L).
+        y: Measurement in mV, as it was recorded, shape (B, m, L), that of the noise.
         observed: True where measured, shape (B, m, L).
         sampling_rate: Its sampling rate in Hz.
         noise_type: bw, em, ma, mix (all three at equal power), or auto (one of these, chosen for each record).
         filtered: Whether the noise is meant that `einthoven.ecg.filters.clean_signal` leaves of it.
-
-    Returns:
-        The noise, shape (B, m, L).
-
-    Raises:
-        ValueError: If there is no such noise.
     """
     packaged = [name for name in NOISE_TYPES if name in _load_spectra()]
     if noise_type in NOISE_TYPES and noise_type not in packaged:

@@ -8,13 +8,9 @@ The paper's: the noisy ECG as condition; T = 50 steps of `sqrt(beta)` linear fro
 published code has it); `alpha = sqrt(alpha_bar)` drawn evenly between two steps as an input of the network; the L1
 error of the predicted Gaussian noise; ancestral sampling, and the average of several shots. Ours: the network, which
 predicts `v` (Salimans and Ho 2022, arXiv 2202.00512), from which the Gaussian noise follows; eight leads at once; one
-model for all noises (there: one lead, beats, models of their own); and the data.
-
-The published steps are coarse: even with the exact prediction, for Gaussian signals and noise of half their variance,
-the samples' variance is 0.289 where the posterior's is 0.333.
-
-With `alpha = sqrt(alpha_bar)` and `x` in units of `sigma_data`: `x_t = alpha x + sqrt(1 - alpha^2) e`, `e` standard
-normal.
+model for all noises (there: one lead, beats, models of their own); and the data. In units of `sigma_data`, `x_t = alpha
+x + sqrt(1 - alpha^2) e`, `e` standard normal. The published steps are coarse: even with the exact prediction, for
+Gaussian signals and noise of half their variance, the samples' variance is 0.289, the posterior's 0.333.
 """
 
 from collections.abc import Mapping

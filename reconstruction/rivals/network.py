@@ -17,7 +17,7 @@ from einthoven.run.weights_file import find_weights, read_weights, write_weights
 
 
 class RivalNetwork(nn.Module):
-    """A U-Net that takes, and gives, some channels for each lead.
+    """A U-Net that takes, and gives, some channels (`n_in`, `n_out`) for each lead.
 
     Args:
         spec: How to build it, plain data: `backbone` (arguments of `UNet1d`) and, where not the default, `leads`,
@@ -25,12 +25,7 @@ class RivalNetwork(nn.Module):
 
     Attributes:
         kind: Name of the rival, which its checkpoint carries.
-        n_in: Input channels for each lead.
-        n_out: Output channels for each lead.
-        leads: Names of the C leads.
-        sampling_rate: Sampling rate of the ECGs in Hz.
         sigma_data: Standard deviation of the ECGs in mV, the unit that the network sees.
-        spec: As given, with the kind.
         facts: What the checkpoint says of it.
     """
 

@@ -19,15 +19,12 @@ VALIDATION_SNR_DB = 0.0
 
 
 def read_noise(settings: Mapping[str, Any], sampling_rate: float) -> MeasurementNoise:
-    """Reads NSTDB's half "fit" for training.
+    """Reads NSTDB's half "fit" for training, from plain data; raises ValueError if it is not usable.
 
     Args:
         settings: `path` (folder of `preprocessing.prepare_nstdb`) and `snr_db`: by type (bw, em, ma, mix), the range of
             the signal-to-noise ratio in dB, before the high-pass.
         sampling_rate: Sampling rate of the ECGs in Hz.
-
-    Raises:
-        ValueError: If the folder is not there, a type is not known, or a range is none.
     """
     recordings = load_noise(settings["path"], "fit", sampling_rate)
     ranges = {str(kind): tuple(map(float, between)) for kind, between in settings["snr_db"].items()}

@@ -39,16 +39,12 @@ class AmortisedSampler(PosteriorSampler):
         n_steps: Number of sampling steps, each one network call.
         eta: Stochasticity: 1 is the ancestral sampler, 0 the deterministic one.
         order: Order of the sampler, 1 or 2 (see `diffusion_prior.sampler.Sampler`).
-        spread: Factor by which the samples of records without gaps are moved away from the posterior mean. A network
-            that saw few records is too sure of itself. None: as it was fitted for the weights, else 1, which changes
-            nothing.
+        spread: Factor by which samples of records without gaps are moved away from the posterior mean: a network that
+            saw few records is too sure. None: as it was fitted for the weights, else 1, which changes nothing.
         exact_below: Noise with a smaller root mean square in all leads, in mV, is taken for a part of the ECG, as it
             was in training, and the measured samples for exact.
         blind_error: Largest root mean square error in mV of the estimate that knows no strength of the noise. None: as
             it was fitted for the weights, else infinity: the likelihood's root mean square is taken as it is.
-
-    Raises:
-        ValueError: If the denoiser cannot be told measured samples.
     """
 
     takes_any_measurement = False

@@ -49,17 +49,10 @@ class Draws:
 
 
 class Signals(Protocol):
-    """What says of which leads, at which rate, its signals are."""
+    """What says of which leads, at which rate in Hz, its signals are."""
 
-    @property
-    def leads(self) -> tuple[str, ...]:
-        """Names of the leads."""
-        ...
-
-    @property
-    def sampling_rate(self) -> float:
-        """Sampling rate in Hz."""
-        ...
+    leads: tuple[str, ...]
+    sampling_rate: float
 
 
 class PosteriorSampler(ABC):

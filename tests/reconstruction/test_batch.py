@@ -12,8 +12,7 @@ from evaluation.inpainting.runs import Reconstructions
 from preprocessing.cohorts.simulator import simulate_store
 from preprocessing.store.store import Store
 from reconstruction.batch import ARRAYS, reconstruct_batch
-from reconstruction.measurement.missingness import Missingness
-from reconstruction.measurement.task import HideSamples
+from reconstruction.measurement.missingness import HideSamples, Missingness
 from reconstruction.samplers.amortised import AmortisedSampler
 from reconstruction.samplers.mgps import MGPS, GradientSchedule
 from reconstruction.samplers.spec import SamplerSpec

@@ -9,8 +9,7 @@ from einthoven.run.lock import LOCK
 from einthoven.run.ray_engine import RayEngine
 from preprocessing.cohorts.simulator import simulate_store
 from reconstruction.batch import ARRAYS, reconstruct_batch
-from reconstruction.measurement.missingness import Missingness
-from reconstruction.measurement.task import HideSamples
+from reconstruction.measurement.missingness import HideSamples, Missingness
 from reconstruction.samplers.spec import SamplerSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")]

@@ -36,8 +36,7 @@ from preprocessing.store.preparation import Inputs, Processed, wfdb_file
 from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
 from reconstruction.measurement.added_noise import AddNoise
-from reconstruction.measurement.missingness import Missingness
-from reconstruction.measurement.task import HideSamples
+from reconstruction.measurement.missingness import HideSamples, Missingness
 from reconstruction.samplers.ddnm import DDNM
 from tests.test_configs import compose
 from tests.wfdb_files import write_wfdb

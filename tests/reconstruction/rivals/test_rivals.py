@@ -19,16 +19,15 @@ from reconstruction.api import reconstruct
 from reconstruction.batch import reconstruct_batch
 from reconstruction.measurement.added_noise import AddNoise
 from reconstruction.measurement.likelihood import GaussianLikelihood
-from reconstruction.measurement.missingness import Missingness
+from reconstruction.measurement.missingness import HideSamples, Missingness
 from reconstruction.measurement.operators import LeadSelection
-from reconstruction.measurement.task import HideSamples
 from reconstruction.rivals.descod import Descod, DescodNetwork
 from reconstruction.rivals.noise import add_noise, read_noise, validation_noise
-from reconstruction.rivals.training import OBJECTIVES, build_rival, train_rival
 from reconstruction.rivals.unet_denoiser import UNetDenoiser
 from reconstruction.rivals.unet_regression import UNetRegression, correlation
 from reconstruction.samplers.registry import RIVALS
 from reconstruction.samplers.spec import SamplerSpec
+from reconstruction.train_rival import OBJECTIVES, build_rival, train_rival
 
 BACKBONE = {
     "channels": [32, 32], "kernel_sizes": [3, 3], "attention": [False, False], "patch": 4, "n_blocks": 1, "dropout": 0.0

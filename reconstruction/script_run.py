@@ -1,0 +1,57 @@
+"""What the scripts share that restore a store's records or one recording."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy import int64
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from einthoven.ecg.recording import Recording, load_recording
+from einthoven.run.chunks import ENGINES
+from einthoven.run.launch import run_path
+from einthoven.run.run_folder import RunFolder
+from preprocessing.store.store import Store
+from reconstruction.batch import reconstruct_batch
+from reconstruction.measurement.missingness import Task
+from reconstruction.recording_report import reconstruct_recording
+from reconstruction.samplers.spec import SamplerSpec
+
+
+class RestorationRun:
+    """The sampler, engine and folder of a run, from a script's config; where `results_path` is None the folder is new.
+
+    Raises:
+        ValueError: If a setting is not usable, or one recording shall be restored by other processes.
+    """
+
+    def __init__(self, config: dict[str, Any], results_path: str | None) -> None:
+        algo, self.data, seed, device = (config[key] for key in ("algo", "data", "seed", "device"))
+        if config["n_threads"]:
+            torch.set_num_threads(config["n_threads"])
+        self.name, self.batch_size, self.folder = algo["name"], algo["batch_size"], Path(results_path or run_path())
+        self.engine, self.spec = ENGINES.build(config["engine"]), SamplerSpec.from_config(config)
+        if self.engine.is_remote and self.data["kind"] != "store":
+            raise ValueError("one recording is restored in this process: leave engine=local, or take data=store")
+        self.sampler = self.spec.build("cpu" if self.engine.is_remote else device)
+        self.settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
+        files = self.spec.identity()["weights"]
+        self.create = partial(RunFolder.create, self.folder, config, seed=seed, device=device, files=files)
+
+    def load_recording(self) -> Recording:
+        """Reads the one recording."""
+        return load_recording(self.data["path"], start=self.data["start"], duration=self.data["duration"])
+
+    def restore_recording(self, recording: Recording, **settings: Any) -> str:  # noqa: ANN401
+        """Restores it: see `reconstruct_recording`."""
+        return reconstruct_recording(recording, self.create().path, self.sampler, **self.settings, **settings)
+
+    def restore_records(self, store: Store, rows: NDArray[int64], task: Task, **settings: Any) -> str:  # noqa: ANN401
+        """Restores records of a store, and says what was done: see `reconstruct_batch`."""
+        run = self.create(data_manifest_hash=store.manifest_hash)
+        settings |= self.settings | {"batch_size": self.batch_size, "engine": self.engine}
+        with tqdm(total=len(rows), unit="ECG") as bar:
+            summary = reconstruct_batch(store, rows, self.spec, run.path, task, progress=bar.update, **settings)
+        return f"{self.name}: {summary.describe()}\nwritten to {self.folder}"
