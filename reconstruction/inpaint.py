@@ -5,9 +5,10 @@ python -m reconstruction.inpaint data=wfdb data.path=my_record
 python -m reconstruction.inpaint data=demo
 """
 
+from pathlib import Path
 from typing import Any
 
-from einthoven.run.launch import Outcome, script
+from einthoven.run.launch import Outcome, run_path, script
 from preprocessing.store.store import Store
 from reconstruction.measurement.missingness import HideSamples, Missingness, stretch_length
 from reconstruction.objective import mean_crps
@@ -20,7 +21,7 @@ from reconstruction.script_run import RestorationRun
 def main(config: dict[str, Any]) -> str | Outcome:
     """Reconstructs the records of a store, one WFDB record, or the bundled ECG."""
     algo, data, dataset = config["algo"], config["data"], config["dataset"]
-    run = RestorationRun(config, config["inpaint"]["results_path"])
+    run = RestorationRun(config, Path(config["inpaint"]["results_path"] or run_path()))
     missingness = Missingness(algo["missingness_type"], algo["missingness"], algo["mask_path"])
     if data["kind"] == "store":
         store = Store.open(dataset["store"])

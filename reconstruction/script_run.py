@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from einthoven.ecg.recording import Recording, load_recording
 from einthoven.run.chunks import ENGINES
-from einthoven.run.launch import run_path
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
@@ -21,17 +20,17 @@ from reconstruction.samplers.spec import SamplerSpec
 
 
 class RestorationRun:
-    """The sampler, engine and folder of a run, from a script's config; where `results_path` is None the folder is new.
+    """The sampler, engine and settings of a run in a folder, from a script's config.
 
     Raises:
         ValueError: If a setting is not usable, or one recording shall be restored by other processes.
     """
 
-    def __init__(self, config: dict[str, Any], results_path: str | None) -> None:
+    def __init__(self, config: dict[str, Any], folder: Path) -> None:
         algo, self.data, seed, device = (config[key] for key in ("algo", "data", "seed", "device"))
         if config["n_threads"]:
             torch.set_num_threads(config["n_threads"])
-        self.name, self.batch_size, self.folder = algo["name"], algo["batch_size"], Path(results_path or run_path())
+        self.name, self.batch_size, self.folder = algo["name"], algo["batch_size"], folder
         self.engine, self.spec = ENGINES.build(config["engine"]), SamplerSpec.from_config(config)
         if self.engine.is_remote and self.data["kind"] != "store":
             raise ValueError("one recording is restored in this process: leave engine=local, or take data=store")
