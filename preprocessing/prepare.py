@@ -14,7 +14,7 @@ from preprocessing.cohorts.registry import COHORTS
 def main(config: dict[str, Any]) -> str:
     """Builds the store that the config asks for and says what was done."""
     dataset = config["dataset"]
-    return prepare_run(COHORTS.build({"name": dataset["name"], **dataset["settings"]}), config, run_path())
+    return prepare_run(COHORTS.build({"name": dataset["name"], **(dataset["settings"] or {})}), config, run_path())
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ class Challenge(Cohort):
             others are for training.
     """
 
-    standard: ClassVar[Mapping[str, Any]] = {"duration": DURATION_S, "validation_share": 0.0}
+    standard: ClassVar[Mapping[str, Any]] = {"name": "", "duration": DURATION_S, "validation_share": 0.0}
     archive: str = "cpsc2018"
     duration: float = DURATION_S
     scale: float | None = None

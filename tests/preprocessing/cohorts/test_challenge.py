@@ -16,6 +16,7 @@ from preprocessing.cohorts.challenge import (
 )
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.store.store import Store
+from tests.scripts import run_script
 
 
 def write(write_record, folder, name, ecg, rate, comments=()):
@@ -56,6 +57,14 @@ def test_records_are_cut_into_pieces_with_age_sex_and_statements(folder, tmp_pat
     assert dict(zip(summary.skipped["ecg_id"], summary.skipped["reason"], strict=True)) == {20_000: "flat lead V1"}
     assert summary.notes == {"records": 4, "records shorter than a piece": 1}
     assert prepare(folder, tmp_path / "store").up_to_date
+
+
+def test_the_script_takes_the_archive_as_a_setting(folder, tmp_path):
+    settings = ["dataset.name=challenge", f"dataset.raw_path={folder}", "dataset.settings={archive: ptbdb}"]
+    run_script(
+        "preprocessing.prepare", *settings, "dataset.max_skipped=1", environment={"ECG_RUNS": str(tmp_path)}, check=True
+    )
+    assert set(Store.open(tmp_path / "stores" / "challenge-name_ptbdb").table["source"]) == {"ptbdb"}
 
 
 def test_a_piece_is_a_part_of_the_record_filtered_whole(folder, tmp_path, write_record):
