@@ -35,20 +35,9 @@ def reconstruct_recording(
     """Reconstructs one recording, and writes what comes out; returns a table with a line for each lead, as text.
 
     Writes `reconstruction.npz` (samples, mean, band, observed, leads, rate, and the truth where known), the mean as the
-    WFDB record `reconstruction`, and `reconstruction.png`. Leads of the recording that are not kept are the truth to
-    compare with. Where noise is removed nobody knows the truth: then `noisy` and `noise_level` are written beside it.
-
-    Args:
-        recording: The recording.
-        folder: Where to write.
-        sampler: The posterior sampler.
-        keep: Leads to reconstruct from; None: all that the recording has.
-        noise: As for `reconstruct`, and so are the others.
-        saturation: See there.
-        n_samples: See there.
-        seed: See there.
-        sigma_y: See there.
-        device: See there.
+    WFDB record `reconstruction`, and `reconstruction.png`. Leads of the recording that are not kept (None: all are) are
+    the truth to compare with. Where noise is removed nobody knows the truth: then `noisy` and `noise_level` are written
+    beside it. The other arguments are those of `reconstruct`.
     """
     kept = recording.leads if keep is None else canonical_leads(keep)
     given = Recording(recording.ordered(kept), recording.sampling_rate, kept, recording.name)

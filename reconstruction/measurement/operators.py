@@ -49,8 +49,8 @@ class SamplewiseOperator(LinearOperator):
     """An operator that mixes leads at each sample by itself: `y[..., :, l] = matrix(l) x[..., :, l]`.
 
     Attributes:
-        consistent: Projection of a sample's leads onto those that obey Einthoven's law, shape (C, C), float64, where
-            the ECG has more than two limb leads and the matrix's rows lie in its range; None: leads are independent.
+        consistent: Projection of a sample's leads onto those that obey Einthoven's law, (C, C), float64, if the ECG has
+            more than two limb leads and the matrix's rows lie in its range; None: leads are independent.
     """
 
     consistent: Tensor | None = None

@@ -51,11 +51,8 @@ class RivalNetwork(nn.Module):
     def load(cls, path: str | Path) -> Self:
         """Reads a trained network, on the CPU, in float32 and evaluation mode, without gradients for its weights.
 
-        Args:
-            path: Safetensors file, or the run folder of `reconstruction.train_rival`.
-
-        Raises:
-            ValueError: If there is no such file, or it holds another network.
+        The path is a safetensors file, or the run folder of `reconstruction.train_rival`; ValueError if it holds
+        another.
         """
         file = find_weights(path)
         weights, spec, facts = read_weights(file)
