@@ -100,6 +100,6 @@ def write_failed_chunk(chunk: Chunk, reason: str) -> None:
 
 def _write_part(chunk: Chunk, arrays: Arrays, failures: list[tuple[int, str]]) -> None:
     keys, reasons = ([failure[place] for failure in failures] for place in range(2))
-    told = {FAILED[0]: np.array(keys, dtype=np.int64), FAILED[1]: np.array(reasons, dtype=np.str_)}
+    failed = {FAILED[0]: np.array(keys, dtype=np.int64), FAILED[1]: np.array(reasons, dtype=np.str_)}
     with atomic_write(chunk.part) as partial:
-        np.savez(partial, **arrays, **told)  # type: ignore[arg-type] # numpy's stub takes the keywords for allow_pickle
+        np.savez(partial, **arrays, **failed)  # type: ignore[arg-type] # numpy's stub takes the keywords for allow_pickle

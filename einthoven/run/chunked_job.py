@@ -87,5 +87,5 @@ class ChunkedJob:
         shutil.rmtree(self.parts)
 
     def _depends_on(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(json.dumps({**self.key, "records": hash_json(self._records)}))
-        return told
+        facts: dict[str, Any] = json.loads(json.dumps({**self.key, "records": hash_json(self._records)}))
+        return facts

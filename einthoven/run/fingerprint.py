@@ -71,7 +71,7 @@ class _Fingerprints:
         if dataclasses.is_dataclass(value):
             public = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
         elif not hasattr(value, "__dict__"):
-            raise TypeError(f"what a {name} depends on cannot be told")
+            raise TypeError(f"a {name} shows nothing that it depends on: give it public attributes")
         more = value.depends_on() if hasattr(value, "depends_on") else {}
         return {"class": name, **self.of({**public, **more})}
 
