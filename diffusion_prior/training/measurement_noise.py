@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from einthoven.ecg.filters import clean_signal
+from einthoven.run.fingerprint import fingerprint
+from einthoven.run.hashing import hash_json
 from preprocessing.cohorts.nstdb import load_noise
 
 SNR_DB: dict[str, tuple[float, float]] = {
@@ -44,6 +46,11 @@ class MeasurementNoise:
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
             raise ValueError(f"the share of noisy records must lie between 0 and 1, got {self.share}")
+
+    @property
+    def digest(self) -> str:
+        """Hash of the recordings."""
+        return hash_json(fingerprint(self.recordings))
 
     @classmethod
     def read(cls, path: str | Path, sampling_rate: float = 100.0, share: float = 0.25) -> "MeasurementNoise":

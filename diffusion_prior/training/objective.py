@@ -115,6 +115,10 @@ class DenoisingObjective(Objective):
         self.label_dropout, self.validation_levels = label_dropout, tuple(validation_levels)
         self.measurement_noise = measurement_noise
 
+    def sources(self) -> dict[str, str]:
+        """Returns the hash of the noise that measured samples get, where they get any."""
+        return {"noise": self.measurement_noise.digest} if self.measurement_noise else {}
+
     def draw(self, batch: Batch, generator: Generator) -> Batch:
         """Adds noise levels, noise, labels that are left and measured samples to a batch with `x` and `label`."""
         x = batch["x"]

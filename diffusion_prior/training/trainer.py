@@ -37,6 +37,10 @@ class Objective(nn.Module, ABC):
         """Adds to a batch all that is random in a step; by default nothing."""
         return batch
 
+    def sources(self) -> dict[str, str]:
+        """Returns hashes of what it reads beside the batches, by role; by default none."""
+        return {}
+
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
         """Returns the loss of each record of a drawn batch, shape (B,)."""

@@ -52,6 +52,7 @@ def run_training(
         ValueError: If the folder is that of another run, or another run works in it, processes were not joined, or a
             loss or a weight is not finite.
     """
+    origin = {**origin, "files": {**origin.get("files", {}), **objective.sources()}}
     state = join_processes()
     path = broadcast_object_list([str(path)])[0]
     with state.main_process_first():

@@ -68,6 +68,10 @@ class NoisyObjective(Objective, Generic[NetworkT]):
         network: Any = cls.network_type(spec)
         return cls(network, read_noise(settings["noise"], network.sampling_rate))
 
+    def sources(self) -> dict[str, str]:
+        """Returns the hash of the noise."""
+        return {"noise": self.noise.digest}
+
     def draw(self, batch: Batch, generator: Generator) -> Batch:
         """Draws the noisy ECGs `y` in mV, shape (B, C, L)."""
         return add_noise(batch["x"], self.noise, generator)

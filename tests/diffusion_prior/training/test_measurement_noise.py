@@ -75,6 +75,8 @@ def test_a_share_of_the_records_is_noisy_and_the_rest_unchanged(recordings, ecg)
     assert drawn["observed"][changed].flatten(1).any(1).all()
     assert drawn["observed"][changed].flatten(1).all(1).float().mean() > 0.4
     assert objective(drawn).isfinite().all()
+    others = {name: 2 * noise for name, noise in recordings.items()}
+    assert objective.sources() == {"noise": noisy.digest} != {"noise": MeasurementNoise(others).digest}
     exact = DenoisingObjective(denoiser, NoiseLevels(), ObservationPatterns()).draw(batch, generator())
     assert torch.equal(exact["y"], exact["x"])
     assert torch.equal(exact["observed"][~changed], drawn["observed"][~changed])
