@@ -33,7 +33,7 @@ from reconstruction.measurement.measurement import Measurement, measure_recordin
 from reconstruction.measurement.noise_model import NoiseModel
 from reconstruction.measurement.noise_start import AUTO, NOISES
 from reconstruction.measurement.saturation import Saturation, check_saturation
-from reconstruction.samplers.base import PosteriorSampler
+from reconstruction.samplers.base import Draws, PosteriorSampler
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
 from reconstruction.samplers.spec import SamplerSpec
 from reconstruction.twelve_leads import sample_twelve_leads
@@ -131,14 +131,39 @@ def reconstruct(
     measurement, start = measurement.to(device), time.perf_counter()
     draws = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
     seconds = time.perf_counter() - start
+    return _as_recorded(draws, measurement, method, noise, prior[1], float(sampling_rate), x.shape[-1], seconds, notes)
+
+
+def _as_recorded(
+    draws: Draws,
+    measurement: Measurement,
+    method: str,
+    noise: str | None,
+    prior_rate: float,
+    sampling_rate: float,
+    length: int,
+    seconds: float,
+    notes: Sequence[str],
+) -> Reconstruction:
+    """Brings draws of one record's twelve leads, samples (S, 1, 12, L), to the rate and length of the recording."""
+    samples = _at_own_rate(draws.samples[:, 0], measurement, prior_rate, sampling_rate, length)
+    lower, upper = predictive_band(samples)
     level = None if noise is None else _noise_level(draws.noise or measurement.noise, measurement)
-    rates, length = (sampler.sampling_rate, float(sampling_rate)), x.shape[-1]
-    samples, mean = (_at_own_rate(ecg, measurement, *rates, length) for ecg in (draws.samples[:, 0], draws.mean))
-    observed = _observed(measurement, min(rates), sampling_rate, length)
-    notes = (*notes, *_describe_noise(noise, level))
-    (lower, upper), calls = predictive_band(samples), (draws.calls.network, draws.calls.gradient)
-    found = samples, mean[0], lower, upper, observed
-    return Reconstruction(*found, LEADS, rates[1], method, *calls, seconds, notes, level)
+    return Reconstruction(
+        samples=samples,
+        mean=_at_own_rate(draws.mean, measurement, prior_rate, sampling_rate, length)[0],
+        lower=lower,
+        upper=upper,
+        observed=_observed(measurement, min(prior_rate, sampling_rate), sampling_rate, length),
+        leads=LEADS,
+        sampling_rate=sampling_rate,
+        method=method,
+        network_calls=draws.calls.network,
+        gradient_calls=draws.calls.gradient,
+        seconds=seconds,
+        notes=(*notes, *_describe_noise(noise, level)),
+        noise_level=level,
+    )
 
 
 def _choose(
@@ -232,7 +257,7 @@ def choose_method(
     *,
     takes_measurements: bool = True,
 ) -> str:
-    """Returns the name of the method that is taken where none is named."""
+    """Returns the name of the method that is taken where none is named, for an ECG (n_leads, L), NaN where missing."""
     if not takes_measurements:
         return "decoupled" if noise is None else "spectral_em"
     gaps = np.isnan(ecg)
