@@ -70,6 +70,13 @@ def test_every_script_of_the_foundation_is_shown():
     }
 
 
+def test_modules_on_the_way_through_the_code_exist():
+    modules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("[a-z]*/**/*.py")}
+    named = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    assert len(named) > 30
+    assert [name for name in named if not any(f"/{module}".endswith(f"/{name}") for module in modules)] == []
+
+
 def test_pictures_and_links_exist():
     for page in PAGES:
         targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
