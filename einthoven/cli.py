@@ -4,7 +4,6 @@ A script is listed when a root file of `configs/` says on its first line what it
 `# What it does: python -m package.script example=1`. There is no other table.
 """
 
-import difflib
 import re
 import runpy
 import sys
@@ -13,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from einthoven import __version__
-from einthoven.help import write_help
+from einthoven.help import CONFIGS, write_help
+from einthoven.run.command_line import report_mistake
+from einthoven.run.registry import check_choice
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 PACKAGES: Mapping[str, str] = {
     "reconstruction": "Rebuild and clean",
     "noise_quant": "Score noise",
@@ -24,7 +24,6 @@ PACKAGES: Mapping[str, str] = {
     "evaluation": "Evaluate and reproduce",
 }
 """Headings of the list, by the package that a script lies in."""
-_USER_MISTAKE = 2
 _HEAD = re.compile(r"# (?P<about>.+?):? python -m (?P<module>[\w.]+)")
 
 
@@ -83,11 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name == "--version":
         print(f"einthoven {__version__}")  # noqa: T201
         return
-    if name not in commands:
-        near = difflib.get_close_matches(name, commands, n=1)
-        hint = f": did you mean {near[0]}?" if near else ": einthoven alone lists them"
-        sys.stderr.write(f"einthoven: error: no command '{name}'{hint}\n")
-        raise SystemExit(_USER_MISTAKE)
+    try:
+        check_choice("command", name, list(commands))
+    except ValueError as error:
+        raise SystemExit(report_mistake(str(error))) from error
     if "--help" in rest or "-h" in rest:
         print(write_help(CONFIGS, name, f"einthoven {name}"))  # noqa: T201
         return

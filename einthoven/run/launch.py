@@ -33,7 +33,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from einthoven.help import write_help
+from einthoven.help import CONFIGS, write_help
 from einthoven.run.command_line import (
     check_config_path,
     command_line,
@@ -44,8 +44,6 @@ from einthoven.run.command_line import (
 )
 from einthoven.run.registry import Registry
 from einthoven.run.sweep_job import run_job
-
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def _prefer_own_groups() -> None:

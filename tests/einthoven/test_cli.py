@@ -34,7 +34,7 @@ def test_unknown_command_names_the_nearest(capsys):
     with pytest.raises(SystemExit) as error:
         main(["inpiant"])
     assert error.value.code == 2
-    assert "did you mean inpaint" in capsys.readouterr().err
+    assert "did you mean 'inpaint'" in capsys.readouterr().err
 
 
 def test_help_and_list_load_nothing_heavy():
