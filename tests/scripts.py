@@ -96,6 +96,27 @@ def run_script(
     return done
 
 
+def run_in_project(project: Path, runs: Path, *command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Runs Python with a command line in another project's folder, from whose `configs/` its scripts read.
+
+    Args:
+        project: The folder.
+        runs: Folder of results.
+        *command: The command line of Python.
+        **variables: Variables that differ from this process's.
+    """
+    environment = {**os.environ, "PYTHONPATH": f"{project}{os.pathsep}{ROOT}", "ECG_RUNS": str(runs)}
+    environment.pop("HYDRA_FULL_ERROR", None)
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=project,
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 300.0) -> None:
     """Waits until a condition holds; the seconds are many, as other work may share the machine."""
     end = time.monotonic() + seconds

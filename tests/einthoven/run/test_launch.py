@@ -1,8 +1,5 @@
 """Scripts: they start in every way, and tell mistakes in one line."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +8,7 @@ from omegaconf import OmegaConf
 from einthoven.run.command_line import check_config_path, spell_out
 from einthoven.run.launch import CONFIGS, plain
 from einthoven.run.run_folder import RunFolder
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.scripts import run_in_project
 
 SCRIPT = """
 import sys
@@ -95,16 +91,7 @@ def project(tmp_path_factory):
 @pytest.fixture
 def start(project, tmp_path):
     def run(*arguments, how=("-m", "verbs.measure"), **variables):
-        environment = {**os.environ, "PYTHONPATH": f"{project}{os.pathsep}{ROOT}", "ECG_RUNS": str(tmp_path / "runs")}
-        environment.pop("HYDRA_FULL_ERROR", None)
-        return subprocess.run(
-            [sys.executable, *how, *arguments],
-            cwd=project,
-            env={**environment, **variables},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        return run_in_project(project, tmp_path / "runs", *how, *arguments, **variables)
 
     return run
 

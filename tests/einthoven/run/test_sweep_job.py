@@ -1,19 +1,14 @@
 """Sweeps: with every sweeper and launcher, each job in a folder of its own, and finished jobs are not done again."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
 from einthoven.run.launch import CONFIGS
 from einthoven.run.sweep_job import JOB, read_job, run_job
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.scripts import run_in_project
 
 SCRIPT = """
 import os
@@ -62,16 +57,8 @@ def project(tmp_path_factory):
 @pytest.fixture
 def sweep(project, tmp_path):
     def run(*arguments, **variables):
-        environment = {**os.environ, "PYTHONPATH": f"{project}{os.pathsep}{ROOT}", "ECG_RUNS": str(tmp_path / "runs")}
-        environment.pop("HYDRA_FULL_ERROR", None)
-        return subprocess.run(
-            [sys.executable, "-m", "verbs.measure", "--multirun", f"hydra.sweep.dir={tmp_path}/sweep", *arguments],
-            cwd=project,
-            env={**environment, **variables},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        words = ["-m", "verbs.measure", "--multirun", f"hydra.sweep.dir={tmp_path}/sweep", *arguments]
+        return run_in_project(project, tmp_path / "runs", *words, **variables)
 
     return run
 
