@@ -11,8 +11,11 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of every process: results to the bit must
 
 
 def pytest_collection_modifyitems(items):
-    """Runs the tests on Ray one after the other, so that of processes that share the tests one alone starts Ray."""
-    items.sort(key=lambda item: "ray_cluster" not in getattr(item, "fixturenames", ()))
+    """Runs the tests on Ray one after the other, so that of processes that share the tests one alone starts Ray.
+
+    The other long tests come next: what is left for the end is short, and no process waits for another.
+    """
+    items.sort(key=lambda item: ("ray_cluster" not in getattr(item, "fixturenames", ()), "slow" not in item.keywords))
 
 
 @pytest.fixture(scope="session", autouse=True)

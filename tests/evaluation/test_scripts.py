@@ -33,6 +33,7 @@ def test_evaluation_says_what_is_missing(tmp_path: Path):
 @pytest.mark.slow
 def test_benchmark_measures_training(tmp_path: Path):
     sizes = ["model=tiny", "benchmark.training.n_steps=5", "benchmark.training.records=2"]
+    sizes += ["benchmark.training.each.precision=[bf16]"]
     done = run("evaluation.benchmark", *sizes, "benchmark.parts=[training]", runs=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "records per minute" in done.stdout and "bf16" in done.stdout
