@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from einthoven.ecg.recording import load_recording
+from einthoven.ecg.reading import read
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 from einthoven.run.weights_cache import hash_weights
@@ -27,7 +27,7 @@ def main(config: dict[str, Any]) -> str:
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     folder = Path(plot["results_path"] or run_path())
-    recording = load_recording(config["record"], config["lead"])
+    recording = read(config["record"], leads=config["lead"])
     process = ReverseProcess(config["timestep"], config["step_interval"], config["noise_scheduler_type"])
     model = load_model(config["checkpoint"]).to(device)
     scorer = Scorer(model, process, seed, config["batch_size"], config["discretization"], keep_images=True)

@@ -43,7 +43,7 @@ def reconstruct_recording(
     given = Recording(recording.ordered(kept), recording.sampling_rate, kept, recording.name)
     settings: dict[str, Any] = {"noise": noise, "saturation": saturation, "sigma_y": sigma_y, "device": device}
     settings |= {"seed": seed, "sampler": sampler, "key": recording.name}
-    result = reconstruct(given.ecg, given.sampling_rate, kept, n_samples, **settings)
+    result = reconstruct(given.signal, given.sampling_rate, kept, n_samples, **settings)
     known = _twelve_filtered(recording if noise is None else given, sampler.sampling_rate)
     truth, noisy = (known, None) if noise is None else (np.full(known.shape, np.nan), known)
     _write(folder, result, truth, noisy)
@@ -58,16 +58,16 @@ def leads_to_keep(recording: Recording, n_leads: int) -> tuple[str, ...] | None:
 
     So there is something to compare with. Where it lacks leads or samples it is None: all leads.
     """
-    complete = set(INDEPENDENT_LEADS) <= set(recording.leads) and not np.isnan(recording.ecg).any()
+    complete = set(INDEPENDENT_LEADS) <= set(recording.leads) and not np.isnan(recording.signal).any()
     return tuple(lead for lead in LEADS if lead in recording.leads)[:n_leads] if complete else None
 
 
 def _twelve_filtered(recording: Recording, prior_rate: float) -> NDArray[np.float64]:
     """Returns the twelve leads of the recording as filtered, in mV, shape (12, L), NaN where it does not say."""
-    rate, length = recording.sampling_rate, recording.ecg.shape[-1]
+    rate, length = recording.sampling_rate, recording.signal.shape[-1]
     inner_rate = min(rate, prior_rate)
-    clean = resample(clean_signal(recording.ecg, rate, inner_rate), inner_rate, rate, length)
-    clean[np.isnan(recording.ecg)] = np.nan
+    clean = resample(clean_signal(recording.signal, rate, inner_rate), inner_rate, rate, length)
+    clean[np.isnan(recording.signal)] = np.nan
     twelve = np.full((len(LEADS), length), np.nan)
     for row, lead in enumerate(LEADS):
         try:

@@ -9,7 +9,8 @@ from numpy import int64
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from einthoven.ecg.recording import Recording, load_recording
+from einthoven.ecg.reading import read
+from einthoven.ecg.recording import Recording
 from einthoven.run.chunks import ENGINES
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.store import Store
@@ -41,7 +42,7 @@ class RestorationRun:
 
     def load_recording(self) -> Recording:
         """Reads the one recording."""
-        return load_recording(self.data["path"], start=self.data["start"], duration=self.data["duration"])
+        return read(self.data["path"], start=self.data["start"], duration=self.data["duration"])
 
     def restore_recording(self, recording: Recording, **settings: Any) -> str:  # noqa: ANN401
         """Restores it: see `reconstruct_recording`."""

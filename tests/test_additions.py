@@ -12,7 +12,7 @@ import torch
 
 from diffusion_prior.checkpoint import build_denoiser
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import READERS, load_recording
+from einthoven.ecg.reading import READERS, read
 from einthoven.run import launch
 from evaluation.inpainting.scores import METRICS
 from evaluation.scores import Estimate, Metric, record_values
@@ -129,9 +129,9 @@ def test_a_file_format(package, monkeypatch):
     monkeypatch.setitem(READERS, ".csv", importlib.import_module("additions.tables").read_table)
     ecg = np.stack([np.sin(np.arange(2500) / 20), np.cos(np.arange(2500) / 20)])
     np.savetxt(package / "mine.csv", ecg.T, delimiter=",")
-    recording = load_recording(package / "mine.csv", start=1.0, duration=2.0)
+    recording = read(package / "mine.csv", start=1.0, duration=2.0)
     assert recording.leads == ("I", "II") and recording.sampling_rate == 250
-    np.testing.assert_allclose(recording.ecg, ecg[:, 250:750], atol=1e-6)
+    np.testing.assert_allclose(recording.signal, ecg[:, 250:750], atol=1e-6)
 
 
 def test_a_type_of_noise(tmp_path, monkeypatch):

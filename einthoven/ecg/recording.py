@@ -1,27 +1,37 @@
-"""One recording, the bundled one, and the reader of WFDB files with all its checks."""
+"""A recording: one ECG as a person has it, whatever file it came from."""
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
-from einthoven.ecg.checks import check_units
-from einthoven.ecg.leads import LEADS, canonical_leads
 
-DEMO_ECG = Path(__file__).parent / "demo" / "demo_ecg.npz"
-"""The bundled ECG: simulated, never recorded."""
+@dataclass(frozen=True)
+class Patient:
+    """What the processing of an ECG may use of its patient.
 
-MILLIVOLTS: dict[str, float] = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
-"""Known units of a signal, in lower case, in mV."""
+    Attributes:
+        age: Age in years.
+        sex: "female" or "male".
+    """
 
-BITS: dict[str, int] = {"16": 16, "61": 16, "80": 8, "160": 16, "212": 12, "24": 24, "32": 32}
-"""Bits of a sample in the fixed-width WFDB formats, by which a truncated file is known before reading."""
-INVALID: dict[str, int] = {name: -(2 ** (bits - 1)) for name, bits in BITS.items()}
-"""The value that says that nothing was measured, by WFDB format."""
+    age: float | None = None
+    sex: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a recording comes from.
+
+    Attributes:
+        format: Name of the file format, such as "WFDB".
+        path: The file; None: it was not read from a file.
+    """
+
+    format: str
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -29,177 +39,30 @@ class Recording:
     """One ECG as recorded.
 
     Attributes:
-        ecg: Signal in mV, NaN where the file says that nothing was measured, shape (n_leads, L), float64.
+        signal: Signal in mV, NaN where nothing was measured, shape (n_leads, L), float64.
         sampling_rate: Sampling rate in Hz.
         leads: Lead names, spelt as in `einthoven.ecg.leads.LEADS`, in the order of the signal.
         name: Name of the record.
+        other_channels: Names of the channels of the file that are not ECG leads; they are not read.
+        start_time: When the signal begins, where the file says it.
+        patient: Age and sex, where the file says them; never a name.
+        source: Format and file that it was read from.
+        notes: What the reader assumed or changed, a sentence each.
     """
 
-    ecg: NDArray[np.float64]
+    signal: NDArray[np.float64]
     sampling_rate: float
     leads: tuple[str, ...]
-    name: str
+    name: str = ""
+    other_channels: tuple[str, ...] = ()
+    start_time: datetime | None = None
+    patient: Patient | None = None
+    source: Source | None = None
+    notes: tuple[str, ...] = ()
 
     def ordered(self, leads: tuple[str, ...]) -> NDArray[np.float64]:
         """Returns the signal in mV with its leads in a given order, shape (n, L); ValueError if one lacks."""
         absent = [lead for lead in leads if lead not in self.leads]
         if absent:
             raise ValueError(f"record {self.name} lacks lead(s) {', '.join(absent)}; it has {', '.join(self.leads)}")
-        return self.ecg[[self.leads.index(lead) for lead in leads]]
-
-
-def load_recording(
-    path: str | Path | None,
-    leads: str | Sequence[str] | None = None,
-    *,
-    start: float = 0.0,
-    duration: float | None = None,
-) -> Recording:
-    """Reads a WFDB record, or the bundled ECG, or a part of it.
-
-    Args:
-        path: The WFDB record, or None for the bundled ECG.
-        leads: Leads to take, a name or several; None: all.
-        start: Where to begin, in s.
-        duration: How much to take, in s; None: all that follows.
-
-    Raises:
-        ValueError: If the record cannot be read, lacks a lead or is not in mV, or the part lies outside it.
-    """
-    if path is None:
-        with np.load(DEMO_ECG, allow_pickle=False) as file:
-            whole = Recording(file["ecg"].astype(np.float64), float(file["sampling_rate"]), LEADS, "demo")
-    else:
-        whole = READERS.get(Path(path).suffix.lower(), read_wfdb)(path)
-    rate, length = whole.sampling_rate, whole.ecg.shape[-1]
-    check_units(whole.ecg, rate)
-    first = round(start * rate)
-    last = length if duration is None else first + round(duration * rate)
-    if not 0 <= first < last <= length:
-        raise ValueError(
-            f"record {whole.name} lasts {length / rate:.1f} s: data.start={start:g} and data.duration={duration} "
-            "do not lie in it"
-        )
-    names = whole.leads if leads is None else canonical_leads(leads)
-    return Recording(whole.ordered(names)[:, first:last], rate, names, whole.name)
-
-
-def read_wfdb(path: str | Path) -> Recording:
-    """Reads a WFDB record of ECG leads, with or without `.hea` or `.dat`, leads in the file's order.
-
-    Nothing is read before the header is known to name only files beside it. Lengths and, where the header states them,
-    checksums are verified.
-
-    Raises:
-        ValueError: If the header or signal file is missing or truncated, the header cannot be read, points outside its
-            folder, has several segments, signals of different rates, unknown units or lead names, or a checksum fails.
-    """
-    stem = Path(path)
-    stem = stem.with_suffix("") if stem.suffix in (".hea", ".dat") else stem
-    header = _read_header(stem)
-    _check_files(stem, header)
-    digital = _read_format_16(stem, header) if _is_plain_format_16(header) else _read_other(stem)
-    if digital.shape != (header.sig_len, header.n_sig):
-        raise ValueError(f"signal file of {stem} is truncated: {digital.shape[0]} of {header.sig_len} samples")
-    _check_checksums(stem, digital, header)
-    scale = np.array([_millivolts(stem, unit) for unit in header.units])
-    physical = (digital - np.asarray(header.baseline, dtype=np.float64)) / np.asarray(header.adc_gain, dtype=np.float64)
-    physical[digital == np.array([INVALID.get(str(fmt), np.iinfo(np.int64).min) for fmt in header.fmt])] = np.nan
-    ecg = (physical * scale).T
-    try:
-        leads = canonical_leads(header.sig_name)
-    except ValueError as error:
-        raise ValueError(f"lead names in {stem}.hea: {error}") from error
-    return Recording(np.ascontiguousarray(ecg), float(header.fs), leads, stem.name)
-
-
-def _read_header(stem: Path) -> Any:  # noqa: ANN401 (wfdb's untyped header)
-    """Reads a WFDB header and checks what does not need the signals."""
-    if not stem.with_name(stem.name + ".hea").is_file():
-        raise ValueError(f"no header {stem}.hea; give the path of a WFDB record, without extension")
-    _check_names(stem, _named_files(stem.with_name(stem.name + ".hea")))
-    try:
-        header = wfdb.rdheader(str(stem))
-    except Exception as error:
-        raise ValueError(f"header {stem}.hea cannot be read: {error}") from error
-    if isinstance(header, wfdb.MultiRecord):
-        raise ValueError(f"{stem} has several segments; convert it to a single-segment record first")
-    if not header.n_sig or not header.sig_len or not header.fs or header.fs <= 0:
-        raise ValueError(f"header {stem}.hea states no signals, no length or no sampling rate")
-    if any(frames != 1 for frames in header.samps_per_frame):
-        raise ValueError(f"{stem} has signals of different rates; resample them to one rate first")
-    return header
-
-
-def _check_files(stem: Path, header: Any) -> None:  # noqa: ANN401
-    """Refuses missing files and files that are too short."""
-    _check_names(stem, header.file_name)
-    for name in dict.fromkeys(header.file_name):
-        file = stem.parent / name
-        if not file.is_file():
-            raise ValueError(f"signal file {file} is missing")
-        columns = [index for index, other in enumerate(header.file_name) if other == name]
-        needed = header.sig_len * len(columns) * BITS.get(str(header.fmt[columns[0]]), 0) // 8
-        needed += int(header.byte_offset[columns[0]] or 0)
-        if file.stat().st_size < needed:
-            raise ValueError(f"signal file {file} is truncated: {file.stat().st_size} of {needed} bytes")
-
-
-def _named_files(header: Path) -> list[str]:
-    """Returns the first word of each signal line of a header, which names a file."""
-    lines = [line.split() for line in header.read_text(encoding="utf-8", errors="replace").splitlines()]
-    words = [line[0] for line in lines if line and not line[0].startswith("#")]
-    return words[1:]
-
-
-def _check_names(stem: Path, names: Iterable[str]) -> None:
-    """Refuses names of files that do not lie beside the header."""
-    for name in names:
-        if not name or name in (".", "..", "~") or Path(name).name != name or "\\" in name or ":" in name:
-            raise ValueError(f"header {stem}.hea points outside its folder ({name!r}): not read")
-
-
-def _is_plain_format_16(header: Any) -> bool:  # noqa: ANN401
-    """Says whether all signals are interleaved in one file of format 16, as in PTB-XL."""
-    return (
-        set(header.fmt) == {"16"}
-        and len(set(header.file_name)) == 1
-        and not any(header.skew or ())
-        and not any(header.byte_offset or ())
-    )
-
-
-def _read_format_16(stem: Path, header: Any) -> NDArray[np.int64]:  # noqa: ANN401
-    """Reads interleaved 16-bit samples, shape (L, n_leads), without parsing the header a second time."""
-    count = header.sig_len * header.n_sig
-    data = np.fromfile(stem.with_name(header.file_name[0]), dtype="<i2", count=count)
-    return data[: len(data) // header.n_sig * header.n_sig].reshape(-1, header.n_sig).astype(np.int64)
-
-
-def _read_other(stem: Path) -> NDArray[np.int64]:
-    """Reads samples of any other format, shape (L, n_leads), through wfdb."""
-    try:
-        record = wfdb.rdrecord(str(stem), physical=False)
-    except Exception as error:
-        raise ValueError(f"signal file of {stem} cannot be read: {error}") from error
-    return np.asarray(record.d_signal, dtype=np.int64)
-
-
-def _check_checksums(stem: Path, digital: NDArray[Any], header: Any) -> None:  # noqa: ANN401
-    """Compares the 16-bit sums of the samples with those that the header states."""
-    sums = digital.sum(axis=0, dtype=np.int64)
-    for name, total, stated in zip(header.sig_name, sums, header.checksum, strict=True):
-        if stated is not None and (int(total) - int(stated)) % 65536 != 0:
-            raise ValueError(f"checksum of lead {name} of {stem} is wrong: the file is damaged")
-
-
-def _millivolts(stem: Path, unit: str | None) -> float:
-    """Returns the size of a unit in mV."""
-    factor = MILLIVOLTS.get((unit or "mV").strip().lower())
-    if factor is None:
-        raise ValueError(f"unit {unit!r} in {stem}.hea is not known; known units: {', '.join(MILLIVOLTS)}")
-    return factor
-
-
-READERS: dict[str, Callable[[str | Path], Recording]] = {".hea": read_wfdb, ".dat": read_wfdb}
-"""What reads a file, by its suffix; names without one of these are WFDB records."""
+        return self.signal[[self.leads.index(lead) for lead in leads]]

@@ -48,17 +48,17 @@ class MixtureReader:
     def __call__(self, item: SourceItem) -> Recording:
         """Returns the noisy leads of an item with `noise_type` and `snr_db`; ValueError where its file is broken."""
         record = read_item(item)
-        usable = np.array(lead_problems(record.ecg, record.sampling_rate)) == ""
+        usable = np.array(lead_problems(record.signal, record.sampling_rate)) == ""
         leads = tuple(np.array(record.leads)[usable].tolist())
         if not leads:
-            return replace(record, ecg=record.ecg[:0], leads=())
-        x = record.ecg[usable] - record.ecg[usable].mean(axis=1, keepdims=True)
+            return replace(record, signal=record.signal[:0], leads=())
+        x = record.signal[usable] - record.signal[usable].mean(axis=1, keepdims=True)
         noise_type = item.columns["noise_type"]
         high_pass = self.ma_high_pass if noise_type == "ma" else None
         noise = nstdb.read_nstdb(self.root, noise_type, record.sampling_rate, self.half, high_pass)
         keys = (self.seed, int(item.columns["ecg_id"]), noise_type)
         pieces = nstdb.noise_pieces(noise, x.shape[-1], len(LEADS), keys)[lead_rows(leads)]
-        return replace(record, ecg=mix_at_snr(x, pieces, item.columns["snr_db"]), leads=leads)
+        return replace(record, signal=mix_at_snr(x, pieces, item.columns["snr_db"]), leads=leads)
 
 
 def mixture_source(

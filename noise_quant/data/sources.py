@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from einthoven.ecg.checks import check_units
+from einthoven.ecg.formats.wfdb import read_wfdb
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import Recording, read_wfdb
+from einthoven.ecg.recording import Recording
 from einthoven.run.hashing import hash_json
 from einthoven.run.registry import Registry
 from noise_quant.data.noise_labels import NOISE_TYPES, lead_labels
@@ -90,7 +91,7 @@ SOURCES = Registry(
 def read_item(item: SourceItem) -> Recording:
     """Reads the leads to score, as recorded; ValueError where the file is broken or lacks one."""
     recording = read_file(item.file)
-    return replace(recording, ecg=recording.ordered(item.leads), leads=item.leads)
+    return replace(recording, signal=recording.ordered(item.leads), leads=item.leads)
 
 
 def ptbxl_source(
@@ -151,7 +152,7 @@ def recording_source(path: str | Path | None) -> Source:
     if path is None:
         raise ValueError("no recording: give record=<path of a WFDB record>")
     recording = read_wfdb(path)
-    check_units(recording.ecg, recording.sampling_rate)
+    check_units(recording.signal, recording.sampling_rate)
     stem = Path(path)
     file = wfdb_file(stem.with_suffix("") if stem.suffix in (".hea", ".dat") else stem, 0, recording.sampling_rate)
     assert file is not None

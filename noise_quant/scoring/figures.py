@@ -58,7 +58,7 @@ def draw_scores(
     if scores.levels is None or scores.cleaned is None:
         raise ValueError("the pictures need the images: build the scorer with keep_images=True")
     rate, start_s = recording.sampling_rate, window.start / recording.sampling_rate
-    ecg = recording.ecg[:, window.start : window.start + window.length]
+    ecg = recording.signal[:, window.start : window.start + window.length]
     title = f"{recording.name}, {scores.start_s[number]:.1f} to {scores.stop_s[number]:.1f} s"
     frequencies = (settings.min_frequency, settings.max_frequency)
     heights = [_row_height(lead) for lead in ecg]

@@ -37,7 +37,7 @@ class DiffusionScoring:
 
     def __call__(self, item: SourceItem, record: Recording) -> pd.DataFrame:
         """Returns the scores of a record."""
-        scores = self.scorer.score(record.ecg, record.sampling_rate, item.seed_key, self.n_partitions, record.leads)
+        scores = self.scorer.score(record.signal, record.sampling_rate, item.seed_key, self.n_partitions, record.leads)
         return scores.to_table(record.leads, verdicts(scores.psnr, scores.unusable, self.thresholds))
 
 
@@ -51,9 +51,9 @@ class PlainScoring:
     def __call__(self, item: SourceItem, record: Recording) -> pd.DataFrame:
         """Returns the scores of a record."""
         tables, rate = [], record.sampling_rate
-        for segment, window in enumerate(cut_windows(record.ecg.shape[-1], rate)):
+        for segment, window in enumerate(cut_windows(record.signal.shape[-1], rate)):
             first, last = window.judged
-            piece = record.ecg[:, first:last]
+            piece = record.signal[:, first:last]
             place = {"segment": segment, "start_s": first / rate, "stop_s": last / rate}
             table = lead_quality(piece, rate).assign(lead=list(record.leads), **place)
             table["reason"] = lead_problems(piece, rate)

@@ -57,12 +57,12 @@ def report_recording(
         max_windows: Most windows that are drawn.
         dpi: Resolution of the pictures.
     """
-    scores = scorer.score(recording.ecg, recording.sampling_rate, recording.name, leads=recording.leads)
+    scores = scorer.score(recording.signal, recording.sampling_rate, recording.name, leads=recording.leads)
     verdict = verdicts(scores.psnr, scores.unusable, thresholds)
     table = scores.to_table(recording.leads, verdict)
     table = table[["lead", "segment", "start_s", "stop_s", "psnr", "verdict", "reason"]]
     write_csv(table, folder / "scores.csv")
-    windows = cut_windows(recording.ecg.shape[-1], recording.sampling_rate)
+    windows = cut_windows(recording.signal.shape[-1], recording.sampling_rate)
     pictures = []
     for number, window in enumerate(windows[:max_windows]):
         pictures.append(folder / f"{recording.name}_{window.start / recording.sampling_rate:05.0f}s.png")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from einthoven.ecg.filters import fill_gaps, resample
-from einthoven.ecg.recording import INVALID
+from einthoven.ecg.formats.wfdb import INVALID
 from einthoven.run.files import atomic_write, write_json
 from einthoven.run.hashing import hash_file, hash_json
 from preprocessing.mixing import mix_at_power, mix_at_snr

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from einthoven.ecg.recording import Recording, read_wfdb
+from einthoven.ecg.formats.wfdb import read_wfdb
+from einthoven.ecg.recording import Recording
 from einthoven.run.hashing import hash_json
 
 _DETAIL = r"\S*[/\d]\S*|\b(?:I{1,3}|aV[RLF])\b"
@@ -69,7 +70,7 @@ def read_file(file: RecordFile, duration: float | None = None) -> Recording:
     recording = read_wfdb(file.path)
     if recording.sampling_rate != file.source_rate:
         raise ValueError(f"wrong rate: {recording.sampling_rate:g} Hz, not {file.source_rate:g} Hz")
-    length = recording.ecg.shape[-1]
+    length = recording.signal.shape[-1]
     if duration is not None and length != round(duration * file.source_rate):
         raise ValueError(f"wrong length: {length} samples, not {round(duration * file.source_rate)}")
     return recording

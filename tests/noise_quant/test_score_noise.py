@@ -36,7 +36,7 @@ class CountedScoring:
         if self._stop_after is not None and self._n_records >= self._stop_after:
             raise Interrupted
         self._n_records += 1
-        scores = {"lead": list(record.leads), "segment": 0, "psnr": np.ptp(record.ecg, axis=1)}
+        scores = {"lead": list(record.leads), "segment": 0, "psnr": np.ptp(record.signal, axis=1)}
         return pd.DataFrame({**scores, "unusable": False, "reason": ""})
 
 

@@ -6,7 +6,8 @@ import wfdb
 import yaml
 
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import Recording, load_recording
+from einthoven.ecg.reading import read
+from einthoven.ecg.recording import Recording
 from evaluation.inpainting.runs import Reconstructions
 from preprocessing.cohorts.simulator import simulate_ecg, simulate_store
 from reconstruction.recording_report import leads_to_keep, reconstruct_recording
@@ -97,11 +98,11 @@ def test_script_reconstructs_a_wfdb_record(tiny_weights, tmp_path):
 
 
 def test_a_whole_recording_is_reconstructed_from_its_first_leads():
-    assert leads_to_keep(load_recording(None), 1) == ("I",)
+    assert leads_to_keep(read(None), 1) == ("I",)
 
 
 def test_report_compares_with_what_is_known(tiny_denoiser, tmp_path):
-    part = load_recording(None, start=1.0, duration=3.0)
+    part = read(None, start=1.0, duration=3.0)
     text = reconstruct_recording(part, tmp_path, AmortisedSampler(tiny_denoiser), keep=["I"], n_samples=3)
     lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
     assert lines["I"] == ["100", "%", "-", "-", "-", "-"]

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from einthoven.ecg.checks import check_units, flat_leads, lead_problems, longest_hold, saturated_samples
-from einthoven.ecg.recording import read_wfdb
+from einthoven.ecg.formats.wfdb import read_wfdb
 from preprocessing.cohorts.simulator import simulate_ecg
 
 RATE = 500
@@ -115,8 +115,8 @@ def test_real_recordings(ecg_data):
     problems = []
     for name in clean["filename_lr"]:
         record = read_wfdb(ecg_data / "ptb-xl" / name)
-        check_units(record.ecg, record.sampling_rate)
-        problems += lead_problems(record.ecg, record.sampling_rate)
+        check_units(record.signal, record.sampling_rate)
+        problems += lead_problems(record.signal, record.sampling_rate)
     assert len(problems) > 1000
     assert np.mean([problem != "" for problem in problems]) < 0.005
     rates = {}
@@ -124,8 +124,8 @@ def test_real_recordings(ecg_data):
         found = []
         for name in (ecg_data / "cinc2011" / f"RECORDS-{kind}").read_text().split()[::6]:
             record = read_wfdb(ecg_data / "cinc2011" / "set-a" / name)
-            check_units(record.ecg, record.sampling_rate)
-            found += lead_problems(record.ecg, record.sampling_rate)
+            check_units(record.signal, record.sampling_rate)
+            found += lead_problems(record.signal, record.sampling_rate)
         rates[kind] = np.mean([problem != "" for problem in found])
     assert rates["acceptable"] < 0.02
     assert rates["unacceptable"] > 0.15

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import wfdb
 
+from einthoven.ecg.formats.wfdb import read_wfdb
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import DEMO_ECG, load_recording, read_wfdb
+from einthoven.ecg.reading import DEMO_ECG, read
 from preprocessing.cohorts.simulator import simulate_ecg
 
 
@@ -19,15 +20,15 @@ def test_values_are_those_that_were_written(tmp_path, write_record, ecg, fmt):
     ecg = np.clip(ecg, -2, 2)
     path = write_record(tmp_path, "rec", ecg, 500, fmt=fmt)
     recording = read_wfdb(path)
-    np.testing.assert_allclose(recording.ecg, ecg, atol=1e-9)
+    np.testing.assert_allclose(recording.signal, ecg, atol=1e-9)
     assert (recording.sampling_rate, recording.leads, recording.name) == (500.0, LEADS, "rec")
-    np.testing.assert_array_equal(read_wfdb(path.with_suffix(".hea")).ecg, recording.ecg)
+    np.testing.assert_array_equal(read_wfdb(path.with_suffix(".hea")).signal, recording.signal)
 
 
 def test_gaps_become_nan(tmp_path, write_record, ecg):
     ecg[3, 10:20] = np.nan
     recording = read_wfdb(write_record(tmp_path, "rec", ecg, 500))
-    np.testing.assert_array_equal(np.isnan(recording.ecg), np.isnan(ecg))
+    np.testing.assert_array_equal(np.isnan(recording.signal), np.isnan(ecg))
 
 
 def test_leads_can_be_put_in_order(tmp_path, write_record, ecg):
@@ -41,7 +42,7 @@ def test_leads_can_be_put_in_order(tmp_path, write_record, ecg):
 def test_microvolts_are_converted(tmp_path):
     signal = np.array([[1000.0], [-250.0], [3.0]])
     wfdb.wrsamp("rec", 100, ["uV"], ["II"], signal, fmt=["16"], adc_gain=[10.0], baseline=[0], write_dir=str(tmp_path))
-    np.testing.assert_allclose(read_wfdb(tmp_path / "rec").ecg, [[1.0, -0.25, 0.003]])
+    np.testing.assert_allclose(read_wfdb(tmp_path / "rec").signal, [[1.0, -0.25, 0.003]])
 
 
 def edit_header(path, old, new):
@@ -109,21 +110,21 @@ def test_values_equal_those_of_wfdb(ecg_data):
     headers = sorted((ecg_data / "ptb-xl").rglob("*_hr.hea"))[:5] + sorted((ecg_data / "cinc2011").rglob("*.hea"))[:5]
     for header in headers:
         expected = wfdb.rdrecord(str(header.with_suffix(""))).p_signal.T
-        np.testing.assert_allclose(read_wfdb(header).ecg, expected, atol=1e-12)
+        np.testing.assert_allclose(read_wfdb(header).signal, expected, atol=1e-12)
 
 
 def test_the_bundled_ecg_is_whole_and_small():
-    recording = load_recording(None)
-    assert recording.ecg.shape == (12, 5000)
+    recording = read(None)
+    assert recording.signal.shape == (12, 5000)
     assert recording.leads == LEADS
     assert DEMO_ECG.stat().st_size < 500_000
 
 
 def test_leads_and_a_part_of_a_recording_are_taken():
-    part = load_recording(None, ["v2", "I"], start=1.0, duration=3.0)
+    part = read(None, leads=["v2", "I"], start=1.0, duration=3.0)
     assert part.leads == ("V2", "I")
-    np.testing.assert_array_equal(part.ecg, load_recording(None).ecg[[7, 0], 500:2000])
+    np.testing.assert_array_equal(part.signal, read(None).signal[[7, 0], 500:2000])
     with pytest.raises(ValueError, match="unknown"):
-        load_recording(None, "V9")
+        read(None, leads="V9")
     with pytest.raises(ValueError, match="lasts 10.0 s"):
-        load_recording(None, start=8.0, duration=3.0)
+        read(None, start=8.0, duration=3.0)

@@ -141,8 +141,10 @@ class Reader:
         self.n_left -= 1
         record = read_item(SourceItem({"ecg_id": file.ecg_id}, LEADS, file))
         if not self.image:
-            return Processed(record.ecg)
-        image = np.zeros((len(LEADS), HEIGHT, WIDTH), np.uint8) + (1e3 * abs(record.ecg[:, :1, None])).astype(np.uint8)
+            return Processed(record.signal)
+        image = np.zeros((len(LEADS), HEIGHT, WIDTH), np.uint8) + (1e3 * abs(record.signal[:, :1, None])).astype(
+            np.uint8
+        )
         return Processed(image, {PROBLEMS: [""] * len(LEADS)})
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from einthoven.ecg.formats.wfdb import read_wfdb
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import read_wfdb
 from noise_quant.data.mixtures import mixture_source
 
 
@@ -21,7 +21,7 @@ def test_mixtures_have_their_ratio_and_share_their_noise(noisy_ptbxl, nstdb_fold
     for item in source.items:
         record = source.read(item)
         assert record.leads == ("I", "II", *LEADS[3:])
-        noise = record.ecg - x
+        noise = record.signal - x
         power = 10 * np.log10((x**2).mean() / (noise**2).mean())
         assert power == pytest.approx(item.columns["snr_db"], abs=1e-9)
         added.setdefault(item.columns["noise_type"], []).append(noise / noise.std())

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from einthoven.ecg.formats.wfdb import read_wfdb
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import read_wfdb
 from noise_quant.data.sources import cinc2011_source, ptbxl_source, recording_source
 from preprocessing.cohorts.cinc2011 import cinc2011_half
 
@@ -49,9 +49,9 @@ def test_signals_are_as_recorded_at_the_best_rate(noisy_ptbxl):
     rates = {key: record.sampling_rate for key, record in records.items()}
     assert rates == {key: 500.0 if key in (1, 2, 9, 10, 11, 12) else 100.0 for key in range(1, 13)}
     whole = read_wfdb(noisy_ptbxl / "records500/00000/00009_hr").ordered(LEADS)
-    np.testing.assert_array_equal(records[9].ecg, whole)
+    np.testing.assert_array_equal(records[9].signal, whole)
     [item] = [item for item in ptbxl_source(noisy_ptbxl).items if item.columns["ecg_id"] == 9]
-    np.testing.assert_array_equal(source.read(item).ecg, whole[6:8])
+    np.testing.assert_array_equal(source.read(item).signal, whole[6:8])
 
 
 def test_cinc2011_has_its_labels(cinc2011_folder):
@@ -62,14 +62,14 @@ def test_cinc2011_has_its_labels(cinc2011_folder):
     for key, row in labels.iterrows():
         assert row["half"] == cinc2011_half(key)
         assert row["trained"] == (row["acceptable"] and row["half"] == "fit")
-    assert source.read(source.items[0]).ecg.shape == (12, 5000)
+    assert source.read(source.items[0]).signal.shape == (12, 5000)
 
 
 def test_a_recording_of_the_user(noisy_ptbxl):
     source = recording_source(noisy_ptbxl / "records100/00000/00004_lr.hea")
     [item] = source.items
     assert item.columns == {"ecg_id": "00004_lr"}
-    assert source.read(item).ecg.shape == (12, 1000)
+    assert source.read(item).signal.shape == (12, 1000)
     with pytest.raises(ValueError, match="record="):
         recording_source(None)
     with pytest.raises(ValueError, match="no header"):

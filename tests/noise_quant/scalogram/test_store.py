@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from einthoven.ecg.formats.wfdb import read_wfdb
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import read_wfdb
 from einthoven.run.run_folder import RunFolder
 from noise_quant import compute_scalograms
 from noise_quant.data.noise_labels import TYPE_COLUMNS, lead_labels
@@ -146,7 +146,7 @@ def test_a_gap_makes_a_lead_unusable_not_the_record(noisy_ptbxl, tmp_path, monke
 
     def with_gap(*arguments):
         recording = original(*arguments)
-        recording.ecg[4, 100:200] = np.nan
+        recording.signal[4, 100:200] = np.nan
         return recording
 
     monkeypatch.setattr(scalogram_preparation, "read_file", with_gap)

@@ -43,7 +43,7 @@ def test_windows_beyond_the_limit_are_told(recording, tiny_model, tmp_path):
 
 
 def test_a_tail_too_short_for_a_score_is_left_out(recording, tiny_model, tmp_path):
-    longer = Recording(np.pad(recording.ecg, ((0, 0), (0, 1505))), 250.0, recording.leads, "longer")
+    longer = Recording(np.pad(recording.signal, ((0, 0), (0, 1505))), 250.0, recording.leads, "longer")
     report = report_recording(longer, tmp_path, Scorer(tiny_model, keep_images=True), max_windows=9, dpi=40)
     assert report.n_windows == len(report.pictures) == 2
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from einthoven.ecg.filters import clean_signal
+from einthoven.ecg.formats.wfdb import read_wfdb
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.recording import read_wfdb
 from preprocessing.cohorts import cohort
 from preprocessing.cohorts.ptbxl import Ptbxl
 from preprocessing.cohorts.simulator import simulate_ecg

@@ -1,0 +1,1 @@
+"""Readers and writers of file formats, one family a file."""
