@@ -14,17 +14,18 @@ of RhythmDiff's prior, which know no "amortised", the other two.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from diffusion_prior.checkpoint import shared_denoiser
+from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.filters import resample
-from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, LIMB_COEFFICIENTS
+from einthoven.ecg.recording import Recording
 from einthoven.run.registry import check_choice
 from einthoven.statistics import predictive_band
 from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
@@ -33,6 +34,7 @@ from reconstruction.measurement.measurement import Measurement, measure_recordin
 from reconstruction.measurement.noise_model import NoiseModel
 from reconstruction.measurement.noise_start import AUTO, NOISES
 from reconstruction.measurement.saturation import Saturation, check_saturation
+from reconstruction.result import Reconstruction
 from reconstruction.samplers.base import Draws, PosteriorSampler
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
 from reconstruction.samplers.spec import SamplerSpec
@@ -50,46 +52,10 @@ NOISE_NAMES: dict[str, str] = {
 """The types of noise in words."""
 
 
-@dataclass(frozen=True)
-class Reconstruction:
-    """A twelve-lead ECG with its uncertainty, at the rate and length of the recording.
-
-    Attributes:
-        samples: Draws of what the ECG may be, in mV, shape (n_samples, 12, L), float32.
-        mean: Posterior mean in mV, shape (12, L): the network's own estimate ("amortised"), or the samples' average.
-        lower: 5th percentile of the predictive distribution in mV, shape (12, L).
-        upper: 95th percentile in mV, shape (12, L).
-        observed: True where a sample was measured or follows from measured ones, shape (12, L).
-        leads: Names of the twelve leads.
-        sampling_rate: Sampling rate in Hz.
-        method: Name of the method.
-        network_calls: Network evaluations, each on all samples at once.
-        gradient_calls: How many of these went backward too.
-        seconds: Time that the samples took.
-        notes: What was filtered, what was missing, what was removed and what looks wrong, in words.
-        noise_level: Estimated root mean square of the noise of each of the twelve leads, in mV, shape (12,), NaN for
-            leads whose noise was not looked at; None where no noise was to be removed.
-    """
-
-    samples: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    lower: NDArray[np.float32]
-    upper: NDArray[np.float32]
-    observed: NDArray[np.bool_]
-    leads: tuple[str, ...]
-    sampling_rate: float
-    method: str
-    network_calls: int
-    gradient_calls: int
-    seconds: float
-    notes: tuple[str, ...]
-    noise_level: NDArray[np.float32] | None = None
-
-
 def reconstruct(
-    ecg: ArrayLike,
-    sampling_rate: float = 500,
-    leads: Sequence[str] = ("I",),
+    ecg: ECGLike,
+    sampling_rate: float | None = None,
+    leads: str | Sequence[str] | None = None,
     n_samples: int = 10,
     method: str | None = None,
     seed: int = 0,
@@ -99,15 +65,16 @@ def reconstruct(
     sampler: PosteriorSampler | None = None,
     weights: str | Path | None = None,
     sigma_y: float = SIGMA_Y_MV,
-    key: int | str = 0,
+    key: int | str | None = None,
     device: str | torch.device = "cpu",
 ) -> Reconstruction:
     """Reconstructs the twelve leads of a recording of 2.5 to 10 s from what was measured of it: see the module.
 
     Args:
-        ecg: ECG in mV, shape (n_leads, L); NaN where a sample is missing.
-        sampling_rate: Sampling rate in Hz, 50 or more; below the prior's (100) not with "amortised".
-        leads: Lead names in the order of `ecg`, in any order and case.
+        ecg: A `Recording`, or an ECG in mV of shape (n_leads, L), NaN where a sample is missing, or what else
+            `as_recording` takes.
+        sampling_rate: Sampling rate in Hz, 50 or more, of an array; below the prior's (100) not with "amortised".
+        leads: Lead names of an array, in its order; of a recording, those to reconstruct from, None: all.
         n_samples: Number of samples, at least 2.
         method: Name of a method, as above; None: the most accurate of the quick ones.
         seed: Seed; the same seed and key give the same samples.
@@ -116,22 +83,75 @@ def reconstruct(
         sampler: A sampler of one's own settings, used as it is, in place of `method` and `weights`.
         weights: The prior's: a file, a training's folder, or RhythmDiff's `checkpoint.pkl`; None: the bundled ones.
         sigma_y: Standard deviation of the measurement's noise in mV, where `noise` is None (not for "amortised").
-        key: Key of the record, to which its random numbers belong.
+        key: Key of the record, to which its random numbers belong; None: its name, 0 where it has none.
         device: Device of the network.
 
     Raises:
         ValueError: If the recording or an argument is not usable; the message says what to do.
     """
-    x, names = check_recording(ecg, sampling_rate, leads)
+    recording = as_recording(ecg, sampling_rate, leads)
+    rate = recording.sampling_rate
+    x, names = check_recording(recording.signal, rate, recording.leads)
     check_saturation(saturation)
     check_n_samples(n_samples)
-    method, sampler = _choose(x, sampling_rate, names, noise, method, sampler, weights, device)
+    method, sampler = _choose(x, rate, names, noise, method, sampler, weights, device)
     prior = (sampler.leads, sampler.sampling_rate)
-    measurement, notes = measure_recording(x, sampling_rate, names, *prior, noise=noise, saturation=saturation)
+    measurement, notes = measure_recording(x, rate, names, *prior, noise=noise, saturation=saturation)
     measurement, start = measurement.to(device), time.perf_counter()
-    draws = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
+    keys = [(recording.name or 0) if key is None else key]
+    draws = sample_twelve_leads(sampler, measurement, keys, n_samples, seed, sigma_y)
     seconds = time.perf_counter() - start
-    return _as_recorded(draws, measurement, method, noise, prior[1], float(sampling_rate), x.shape[-1], seconds, notes)
+    return _as_recorded(draws, measurement, method, noise, prior[1], recording, seconds, notes)
+
+
+def denoise(
+    ecg: ECGLike,
+    sampling_rate: float | None = None,
+    leads: str | Sequence[str] | None = None,
+    n_samples: int = 10,
+    method: str | None = None,
+    seed: int = 0,
+    *,
+    noise: str = AUTO,
+    saturation: Saturation = None,
+    sampler: PosteriorSampler | None = None,
+    weights: str | Path | None = None,
+    key: int | str | None = None,
+    device: str | torch.device = "cpu",
+) -> Reconstruction:
+    """Removes the noise of a recording, and reconstructs the leads that it lacks: `reconstruct` with a `noise`.
+
+    Args:
+        ecg: As for `reconstruct`, as is what is not named here.
+        sampling_rate: As for `reconstruct`.
+        leads: As for `reconstruct`.
+        n_samples: As for `reconstruct`.
+        method: As for `reconstruct`.
+        seed: As for `reconstruct`.
+        noise: Noise to remove: "bw", "em", "ma" (see `NOISE_NAMES`), "mix", or "auto" (not known).
+        saturation: As for `reconstruct`.
+        sampler: As for `reconstruct`.
+        weights: As for `reconstruct`.
+        key: As for `reconstruct`.
+        device: As for `reconstruct`.
+
+    Raises:
+        ValueError: If the recording or an argument is not usable; the message says what to do.
+    """
+    return reconstruct(
+        ecg,
+        sampling_rate,
+        leads,
+        n_samples,
+        method,
+        seed,
+        noise=noise,
+        saturation=saturation,
+        sampler=sampler,
+        weights=weights,
+        key=key,
+        device=device,
+    )
 
 
 def _as_recorded(
@@ -140,12 +160,12 @@ def _as_recorded(
     method: str,
     noise: str | None,
     prior_rate: float,
-    sampling_rate: float,
-    length: int,
+    recording: Recording,
     seconds: float,
     notes: Sequence[str],
 ) -> Reconstruction:
     """Brings draws of one record's twelve leads, samples (S, 1, 12, L), to the rate and length of the recording."""
+    sampling_rate, length = recording.sampling_rate, recording.signal.shape[-1]
     samples = _at_own_rate(draws.samples[:, 0], measurement, prior_rate, sampling_rate, length)
     lower, upper = predictive_band(samples)
     level = None if noise is None else _noise_level(draws.noise or measurement.noise, measurement)
@@ -161,8 +181,9 @@ def _as_recorded(
         network_calls=draws.calls.network,
         gradient_calls=draws.calls.gradient,
         seconds=seconds,
-        notes=(*notes, *_describe_noise(noise, level)),
+        notes=(*recording.notes, *notes, *_describe_noise(noise, level)),
         noise_level=level,
+        given=recording,
     )
 
 
@@ -262,13 +283,24 @@ def choose_method(
         return "decoupled" if noise is None else "spectral_em"
     gaps = np.isnan(ecg)
     has_gaps = bool((gaps.any(axis=-1) & ~gaps.all(axis=-1)).any())
-    is_slow = sampling_rate < PRIOR_RATE_HZ
-    if noise is None:
-        return "decoupled" if has_gaps or is_slow else "amortised"
     measured = [lead for lead, missing in zip(leads, gaps, strict=True) if not missing.all()]
-    n_limb = sum(not lead.startswith("V") for lead in measured)
-    lacks_leads = min(n_limb, 2) + len(measured) - n_limb < len(INDEPENDENT_LEADS)
-    return "amortised" if lacks_leads and not is_slow else "spectral_em"
+    limb = [lead for lead in measured if lead in LIMB_COEFFICIENTS]
+    fits_network = sampling_rate >= PRIOR_RATE_HZ and gives_prior_leads(leads, ~gaps)
+    if noise is None:
+        return "amortised" if fits_network and not has_gaps else "decoupled"
+    lacks_leads = min(len(limb), 2) + len(measured) - len(limb) < len(INDEPENDENT_LEADS)
+    return "amortised" if fits_network and lacks_leads else "spectral_em"
+
+
+def gives_prior_leads(leads: Sequence[str], measured: NDArray[np.bool_]) -> bool:
+    """Says whether measured limb leads, mask (n_leads, L), are I or II, or give both, at all times.
+
+    That is all that the network of "amortised" can be told of them.
+    """
+    limb = np.array([lead in LIMB_COEFFICIENTS for lead in leads])
+    own = np.array([lead in INDEPENDENT_LEADS for lead in leads])
+    alone = measured[limb].sum(axis=0) == 1
+    return not (alone & measured[limb & ~own].any(axis=0)).any()
 
 
 def check_n_samples(n_samples: int) -> None:

@@ -14,8 +14,9 @@ from einthoven.ecg.recording import Recording
 from einthoven.report.figures import draw_reconstruction
 from einthoven.run.files import atomic_write
 from einthoven.statistics import finite_mean
-from reconstruction.api import SIGMA_Y_MV, Reconstruction, reconstruct
+from reconstruction.api import SIGMA_Y_MV, reconstruct
 from reconstruction.measurement.saturation import Saturation
+from reconstruction.result import Reconstruction
 from reconstruction.samplers.base import PosteriorSampler
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -5,11 +6,12 @@ import pytest
 import torch
 
 from einthoven.ecg.filters import clean_signal, resample
-from einthoven.ecg.leads import LEADS
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS
+from einthoven.ecg.reading import read
 from einthoven.randomness import randn
 from preprocessing.cohorts.simulator import simulate_ecg
 from reconstruction import reconstruct
-from reconstruction.api import NOISE_NAMES, build_sampler, choose_method
+from reconstruction.api import NOISE_NAMES, build_sampler, choose_method, denoise
 from reconstruction.measurement.noise_start import NOISES
 from reconstruction.measurement.operators import MeasuredLeads
 from reconstruction.samplers.amortised import AmortisedSampler
@@ -81,6 +83,16 @@ def test_einthovens_law_holds(tiny_weights):
         (["III", "aVF", *LEADS[6:]], 500, True, "em", "spectral_em"),
         (["I", "V2"], 500, False, "auto", "amortised"),
         (["I"], 50, False, "auto", "spectral_em"),
+        (["III", "aVF"], 500, False, None, "amortised"),
+        (["III", "aVF"], 500, True, "em", "spectral_em"),
+        (["II", "aVF"], 500, True, "em", "spectral_em"),
+        (["aVF", "II"], 500, True, "em", "amortised"),
+        (["aVR", "V1"], 500, False, None, "decoupled"),
+        (["aVR", "V1", "V2"], 500, False, "em", "spectral_em"),
+        *([[lead], 500, False, None, "decoupled"] for lead in LEADS[2:6]),
+        *([[lead], 500, False, "auto", "spectral_em"] for lead in LEADS[2:6]),
+        *([[lead], 500, False, None, "amortised"] for lead in INDEPENDENT_LEADS),
+        *([[lead], 500, False, "auto", "amortised"] for lead in INDEPENDENT_LEADS),
     ],
 )
 def test_the_method_that_is_taken_where_none_is_named(leads, rate, gap, noise, method):
@@ -116,7 +128,7 @@ def test_seed_and_key_choose_the_samples(tiny_weights):
 def test_mgps_takes_any_lead_where_amortised_refuses(tiny_weights, tiny_denoiser):
     ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, 2:3].astype(np.float64)
     with pytest.raises(ValueError, match='method="decoupled"'):
-        reconstruct(ecg, 100, ["III"], 2, weights=tiny_weights)
+        reconstruct(ecg, 100, ["III"], 2, "amortised", weights=tiny_weights)
     sampler = MGPS(tiny_denoiser, 3, GradientSchedule(1, 1, 0))
     result = reconstruct(ecg, 100, ["III"], 2, "mgps", sampler=sampler)
     assert result.observed.all(axis=-1).tolist() == [lead == "III" for lead in LEADS]
@@ -140,18 +152,49 @@ def test_mgps_takes_any_lead_where_amortised_refuses(tiny_weights, tiny_denoiser
         ({"ecg": np.sin(np.arange(2000) / 5)[None]}, "at most 10 s"),
         ({"sampling_rate": 20}, "50 Hz or more"),
         ({"leads": ["W1"]}, "unknown lead"),
+        ({"leads": None}, "leads is missing"),
+        ({"sampling_rate": None}, "sampling_rate is missing"),
         ({}, "no weights"),
     ],
 )
 def test_mistakes_are_told_before_the_weights_are_read(change, message):
     ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :1].astype(np.float64)
     with pytest.raises(ValueError, match=message):
-        reconstruct(**({"ecg": ecg, "sampling_rate": 100, "weights": "nowhere.safetensors"} | change))
+        reconstruct(**({"ecg": ecg, "sampling_rate": 100, "leads": "I", "weights": "nowhere.safetensors"} | change))
+
+
+def test_a_single_augmented_lead_is_restored_by_the_bundled_weights():
+    recording = replace(read(duration=2.5), name="")
+    result = reconstruct(recording, leads=["aVF"], n_samples=2)
+    assert result.method == "decoupled"
+    assert result.observed.all(axis=-1).tolist() == [lead == "aVF" for lead in LEADS]
+    kept = clean_signal(recording.signal[5:6], recording.sampling_rate, recording.sampling_rate)
+    assert np.abs(result.mean[5] - kept[0]).max() < 0.05
+
+
+def test_a_recording_is_reconstructed_as_its_array(tiny_weights):
+    recording = read(duration=2.5, leads=["I", "V2"])
+    result = reconstruct(recording, n_samples=2, weights=tiny_weights)
+    arrays = recording.signal, recording.sampling_rate, recording.leads
+    same = reconstruct(*arrays, n_samples=2, weights=tiny_weights, key=recording.name)
+    np.testing.assert_array_equal(result.samples, same.samples)
+    np.testing.assert_array_equal(result.recording.signal, result.mean)
+    assert (result.recording.name, result.recording.leads) == (recording.name, LEADS)
+    assert result.recording.notes == result.notes
+    assert same.recording.name == ""
+
+
+def test_denoise_is_reconstruct_with_a_noise(tiny_weights):
+    ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :2].astype(np.float64)
+    arguments = {"leads": ["I", "II"], "n_samples": 2, "weights": tiny_weights}
+    one, other = denoise(ecg, 100, **arguments), reconstruct(ecg, 100, noise="auto", **arguments)
+    np.testing.assert_array_equal(one.samples, other.samples)
+    assert one.noise_level is not None
 
 
 def test_result_is_frozen(tiny_weights):
     ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :1].astype(np.float64)
-    result = reconstruct(ecg, 100, n_samples=2, weights=tiny_weights)
+    result = reconstruct(ecg, 100, "I", n_samples=2, weights=tiny_weights)
     assert result.network_calls == 19
     assert result.seconds > 0
     with pytest.raises(AttributeError):
@@ -177,9 +220,9 @@ def test_lower_rates_keep_what_was_measured(rate):
 def test_lower_rates_need_a_method_that_takes_them(tiny_weights, tiny_denoiser):
     ecg = simulate_ecg(1, 50, DURATION, seed=2)[0, :1].astype(np.float64)
     with pytest.raises(ValueError, match="below the prior's 100 Hz.*'mgps'"):
-        reconstruct(ecg, 50, n_samples=2, method="amortised", weights=tiny_weights)
+        reconstruct(ecg, 50, "I", n_samples=2, method="amortised", weights=tiny_weights)
     sampler = MGPS(tiny_denoiser, 2, GradientSchedule(1, 1, 0))
-    result = reconstruct(ecg, 50, n_samples=2, method="mgps", sampler=sampler)
+    result = reconstruct(ecg, 50, "I", n_samples=2, method="mgps", sampler=sampler)
     assert result.samples.shape == (2, 12, 150)
 
 
@@ -247,17 +290,17 @@ def test_samplers_that_estimate_noise(tiny_weights):
 
 def test_clean_recordings_have_no_noise_level(tiny_weights):
     ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :1].astype(np.float64)
-    assert reconstruct(ecg, 100, n_samples=2, weights=tiny_weights).noise_level is None
+    assert reconstruct(ecg, 100, "I", n_samples=2, weights=tiny_weights).noise_level is None
 
 
 def test_the_method_of_a_sampler_is_reported(tiny_denoiser, tiny_weights):
     ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :1].astype(np.float64)
-    assert reconstruct(ecg, 100, n_samples=2, sampler=DDNM(tiny_denoiser, n_steps=2)).method == "ddnm"
-    assert reconstruct(ecg, 100, n_samples=2, weights=tiny_weights).method == "amortised"
+    assert reconstruct(ecg, 100, "I", n_samples=2, sampler=DDNM(tiny_denoiser, n_steps=2)).method == "ddnm"
+    assert reconstruct(ecg, 100, "I", n_samples=2, weights=tiny_weights).method == "amortised"
     clean = clean_signal(np.repeat(ecg, 12, axis=0), 100, 100)
-    assert reconstruct(ecg, 100, n_samples=2, sampler=Perfect(clean)).method == "Perfect"
+    assert reconstruct(ecg, 100, "I", n_samples=2, sampler=Perfect(clean)).method == "Perfect"
     with pytest.raises(ValueError, match="estimates noise, but noise is None"):
-        reconstruct(ecg, 100, n_samples=2, sampler=SpectralEM(tiny_denoiser))
+        reconstruct(ecg, 100, "I", n_samples=2, sampler=SpectralEM(tiny_denoiser))
 
 
 @pytest.mark.parametrize("leads", [["I"], ["I", "II", "V2"]])
