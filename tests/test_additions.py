@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from diffusion_prior.checkpoint import build_denoiser
+from einthoven.ecg.formats import registry
+from einthoven.ecg.formats.registry import FORMATS, Format
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.reading import READERS, read
+from einthoven.ecg.reading import read
 from einthoven.run import launch
 from evaluation.inpainting.scores import METRICS
 from evaluation.scores import Estimate, Metric, record_values
@@ -50,8 +52,12 @@ FILES = {
         from einthoven.ecg.recording import Recording
 
 
-        def read_table(path):
-            rows = np.loadtxt(path, delimiter=",")
+        def matches(head, path):
+            return head.startswith(b"my table")
+
+
+        def read_table(path, options):
+            rows = np.loadtxt(path, delimiter=",", skiprows=1)
             return Recording(rows.T, 250.0, ("I", "II"), str(path))
     """,
     "ramps.py": """
@@ -126,9 +132,10 @@ def test_a_posterior_sampler(package, monkeypatch):
 
 
 def test_a_file_format(package, monkeypatch):
-    monkeypatch.setitem(READERS, ".csv", importlib.import_module("additions.tables").read_table)
+    mine = Format("my table", "additions.tables.matches", "additions.tables.read_table")
+    monkeypatch.setattr(registry, "FORMATS", [*FORMATS, mine])
     ecg = np.stack([np.sin(np.arange(2500) / 20), np.cos(np.arange(2500) / 20)])
-    np.savetxt(package / "mine.csv", ecg.T, delimiter=",")
+    np.savetxt(package / "mine.csv", ecg.T, delimiter=",", header="my table", comments="")
     recording = read(package / "mine.csv", start=1.0, duration=2.0)
     assert recording.leads == ("I", "II") and recording.sampling_rate == 250
     np.testing.assert_allclose(recording.signal, ecg[:, 250:750], atol=1e-6)

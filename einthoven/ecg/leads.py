@@ -6,6 +6,8 @@ III = II - I (Einthoven's law), aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II 
 
 import difflib
 import importlib
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +35,12 @@ LIMB_COEFFICIENTS: dict[str, tuple[float, float]] = {
 """Each limb lead as (a, b) of a * I + b * II."""
 
 _BY_UPPER = {lead.upper(): lead for lead in LEADS}
+_ROMAN = {"I": "I", "II": "II", "III": "III", "1": "I", "2": "II", "3": "III"}
+_BY_ALIAS = {prefix + number: lead for number, lead in _ROMAN.items() for prefix in ("D", "L", "ML")}
+_CODES = dict(enumerate(INDEPENDENT_LEADS, start=1)) | dict(enumerate(("III", "aVR", "aVL", "aVF"), start=61))
+_BY_CODE: dict[int, tuple[str, int]] = {code: (lead, 1) for code, lead in _CODES.items()} | {65: ("aVR", -1)}
+"""Leads by their number in SCP-ECG, which MDC and DICOM use too; 65 is the opposite of aVR."""
+_AMBIGUOUS = re.compile(r"(?:(?:ECG|EKG|CH|CHANNEL|LEAD)[\s_.-]*[0-9A-D]*|V|C[1-6]?|MV\d?|MCL\d?)")
 
 SignalT = TypeVar("SignalT", NDArray[np.float32], NDArray[np.float64], "torch.Tensor")
 
@@ -45,25 +53,62 @@ def lead_rows(leads: Iterable[str]) -> list[int]:
 INDEPENDENT_ROWS = lead_rows(INDEPENDENT_LEADS)
 
 
+def parse_lead(name: str) -> tuple[str, int] | None:
+    """Reads the name or code by which a file calls a lead.
+
+    Understood are any case, prefixes ("ECG lead II", "Lead I", "LEAD_V1", "DI", "D3"), remarks ("I (Einthoven)",
+    "V1-Ref"), modified limb leads ("MLII"), the opposite lead ("-aVR") and codes of MDC ("MDC_ECG_LEAD_V1", "2:3") and
+    SCP ("5.6.3-9-3").
+
+    Returns:
+        The lead, spelt as in `LEADS`, and its sign, 1 or -1; None where it is no name of one of the twelve, or of more
+        than one of them, such as "ECG1", "V" or "MCL".
+    """
+    text = re.sub(r"[([].*?[)\]]", " ", unicodedata.normalize("NFKC", str(name))).strip()
+    code = re.fullmatch(r"(?:2:|5\.6\.3-9-)(\d+)", text)
+    if code:
+        return _BY_CODE.get(int(code[1]))
+    opposite = re.match(r"[-\u2212\u2013]\s*", text)
+    key = text[opposite.end() :].upper() if opposite else text.upper()
+    key = re.sub(r"^MDC[_ ]ECG[_ ]", "", key)
+    key = re.sub(r"^(?:(?:ECG|EKG)[\s_.:-]*)?(?:LEAD|ABL\.?|ABLEITUNG)?[\s_.:-]*", "", key)
+    key = re.sub(r"[\s_-]*REF$", "", key).strip(" _.:")
+    sign = -1 if opposite else 1
+    if key.endswith("NEG") and key[:-3] in _BY_UPPER:
+        key, sign = key[:-3], -sign
+    lead = _BY_UPPER.get(key) or _BY_ALIAS.get(key)
+    return None if lead is None else (lead, sign)
+
+
+def is_ambiguous(name: str) -> bool:
+    """Says whether a channel's name is that of an ECG, but not of one lead: "ECG1", "V", "MCL1", "C3"."""
+    return bool(_AMBIGUOUS.fullmatch(str(name).strip().upper()))
+
+
 def canonical_leads(names: Sequence[str]) -> tuple[str, ...]:
     """Spells lead names the way the project does.
 
     Args:
-        names: Lead names in any case, in any order; "lead II" and blanks around a name are understood.
+        names: Lead names in any case and order; those that `parse_lead` knows are understood.
 
     Returns:
-        The same leads, spelt as in `LEADS`, in the order given; ValueError if one is unknown or given twice.
+        The same leads, spelt as in `LEADS`, in the order given; ValueError if one is unknown, given twice, or the
+        opposite of a lead.
     """
     if isinstance(names, str):
         names = [names]
     leads: list[str] = []
     for name in names:
-        key = str(name).strip().upper().removeprefix("LEAD").strip(" _-")
-        if key not in _BY_UPPER:
+        lead, sign = parse_lead(name) or (None, 1)
+        if lead is None:
+            key = str(name).strip().upper()
             near = [_BY_UPPER[match] for match in difflib.get_close_matches(key, list(_BY_UPPER), n=3, cutoff=0.4)]
             hint = f"near names: {', '.join(near)}" if near else f"known leads: {', '.join(LEADS)}"
             raise ValueError(f"unknown lead {name!r}; {hint}")
-        lead = _BY_UPPER[key]
+        if sign < 0:
+            raise ValueError(
+                f"{name!r} is the opposite of lead {lead}: turn the sign of its samples and name it {lead}"
+            )
         if lead in leads:
             raise ValueError(f"lead {lead} is given twice in {list(names)}; name each lead once")
         leads.append(lead)

@@ -1,56 +1,129 @@
 """`read`: a recording from a file of any format."""
 
-from collections.abc import Callable, Sequence
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import IO, TypeAlias
 
 import numpy as np
 
 from einthoven.ecg.checks import check_units
-from einthoven.ecg.formats.wfdb import read_wfdb
-from einthoven.ecg.leads import LEADS, canonical_leads
+from einthoven.ecg.formats.options import ReadOptions
+from einthoven.ecg.formats.registry import find_format
+from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix
 from einthoven.ecg.recording import Recording, Source
 
 DEMO_ECG = Path(__file__).parent / "demo" / "demo_ecg.npz"
 """The bundled ECG: simulated, never recorded."""
 
+File: TypeAlias = str | Path | IO[bytes]
+
 
 def read(
-    path: str | Path | None = None,
+    path: File | Sequence[File] | None = None,
     *,
-    leads: str | Sequence[str] | None = None,
+    leads: str | Sequence[str] | Mapping[str, str] | None = None,
+    sampling_rate: float | None = None,
+    unit: str | None = None,
     start: float = 0.0,
     duration: float | None = None,
+    strict: bool = False,
 ) -> Recording:
-    """Reads a WFDB record, or the bundled ECG, or a part of it.
+    """Reads a recording, or a part of it, from a file of any format in `einthoven.ecg.formats.registry.FORMATS`.
+
+    The format is known by the file's content. Channels that are no leads are passed over; what was assumed or changed
+    is told in the recording's notes.
 
     Args:
-        path: The WFDB record, or None for the bundled ECG.
-        leads: Leads to take, a name or several; None: all.
+        path: The file, or a WFDB record without extension; an open binary file; all files of one record; or None for
+            the bundled ECG.
+        leads: Leads to take, a name or several, derived from others where the file lacks them; or, by the name of a
+            channel, the lead that it is, such as {"ECG1": "II"}; None: all.
+        sampling_rate: Sampling rate in Hz; None: the file's.
+        unit: Unit of the samples, such as "uV"; None: the file's.
         start: Where to begin, in s.
         duration: How much to take, in s; None: all that follows.
+        strict: Whether what is wrong in the file, such as a checksum, is an error and not a note.
 
     Raises:
-        ValueError: If the record cannot be read, lacks a lead or is not in mV, or the part lies outside it.
+        ValueError: If the file cannot be read, lacks a lead or is not in mV, or the part lies outside it.
     """
+    if sampling_rate is not None and not (np.isfinite(sampling_rate) and sampling_rate > 0):
+        raise ValueError(f"sampling_rate must be positive, not {sampling_rate:g} Hz")
+    if not start >= 0 or (duration is not None and not duration > 0):
+        raise ValueError(f"start={start:g} and duration={duration}: start must not be negative, duration be positive")
+    asked = leads if leads is None or isinstance(leads, Mapping) else canonical_leads(leads)
+    options = ReadOptions(asked, sampling_rate, unit, start, duration, strict)
     if path is None:
-        with np.load(DEMO_ECG, allow_pickle=False) as file:
-            whole = Recording(
-                file["ecg"].astype(np.float64), float(file["sampling_rate"]), LEADS, "demo", source=Source("bundled")
-            )
+        recording = _cut(_read_demo(), options)
     else:
-        whole = READERS.get(Path(path).suffix.lower(), read_wfdb)(path)
+        with _on_disk(path) as file:
+            fmt = find_format(file)
+            recording = fmt.read(file, options)
+            recording = recording if fmt.cuts else _cut(recording, options)
+            if not isinstance(path, str | Path | Sequence):  # the copy is gone soon
+                recording = replace(recording, source=Source(fmt.name))
+    check_units(recording.signal, recording.sampling_rate)
+    return _take(recording, asked)
+
+
+def _read_demo() -> Recording:
+    with np.load(DEMO_ECG, allow_pickle=False) as file:
+        signal, rate = file["ecg"].astype(np.float64), float(file["sampling_rate"])
+    return Recording(signal, rate, LEADS, "demo", source=Source("bundled"))
+
+
+def _cut(whole: Recording, options: ReadOptions) -> Recording:
+    """Takes the part of a recording that was asked for."""
     rate, length = whole.sampling_rate, whole.signal.shape[-1]
-    check_units(whole.signal, rate)
-    first = round(start * rate)
-    last = length if duration is None else first + round(duration * rate)
-    if not 0 <= first < last <= length:
+    first = round(options.start * rate)
+    last = length if options.duration is None else first + round(options.duration * rate)
+    if not first < last <= length:
         raise ValueError(
-            f"record {whole.name} lasts {length / rate:.1f} s: start={start:g} and duration={duration} do not lie in it"
+            f"record {whole.name} lasts {length / rate:.1f} s: start={options.start:g} and "
+            f"duration={options.duration} do not lie in it"
         )
-    names = whole.leads if leads is None else canonical_leads(leads)
-    return replace(whole, signal=whole.ordered(names)[:, first:last], leads=names)
+    return replace(whole, signal=whole.signal[:, first:last])
 
 
-READERS: dict[str, Callable[[str | Path], Recording]] = {".hea": read_wfdb, ".dat": read_wfdb}
-"""What reads a file, by its suffix; names without one of these are WFDB records."""
+def _take(recording: Recording, asked: Sequence[str] | Mapping[str, str] | None) -> Recording:
+    """Puts the leads that were asked for in their order, and derives those that follow from others."""
+    if asked is None or isinstance(asked, Mapping) or tuple(asked) == recording.leads:
+        return recording
+    absent = [lead for lead in asked if lead not in recording.leads]
+    if not absent:
+        return replace(recording, signal=recording.ordered(tuple(asked)), leads=tuple(asked))
+    rows = [lead_matrix([lead], recording.leads)[0] for lead in asked]
+    signal = np.stack([row[row != 0] @ recording.signal[row != 0] for row in rows])
+    notes = (*recording.notes, f"{', '.join(absent)} derived from the other limb leads")
+    return replace(recording, signal=signal, leads=tuple(asked), notes=notes)
+
+
+@contextmanager
+def _on_disk(path: File | Sequence[File]) -> Iterator[Path]:
+    """Gives the path of the file that names a record; open files are copied to a folder that is removed afterwards."""
+    files: list[File] = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
+    if not files or any(isinstance(file, str) and not file.strip() for file in files):
+        raise ValueError("the path is empty: give the path of a recording")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(file) for file in files if isinstance(file, str | Path)]
+        if len(paths) < len(files):
+            paths = [_copy(file, Path(folder), f"recording{place}") for place, file in enumerate(files)]
+        headers = [file for file in paths if file.suffix.lower() == ".hea"]
+        yield (headers or paths)[0]
+
+
+def _copy(file: File, folder: Path, name: str) -> Path:
+    """Copies a file, open or not, into a folder, under its own name where it has one."""
+    if isinstance(file, str | Path):
+        return Path(shutil.copy(file, folder))
+    if isinstance(file, io.TextIOBase):  # a wrong type in a typed program, a common slip elsewhere
+        raise ValueError("the open file gives text: open it in binary mode, 'rb'")
+    copy = folder / (Path(str(getattr(file, "name", ""))).name or name)
+    with copy.open("wb") as target:
+        shutil.copyfileobj(file, target)
+    return copy

@@ -8,6 +8,7 @@ import numpy as np
 import wfdb
 from numpy.typing import NDArray
 
+from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.leads import canonical_leads
 from einthoven.ecg.recording import Recording, Source
 
@@ -20,7 +21,12 @@ INVALID: dict[str, int] = {name: -(2 ** (bits - 1)) for name, bits in BITS.items
 """The value that says that nothing was measured, by WFDB format."""
 
 
-def read_wfdb(path: str | Path) -> Recording:
+def matches(head: bytes, path: Path) -> bool:
+    """Says whether a path names a WFDB record: its header, the record without extension, or one of its files."""
+    return path.suffix == ".hea" or path.with_name(path.name + ".hea").is_file() or path.with_suffix(".hea").is_file()
+
+
+def read_wfdb(path: str | Path, options: ReadOptions | None = None) -> Recording:
     """Reads a WFDB record of ECG leads, with or without `.hea` or `.dat`, leads in the file's order.
 
     Nothing is read before the header is known to name only files beside it. Lengths and, where the header states them,

@@ -1,0 +1,76 @@
+"""The file formats that are read, each known by its content and loaded when it is first met."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from einthoven.ecg.formats.options import ReadOptions
+from einthoven.ecg.recording import Recording
+
+HEAD_BYTES = 4096
+"""So many bytes of a file tell its format."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Attributes:
+        name: Its name.
+        matches: Place of a function `(head: bytes, path: Path) -> bool`: whether a file with these first bytes is of
+            it. Its module imports nothing that is slow or optional.
+        reads: Place of a function `(path: Path, options: ReadOptions) -> Recording`, which raises ValueError where a
+            file cannot be read.
+        extra: What to install to read it, as in `pip install einthoven[formats]`; None: nothing.
+        cuts: Whether the reader returns the part that `options.start` and `options.duration` ask for.
+    """
+
+    name: str
+    matches: str
+    reads: str
+    extra: str | None = None
+    cuts: bool = False
+
+    def is_format_of(self, head: bytes, path: Path) -> bool:
+        """Says whether a file is of this format."""
+        return bool(_load(self.matches)(head, path))
+
+    def read(self, path: Path, options: ReadOptions) -> Recording:
+        """Reads a file; ValueError where it cannot be read, or a package is missing."""
+        try:
+            recording: Recording = _load(self.reads)(path, options)
+        except ImportError as error:
+            install = f"pip install 'einthoven[{self.extra}]'" if self.extra else f"install {error.name}"
+            raise ValueError(f"{path} is {self.name}, and reading it needs {error.name}: {install}") from error
+        return recording
+
+
+FORMATS: list[Format] = [
+    Format("WFDB", "einthoven.ecg.formats.wfdb.matches", "einthoven.ecg.formats.wfdb.read_wfdb"),
+]
+"""Looked through in this order."""
+
+
+def find_format(path: Path) -> Format:
+    """Finds the format of a file, or of a WFDB record named without extension; ValueError where it is not known."""
+    if not path.name or path.is_dir():
+        raise ValueError(f"{str(path)!r} is a folder: give a file, or go through find_recordings({str(path)!r})")
+    head = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    for fmt in FORMATS:
+        if fmt.is_format_of(head, path):
+            return fmt
+    if not path.is_file():
+        raise ValueError(f"no file {path}, and no header {path}.hea of a WFDB record")
+    known = ", ".join(dict.fromkeys(fmt.name for fmt in FORMATS))
+    raise ValueError(f"{path} is {'empty' if not head else 'in no known format'}; known formats: {known}")
+
+
+def _load(place: str) -> Callable[..., Any]:
+    module, _, name = place.rpartition(".")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
