@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "$(VENV) holds a Python older than 3.11: remove the folder and run make again" >&2; exit 1; }
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,ray,sweep]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,formats,ray,sweep]"
 	@touch $@
 
 demo: env ## Rebuild a bundled ECG from its lead I: table and picture

@@ -133,7 +133,7 @@ def test_a_posterior_sampler(package, monkeypatch):
 
 def test_a_file_format(package, monkeypatch):
     mine = Format("my table", "additions.tables.matches", "additions.tables.read_table")
-    monkeypatch.setattr(registry, "FORMATS", [*FORMATS, mine])
+    monkeypatch.setattr(registry, "FORMATS", [mine, *FORMATS])
     ecg = np.stack([np.sin(np.arange(2500) / 20), np.cos(np.arange(2500) / 20)])
     np.savetxt(package / "mine.csv", ecg.T, delimiter=",", header="my table", comments="")
     recording = read(package / "mine.csv", start=1.0, duration=2.0)

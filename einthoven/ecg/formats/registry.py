@@ -49,6 +49,18 @@ class Format:
 
 FORMATS: list[Format] = [
     Format("WFDB", "einthoven.ecg.formats.wfdb.matches", "einthoven.ecg.formats.wfdb.read_wfdb"),
+    Format("EDF", "einthoven.ecg.formats.edf.matches", "einthoven.ecg.formats.edf.read_edf"),
+    Format("DICOM", "einthoven.ecg.formats.dicom.matches", "einthoven.ecg.formats.dicom.read_dicom", "formats"),
+    Format("MUSE XML", "einthoven.ecg.formats.muse.matches_muse", "einthoven.ecg.formats.muse.read_muse"),
+    Format(
+        "CardioSoft XML", "einthoven.ecg.formats.muse.matches_cardiosoft", "einthoven.ecg.formats.muse.read_cardiosoft"
+    ),
+    Format("HL7 aECG", "einthoven.ecg.formats.aecg.matches", "einthoven.ecg.formats.aecg.read_aecg"),
+    Format("NPY", "einthoven.ecg.formats.arrays.matches_npy", "einthoven.ecg.formats.arrays.read_npy"),
+    Format("NPZ", "einthoven.ecg.formats.arrays.matches_npz", "einthoven.ecg.formats.arrays.read_npz"),
+    Format("MAT", "einthoven.ecg.formats.arrays.matches_mat", "einthoven.ecg.formats.arrays.read_mat"),
+    Format("Parquet", "einthoven.ecg.formats.arrays.matches_parquet", "einthoven.ecg.formats.arrays.read_parquet"),
+    Format("CSV", "einthoven.ecg.formats.table.matches", "einthoven.ecg.formats.table.read_table"),
 ]
 """Looked through in this order."""
 

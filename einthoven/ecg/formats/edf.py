@@ -1,0 +1,280 @@
+"""EDF, EDF+ and BDF (Kemp and Olivan, "European data format 'plus'", Clinical Neurophysiology 114, 2003)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from einthoven.ecg.formats.channels import Channel, recording_of
+from einthoven.ecg.formats.options import ReadOptions
+from einthoven.ecg.formats.patients import age_between, patient_of
+from einthoven.ecg.leads import parse_lead
+from einthoven.ecg.recording import Patient, Recording, Source
+
+EDF_MARK = b"0       "
+BDF_MARK = b"\xffBIOSEMI"
+FIELDS: dict[str, int] = {
+    "label": 16,
+    "transducer": 80,
+    "unit": 8,
+    "physical_min": 8,
+    "physical_max": 8,
+    "digital_min": 8,
+    "digital_max": 8,
+    "prefiltering": 80,
+    "samples": 8,
+    "reserved": 32,
+}
+"""What the header says of each signal, and in how many characters."""
+FIXED = 256
+"""Length of the header's first part, and of its part for each signal, in bytes."""
+LARGEST_GAP = 30 * 86400.0
+"""A pause between two data records of more seconds is no pause but a damaged time stamp."""
+_ONSET = re.compile(rb"([+-]\d+(?:\.\d*)?)\x14")
+
+
+@dataclass(frozen=True)
+class _Signal:
+    """The header of one signal."""
+
+    label: str
+    unit: str
+    gain: float
+    offset: float
+    lowest: int
+    samples: int
+    start: int
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The header of a file."""
+
+    patient: str
+    recording: str
+    start: str
+    plus: bool
+    records: int
+    duration: float
+    signals: list[_Signal]
+    length: int
+    width: int
+    notes: tuple[str, ...]
+
+    @property
+    def in_record(self) -> int:
+        """Samples of all signals in a data record."""
+        return sum(signal.samples for signal in self.signals)
+
+
+def matches(head: bytes, path: Path) -> bool:
+    """Says whether a file begins as EDF or BDF files do."""
+    return head.startswith((EDF_MARK, BDF_MARK)) and head[184:192].strip(b" \0").isdigit()
+
+
+def read_edf(path: Path, options: ReadOptions) -> Recording:
+    """Reads an EDF, EDF+ or BDF file; pauses between the records of EDF+D are missing samples.
+
+    A sample of the smallest number of its width counts as missing where the header's range excludes it, which is how
+    `einthoven.write` stores what was not measured.
+
+    Raises:
+        ValueError: If the header contradicts itself, the file is shorter than it says, or no channel is a lead.
+    """
+    header = _read_header(path)
+    rows = _read_records(path, header)
+    places, gaps = _places_of_records(rows, header)
+    channels, signals = [], []
+    for signal in header.signals:
+        if _is_annotation(signal):
+            continue
+        rate = signal.samples / header.duration
+        channels.append(Channel(signal.label, signal.unit or None, rate))
+        if parse_lead(signal.label) is None and not isinstance(options.leads, Mapping):
+            signals.append(np.zeros(0))  # it will not be asked for
+            continue
+        digital = _digital(rows, signal, header)
+        physical: NDArray[np.float64] = np.asarray(digital * signal.gain + signal.offset, dtype=np.float64)
+        physical[digital < min(signal.lowest, _smallest(header) + 1)] = np.nan
+        signals.append(_spread(physical, places, rate))
+    notes = (*header.notes, *([f"{gaps} pause(s) between data records are missing samples"] if gaps else []))
+    start = _start_time(header)
+    source = Source("BDF" if header.width == 3 else "EDF+" if header.plus else "EDF", path)
+    patient = _patient(header, start)
+    return recording_of(channels, signals, options, source, start_time=start, patient=patient, notes=notes)
+
+
+def _read_header(path: Path) -> _Header:
+    """Reads and checks the header; nothing of the signals is read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        fixed = file.read(FIXED)
+        n_signals = _whole(path, fixed[252:256], "number of signals")
+        length = _whole(path, fixed[184:192], "length of the header")
+        if n_signals < 1 or length != FIXED * (n_signals + 1) or length > size:
+            raise ValueError(f"{path} is damaged: its header states {n_signals} signals in {length} of {size} bytes")
+        block = file.read(FIXED * n_signals)
+    width = 3 if fixed.startswith(BDF_MARK) else 2
+    signals = _signals(path, block, n_signals)
+    duration = _number(path, fixed[244:252], "duration of a data record")
+    records = _whole(path, fixed[236:244], "number of data records")
+    in_record = sum(signal.samples for signal in signals) * width
+    if in_record <= 0 or duration <= 0:
+        raise ValueError(f"{path} holds no signals: its data records are empty or last {duration:g} s")
+    held = (size - length) // in_record
+    notes: tuple[str, ...] = ()
+    if records == -1:
+        notes = (f"the header does not say how long the recording is: all {held} data records are read",)
+        records = held
+    elif held > records:
+        notes = (f"{size - length - records * in_record} bytes after the last data record are passed over",)
+    if not 0 < records <= held:
+        raise ValueError(f"{path} is truncated: it holds {held} of {records} data records")
+    text = fixed.decode("latin-1")
+    return _Header(
+        text[8:88].strip(),
+        text[88:168].strip(),
+        text[168:184],
+        text[192:197] in ("EDF+C", "EDF+D", "BDF+C", "BDF+D"),
+        records,
+        duration,
+        signals,
+        length,
+        width,
+        notes,
+    )
+
+
+def _signals(path: Path, block: bytes, n_signals: int) -> list[_Signal]:
+    """Reads the headers of the signals, which lie field by field."""
+    columns: dict[str, list[bytes]] = {}
+    at = 0
+    for field, width in FIELDS.items():
+        columns[field] = [block[at + k * width : at + (k + 1) * width] for k in range(n_signals)]
+        at += n_signals * width
+    signals, start = [], 0
+    for k in range(n_signals):
+        label = columns["label"][k].decode("latin-1").strip(" \0")
+        low, high = (_number(path, columns[f"digital_{end}"][k], f"digital range of {label}") for end in ("min", "max"))
+        bottom, top = (_number(path, columns[f"physical_{end}"][k], f"range of {label}") for end in ("min", "max"))
+        samples = _whole(path, columns["samples"][k], f"number of samples of {label}")
+        if samples < 0:
+            raise ValueError(f"{path} is damaged: {samples} samples of {label} in a data record")
+        is_scaled = high != low and top != bottom
+        gain = (top - bottom) / (high - low) if is_scaled else 1.0
+        unit = _text(columns["unit"][k])
+        unit = unit if is_scaled or "Annotations" in label else "no range"
+        signals.append(_Signal(label, unit, gain, bottom - gain * low if is_scaled else 0.0, int(low), samples, start))
+        start += samples
+    return signals
+
+
+def _read_records(path: Path, header: _Header) -> NDArray[np.uint8]:
+    """Returns the data records as bytes, shape (records, bytes), mapped rather than read."""
+    shape = (header.records, header.in_record * header.width)
+    return np.memmap(path, dtype=np.uint8, mode="r", offset=header.length, shape=shape)
+
+
+def _digital(rows: NDArray[np.uint8], signal: _Signal, header: _Header) -> NDArray[np.int32]:
+    """Returns the stored numbers of a signal, shape (records, samples)."""
+    width = header.width
+    part = np.ascontiguousarray(rows[:, signal.start * width : (signal.start + signal.samples) * width])
+    if width == 2:
+        return part.view("<i2").astype(np.int32)
+    triples = part.reshape(len(rows), signal.samples, 3).astype(np.int32)
+    return (triples[..., 0] | triples[..., 1] << 8 | triples[..., 2] << 16) - ((triples[..., 2] >> 7) << 24)
+
+
+def _places_of_records(rows: NDArray[np.uint8], header: _Header) -> tuple[NDArray[np.float64], int]:
+    """Returns when each data record begins, in s from the first one, and how many pauses there are."""
+    places: NDArray[np.float64] = np.asarray(np.arange(header.records) * header.duration, dtype=np.float64)
+    clock = next((signal for signal in header.signals if _is_annotation(signal)), None)
+    if not header.plus or clock is None:
+        return places, 0
+    width = header.width
+    stamps = rows[:, clock.start * width : (clock.start + clock.samples) * width]
+    found = [_ONSET.match(stamp.tobytes()) for stamp in stamps]
+    onsets = np.array([float(match[1]) if match else np.nan for match in found])
+    onsets -= onsets[0]
+    steps = np.diff(onsets)
+    if not np.isfinite(onsets).all() or (steps < 0.99 * header.duration).any() or (steps > LARGEST_GAP).any():
+        return places, 0  # time stamps that run backwards say nothing
+    gaps = int((steps > 1.01 * header.duration).sum())
+    return (onsets, gaps) if gaps else (places, 0)
+
+
+def _spread(physical: NDArray[np.float64], places: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+    """Lays data records of shape (records, samples) out in time, shape (L,), NaN in pauses."""
+    firsts = np.round(places * rate).astype(np.int64)
+    n = physical.shape[1]
+    if (np.diff(firsts) == n).all():
+        return physical.reshape(-1)
+    signal = np.full(firsts[-1] + n, np.nan)
+    for first, samples in zip(firsts, physical, strict=True):
+        signal[first : first + n] = samples
+    return signal
+
+
+def _is_annotation(signal: _Signal) -> bool:
+    return signal.label in ("EDF Annotations", "BDF Annotations")
+
+
+def _smallest(header: _Header) -> int:
+    """Returns the smallest number that a sample can hold."""
+    return -(2 ** (8 * header.width - 1))
+
+
+def _start_time(header: _Header) -> datetime | None:
+    """Returns the start of the recording: the full year of EDF+, else the two digits that EDF has."""
+    try:
+        clock = datetime.strptime(header.start, "%d.%m.%y%H.%M.%S")
+    except ValueError:
+        return None
+    words = header.recording.split()
+    if len(words) > 1 and words[0] == "Startdate":
+        try:
+            return datetime.combine(datetime.strptime(words[1], "%d-%b-%Y"), clock.time())
+        except ValueError:
+            pass
+    year = 1900 + clock.year % 100 if clock.year % 100 >= 85 else 2000 + clock.year % 100
+    return clock.replace(year=year)
+
+
+def _patient(header: _Header, start: datetime | None) -> Patient | None:
+    """Returns age and sex from EDF+'s "code sex birthdate name"."""
+    words = header.patient.split()
+    if len(words) < 3:
+        return None
+    try:
+        born: datetime | None = datetime.strptime(words[2], "%d-%b-%Y")
+    except ValueError:
+        born = None
+    return patient_of(age_between(born, start), words[1])
+
+
+def _text(raw: bytes) -> str:
+    """Decodes a field; a micro sign may come in UTF-8 or in Latin-1."""
+    try:
+        return raw.decode("utf-8").strip(" \0")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1").strip(" \0")
+
+
+def _number(path: Path, raw: bytes, what: str) -> float:
+    """Reads a number of the header."""
+    try:
+        value = float(raw.decode("ascii").strip(" \0").replace(",", "."))
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value):
+        raise ValueError(f"{path} is damaged: {raw.decode('latin-1').strip()!r} as {what} in its header")
+    return value
+
+
+def _whole(path: Path, raw: bytes, what: str) -> int:
+    """Reads a whole number of the header."""
+    return int(_number(path, raw, what))

@@ -1,0 +1,1 @@
+"""Writers of the formats that no package writes, as small as readers allow."""
