@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_prior.model.acceleration import accelerate_denoiser
+from diffusion_prior.model.covariates import check_covariates
 from diffusion_prior.model.denoiser import Denoiser
 from diffusion_prior.model.epsilon import EpsilonDenoiser
 from diffusion_prior.model.preconditioned import PreconditionedDenoiser
@@ -43,6 +44,9 @@ from einthoven.run.weights_file import (
 PRETRAINED = Path(__file__).parent / "pretrained" / "ptbxl_8leads_100Hz.safetensors"
 """The bundled prior."""
 
+_COVARIATES = "backbone.embed_covariates.weight"
+"""A weight that starts at zero: checkpoints of networks that take no covariates lack it."""
+
 BACKBONES: dict[str, type[nn.Module]] = {"unet1d": UNet1d, "sashimi": Sashimi}
 
 
@@ -52,7 +56,8 @@ def build_denoiser(spec: Mapping[str, Any]) -> Denoiser:
     Args:
         spec: Plain data: `backbone` (a mapping with `name` and the backbone's arguments), and optionally `schedule`
             (arguments of `EDMSchedule`; for sashimi `name: discrete` and arguments of `DiscreteSchedule`), `leads`,
-            `sampling_rate`, `sigma_data`, `unconditional`; for sashimi also `record_length`, `segment_length`, `gain`.
+            `sampling_rate`, `sigma_data`, `unconditional`; for unet1d also `covariates`; for sashimi also
+            `record_length`, `segment_length`, `gain`.
 
     Raises:
         ValueError: If the backbone or a setting is not known, or the schedule is not the backbone's.
@@ -76,8 +81,11 @@ def build_denoiser(spec: Mapping[str, Any]) -> Denoiser:
             levels = DiscreteSchedule(**schedule)
             denoiser = EpsilonDenoiser(network, levels, leads, rate, sigma_data, n_labels, **own)
         else:
+            covariates = check_covariates(spec.get("covariates", ()))
+            backbone |= {"n_covariates": 2 * len(covariates)}
             network = BACKBONES[name](3 * len(leads), len(leads), n_labels, **backbone)
-            denoiser = PreconditionedDenoiser(network, EDMSchedule(**schedule), leads, rate, sigma_data, n_labels)
+            edm = EDMSchedule(**schedule)
+            denoiser = PreconditionedDenoiser(network, edm, leads, rate, sigma_data, n_labels, covariates)
     except TypeError as error:
         raise ValueError(f"the settings of model do not fit the backbone {name}: {error}") from error
     denoiser.spec = json.loads(json.dumps({**spec, "leads": list(leads)}))
@@ -195,10 +203,18 @@ def _fill(denoiser: Denoiser, weights: Mapping[str, Tensor], file: Path) -> None
 
 
 def take_weights(denoiser: Denoiser, path: str | Path) -> None:
-    """Copies the weights of a checkpoint into a denoiser, to go on training; ValueError if its network is another."""
+    """Copies the weights of a checkpoint into a denoiser, to go on training; ValueError if its network is another.
+
+    A network that takes covariates may go on from one that takes none: nothing changes until it has learnt them.
+    """
     loaded = load_denoiser(path)
     theirs, ours = ({name: w.shape for name, w in d.state_dict().items()} for d in (loaded, denoiser))
     pairs, wanted = (bool(d.spec["backbone"].get("conjugate_pairs", False)) for d in (loaded, denoiser))
-    if theirs != ours or pairs != wanted:
+    weights = loaded.state_dict()
+    if _COVARIATES in ours and _COVARIATES not in theirs:
+        weights[_COVARIATES] = torch.zeros(ours[_COVARIATES])
+        theirs[_COVARIATES] = ours[_COVARIATES]
+    same = not loaded.covariates or loaded.covariates == denoiser.covariates
+    if theirs != ours or pairs != wanted or not same:
         raise ValueError(f"the weights at {path} are of another network: give the settings of {loaded.spec}")
-    denoiser.load_state_dict(loaded.state_dict())
+    denoiser.load_state_dict(weights)

@@ -32,7 +32,7 @@ def main(config: dict[str, Any]) -> str | Outcome:
     if config.pop("dry_run"):
         return describe_model(config, denoiser)
     groups = state_space_groups(denoiser, state_space_rate)
-    data = TrainingData.open(config, denoiser.leads, denoiser.sampling_rate)
+    data = TrainingData.open(config, denoiser.leads, denoiser.sampling_rate, denoiser.covariates)
     objective = build_objective(denoiser, config["objective"], config["model"]["unconditional"], data.validation)
     origin = data.origin
     if config["checkpoint"]:

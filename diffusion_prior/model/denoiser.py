@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from diffusion_prior.model.covariates import check_covariates
 from diffusion_prior.model.schedule import Schedule
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 
@@ -34,12 +35,14 @@ class Conditions:
         y: Measured samples in mV, shape (B, C, L); read only where `observed`.
         observed: True where a sample was measured, shape (B, C, L).
         sigma_y: Root mean square of the noise of `y` in each lead, in mV, shape (B, C); None or 0: exact.
+        covariates: Values of the denoiser's `covariates`, each in its unit, NaN where not known, shape (B, K).
     """
 
     label: Tensor | None = None
     y: Tensor | None = None
     observed: Tensor | None = None
     sigma_y: Tensor | None = None
+    covariates: Tensor | None = None
 
     def __post_init__(self) -> None:
         if (self.y is None) != (self.observed is None) or (self.y is None and self.sigma_y is not None):
@@ -54,7 +57,8 @@ class Conditions:
             value = value.to(x_t.device).expand(*x_t.shape[:-2], *value.shape[-n_dims:])
             return value.reshape(-1, *value.shape[-n_dims:])
 
-        return Conditions(rows(self.label, 1), rows(self.y, 2), rows(self.observed, 2), rows(self.sigma_y, 1))
+        sigma_y, covariates = rows(self.sigma_y, 1), rows(self.covariates, 1)
+        return Conditions(rows(self.label, 1), rows(self.y, 2), rows(self.observed, 2), sigma_y, covariates)
 
 
 NOTHING = Conditions()
@@ -102,6 +106,7 @@ class Denoiser(nn.Module, Prior):
         sampling_rate: Sampling rate of the signals, Hz.
         sigma_data: Standard deviation of the signals, mV.
         n_labels: Length of the label vector; 0 for an unconditional prior.
+        covariates: Names of the K covariates that it can be told, of `COVARIATES`.
 
     Attributes:
         spec: How the denoiser was built, for its checkpoint.
@@ -115,8 +120,10 @@ class Denoiser(nn.Module, Prior):
         sampling_rate: float = 100.0,
         sigma_data: float = 0.25,
         n_labels: int = 71,
+        covariates: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        self.covariates = check_covariates(covariates)
         self.backbone, self.schedule = backbone, schedule
         self.leads, self.sampling_rate = tuple(leads), float(sampling_rate)
         self.sigma_data, self.n_labels = sigma_data, n_labels

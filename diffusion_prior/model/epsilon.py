@@ -98,7 +98,9 @@ class EpsilonDenoiser(Denoiser):
         return bool(sigma <= LARGEST_SLOPE_SIGMA_MV * alpha)
 
     def forward(self, x_t: Tensor, t: Tensor, conditions: Conditions = NOTHING) -> Tensor:
-        """Denoises: see `Denoiser.forward`; the network can be told no measured samples."""
+        """Denoises: see `Denoiser.forward`; the network can be told neither measured samples nor covariates."""
+        if conditions.covariates is not None:
+            raise ValueError("this prior cannot be told age, sex or rhythm: leave them out")
         if conditions.y is not None:
             raise ValueError("this prior cannot be told measured samples: take a method that needs the prior alone")
         alpha, sigma = self.schedule(self._times(t, x_t))

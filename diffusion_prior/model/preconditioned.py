@@ -7,6 +7,7 @@ Reference:
 import torch
 from torch import Tensor
 
+from diffusion_prior.model.covariates import encode_covariates
 from diffusion_prior.model.denoiser import NOTHING, Conditions, Denoiser
 
 
@@ -25,7 +26,7 @@ class PreconditionedDenoiser(Denoiser):
     and equal in all leads, the denoiser without a measurement would be the one with it.
 
     Arguments are those of `Denoiser`, with a backbone `F(x (B, 3 C, L), c_noise (B,), label (B, n_labels)) -> (B, C,
-    L)`.
+    L)`, and encoded covariates (B, 2 K) as a fourth argument where some are known.
     """
 
     takes_measurements = True
@@ -50,7 +51,9 @@ class PreconditionedDenoiser(Denoiser):
             scale_y = (sigma_y.square() + self.sigma_data**2).sqrt()
             measured = torch.cat([y / scale_y, observed * self.sigma_data / scale_y], dim=1)
         total = (s_u.square() + self.sigma_data**2).sqrt()
-        network = self.backbone(torch.cat([u / total, measured], dim=1), c_noise, label).to(x_t.dtype)
+        values = conditions.covariates
+        further = () if values is None else (encode_covariates(self.covariates, values),)
+        network = self.backbone(torch.cat([u / total, measured], dim=1), c_noise, label, *further).to(x_t.dtype)
         x = (self.sigma_data / total).square() * u + s_u * self.sigma_data / total * network
         return x if y is None or observed is None else torch.where(exact, y, x)
 

@@ -79,6 +79,7 @@ class UNet1d(nn.Module):
         kernel_sizes: Kernel size of each resolution.
         attention: Whether each resolution attends.
         dropout: Dropout probability in the residual blocks.
+        n_covariates: Length of the vector of encoded covariates; 0 for a network without.
 
     Raises:
         ValueError: If `channels`, `kernel_sizes` and `attention` differ in length.
@@ -95,6 +96,7 @@ class UNet1d(nn.Module):
         kernel_sizes: Sequence[int] = (5, 3, 3),
         attention: Sequence[bool] = (False, True, True),
         dropout: float = 0.0,
+        n_covariates: int = 0,
     ) -> None:
         super().__init__()
         if not len(channels) == len(kernel_sizes) == len(attention):
@@ -107,6 +109,9 @@ class UNet1d(nn.Module):
         # The more beats, the more of a lead's amplitude shows through strong noise: the network has to know the length.
         self.embed_length = nn.Linear(1, n_embedding, bias=False)
         nn.init.zeros_(self.embed_length.weight)
+        self.embed_covariates = nn.Linear(n_covariates, n_embedding, bias=False) if n_covariates else None
+        if self.embed_covariates is not None:  # zero: weights that were trained without covariates stay as they are
+            nn.init.zeros_(self.embed_covariates.weight)
         self.embedding = nn.Sequential(nn.Linear(n_embedding, n_embedding), nn.SiLU())
         self.patch_in = nn.Conv1d(n_in, channels[0], patch, stride=patch)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -130,10 +135,11 @@ class UNet1d(nn.Module):
         self.patch_out = nn.ConvTranspose1d(channels[0], n_out, patch, stride=patch)
         nn.init.zeros_(self.patch_out.weight)
 
-    def forward(self, x: Tensor, c_noise: Tensor, label: Tensor) -> Tensor:
+    def forward(self, x: Tensor, c_noise: Tensor, label: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Runs the network on `x (B, n_in, L)`, any L, to (B, n_out, L).
 
-        `c_noise (B,)` is the noise level, log sigma / 4; `label (B, n_labels)` is multi-hot, zero where not known.
+        `c_noise (B,)` is the noise level, log sigma / 4; `label (B, n_labels)` is multi-hot, zero where not known;
+        `covariates (B, n_covariates)` are encoded, None where none is known.
         """
         length = x.shape[-1]
         h = self.patch_in(functional.pad(x, (0, -length % self.stride)))
@@ -141,6 +147,8 @@ class UNet1d(nn.Module):
         embedding = embedding + self.embed_length(x.new_full((1, 1), math.log2(length / REFERENCE_LENGTH)))
         if self.embed_label is not None:
             embedding = embedding + self.embed_label(label)
+        if self.embed_covariates is not None and covariates is not None:
+            embedding = embedding + self.embed_covariates(covariates)
         embedding = self.embedding(embedding)
         skips = []
         for i, blocks in enumerate(self.down):

@@ -22,6 +22,11 @@ class Augmentation:
         rotation: Standard deviation of the heart's rotation about each axis, radians.
         stretch: Standard deviation of the log of the time stretch.
         stretch_share: Share of records that are stretched.
+        neighbours: Standard deviation of the share of a neighbouring lead that is mixed into each of V1-V6, as if its
+            electrode had been moved that part of the way.
+        filter_share: Share of records that are filtered once more, as other machines do: by a high-pass of first order
+            with a cut-off of 0.05 to 0.67 Hz, and by a low-pass without phase of second order at 25 to 150 Hz, both
+            drawn on a logarithmic scale.
     """
 
     amplitude: float = 0.2
@@ -29,17 +34,40 @@ class Augmentation:
     rotation: float = 0.1
     stretch: float = 0.1
     stretch_share: float = 0.3
+    neighbours: float = 0.0
+    filter_share: float = 0.0
 
-    def __call__(self, x: Tensor, length: int, generator: Generator) -> Tensor:
+    def __call__(self, x: Tensor, length: int, generator: Generator, sampling_rate: float = 100.0) -> Tensor:
         """Cuts a random piece of `length` samples out of each ECG and changes it: mV, leads I, II, V1-V6, (B, 8, L)."""
-        n_batch, n_leads, n_samples = x.shape
+        n_batch, n_leads, _ = x.shape
+        if self.filter_share:
+            x = self._filter(x, sampling_rate, generator)
         x = self._cut(x, length, generator)
         angles = self.rotation * torch.randn(n_batch, 3, generator=generator)
         forward = torch.as_tensor(DOWER, dtype=x.dtype)
         turn = forward @ (_rotation(angles) - torch.eye(3)) @ torch.linalg.pinv(forward)
         gain = self.lead_gain * torch.randn(n_batch, n_leads, 1, generator=generator)
         gain = gain + self.amplitude * torch.randn(n_batch, 1, 1, generator=generator)
-        return gain.exp() * (x + turn @ x)
+        x = x + turn @ x
+        if self.neighbours:
+            x = self._move_electrodes(x, generator)
+        return gain.exp() * x
+
+    def _filter(self, x: Tensor, sampling_rate: float, generator: Generator) -> Tensor:
+        u = torch.rand(3, len(x), 1, 1, generator=generator)
+        high_pass, low_pass = 0.05 * (0.67 / 0.05) ** u[0], 25.0 * (150.0 / 25.0) ** u[1]
+        frequency = torch.fft.rfftfreq(x.shape[-1], 1 / sampling_rate)
+        gain = (1j * frequency / (1j * frequency + high_pass)) / (1 + (frequency / low_pass) ** 4)
+        filtered = torch.fft.irfft(torch.fft.rfft(x) * gain, n=x.shape[-1])
+        return torch.where(u[2] < self.filter_share, filtered, x)
+
+    def _move_electrodes(self, x: Tensor, generator: Generator) -> Tensor:
+        chest = x[:, -6:]
+        share = self.neighbours * torch.randn(len(x), 6, 1, generator=generator)
+        up = torch.cat([chest[:, 1:], chest[:, -1:]], dim=1)
+        down = torch.cat([chest[:, :1], chest[:, :-1]], dim=1)
+        moved = chest + share.abs() * (torch.where(share > 0, up, down) - chest)
+        return torch.cat([x[:, :-6], moved], dim=1)
 
     def _cut(self, x: Tensor, length: int, generator: Generator) -> Tensor:
         n_batch, _, n_samples = x.shape

@@ -52,15 +52,17 @@ def build_objective(
 
     Args:
         denoiser: Denoiser to train.
-        settings: `label_dropout`; and but for an `EpsilonDenoiser` `noise_levels`, `patterns` and `measurement_noise`
-            (`path` and `share`, or None).
+        settings: `label_dropout`; and but for an `EpsilonDenoiser` `covariate_dropout`, `noise_levels`, `patterns` and
+            `measurement_noise` (`path` and `share`, or None).
         unconditional: Trains without labels.
         validation: Reads the validation records; an `EpsilonDenoiser` measures the gain of its estimates on some.
 
     Raises:
         ValueError: If a setting is missing, not known to the objective or not usable.
     """
-    wanted = {"label_dropout", *([] if denoiser.finds_noise else ["noise_levels", "patterns", "measurement_noise"])}
+    wanted = {"label_dropout"}
+    if not denoiser.finds_noise:
+        wanted |= {"covariate_dropout", "noise_levels", "patterns", "measurement_noise"}
     if settings.keys() != wanted:
         raise ValueError(
             f"the objective of this prior has the settings {', '.join(sorted(wanted))}, not "
@@ -78,6 +80,7 @@ def build_objective(
         ObservationPatterns(**settings["patterns"]),
         label_dropout,
         measurement_noise=MeasurementNoise.read(**noise, sampling_rate=denoiser.sampling_rate) if noise else None,
+        covariate_dropout=settings["covariate_dropout"],
     )
 
 
@@ -99,6 +102,7 @@ class DenoisingObjective(Objective):
         label_dropout: Probability of hiding a record's labels; 1 trains an unconditional prior.
         validation_levels: Noise levels of the validation loss, mV.
         measurement_noise: Noise of measured samples; None: they are exact.
+        covariate_dropout: Probability of hiding each covariate of a record (`Denoiser.covariates`).
     """
 
     def __init__(
@@ -109,8 +113,10 @@ class DenoisingObjective(Objective):
         label_dropout: float = 0.5,
         validation_levels: Sequence[float] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
         measurement_noise: MeasurementNoise | None = None,
+        covariate_dropout: float = 0.5,
     ) -> None:
         super().__init__()
+        self.covariate_dropout = covariate_dropout
         self.denoiser, self.noise_levels, self.patterns = denoiser, noise_levels, patterns
         self.label_dropout, self.validation_levels = label_dropout, tuple(validation_levels)
         self.measurement_noise = measurement_noise
@@ -120,11 +126,14 @@ class DenoisingObjective(Objective):
         return {"noise": self.measurement_noise.digest} if self.measurement_noise else {}
 
     def draw(self, batch: Batch, generator: Generator) -> Batch:
-        """Adds noise levels, noise, labels that are left and measured samples to a batch with `x` and `label`."""
+        """Adds noise levels, noise and measured samples to a batch, and hides some labels and covariates."""
         x = batch["x"]
         label = batch["label"] * (torch.rand(len(x), 1, generator=generator) >= self.label_dropout)
         sigma, noise = self.noise_levels.draw(len(x), generator), torch.randn(x.shape, generator=generator)
         drawn = _exact(x, label, sigma, noise, self.patterns.draw(tuple(x.shape), generator))
+        if self.denoiser.covariates:
+            hidden = torch.rand(batch["covariates"].shape, generator=generator) < self.covariate_dropout
+            drawn["covariates"] = torch.where(hidden, torch.nan, batch["covariates"])
         return self._add_noise(drawn, self.measurement_noise.share, generator) if self.measurement_noise else drawn
 
     def _add_noise(self, batch: Batch, share: float, generator: Generator) -> Batch:
@@ -149,7 +158,8 @@ class DenoisingObjective(Objective):
         alpha = self.denoiser.schedule(t)[0][:, None, None]
         x_t = alpha * (x + sigma[:, None, None] * batch["noise"])
         label, sigma_y = batch["label"] if self.denoiser.n_labels else None, batch["sigma_y"]
-        estimate = self.denoiser(x_t, t, Conditions(label, batch["y"], observed, sigma_y))
+        conditions = Conditions(label, batch["y"], observed, sigma_y, batch.get("covariates"))
+        estimate = self.denoiser(x_t, t, conditions)
         sigma_y = sigma_y[..., None].expand_as(x)
         s_u = joined_sigma(sigma, observed, sigma_y)
         weight = torch.where(observed & (sigma_y == 0), 0, s_u**-2 + self.denoiser.sigma_data**-2)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,36 @@ NONE = Augmentation(amplitude=0, lead_gain=0, rotation=0, stretch=0, stretch_sha
 
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+def test_moved_electrodes_see_a_part_of_their_neighbours():
+    x = torch.eye(8)[None].expand(200, 8, 8)
+    moved = replace(NONE, neighbours=0.2)(x, 8, generator())
+    assert torch.equal(moved[:, :2], x[:, :2])
+    torch.testing.assert_close(moved.sum(dim=2), torch.ones(200, 8))
+    assert moved.min() >= -0.5 and (moved[:, 4, [3, 5]] > 0).float().mean() == 0.5 and (moved[:, 4, 2] == 0).all()
+    assert (moved[:, 7, 6] > 0).any() and (moved[:, 7, :6] == 0).all()
+    assert (
+        abs(float(1 - moved[:, 4, 4].mean()) - 0.16) < 0.03
+    )  # the mean of a normal number's size: 0.8 standard deviations
+
+
+def test_filters_of_other_machines_reach_from_the_st_segment_to_the_muscle():
+    x = torch.zeros(400, 8, 1000)
+    x[:, :, 500] = 1
+    filtered = replace(NONE, filter_share=0.5)(x, 1000, generator())
+    changed = (filtered - x).abs().amax(dim=(1, 2)) > 1e-6
+    assert abs(float(changed.float().mean()) - 0.5) < 0.06
+    gain = torch.fft.rfft(filtered[changed, 0]).abs()
+    assert gain[:, 0].max() < 1e-4 and 0.5 < gain[:, 10].min() < 0.9  # at 1 Hz
+    assert gain[:, 400].min() < 0.2 and gain[:, 400].max() > 0.95  # at 40 Hz
+
+
+def test_augmentation_by_default_is_what_the_bundled_weights_saw():
+    x = torch.randn(3, 8, 100, generator=generator())
+    assert torch.equal(
+        Augmentation()(x, 60, generator()), Augmentation(neighbours=0, filter_share=0)(x, 60, generator())
+    )
 
 
 def test_noise_levels_are_stratified_log_normal():
@@ -159,6 +191,7 @@ def test_an_objective_is_that_of_its_denoiser():
     assert isinstance(built, NoiseObjective) and built.label_dropout == 0.2
     assert build_objective(sashimi, {"label_dropout": 0.2}, unconditional=True).label_dropout == 1.0
     of_unet = {"label_dropout": 0.5, "noise_levels": {}, "patterns": {}, "measurement_noise": None}
+    of_unet["covariate_dropout"] = 0.5
     assert isinstance(build_objective(unet, of_unet), DenoisingObjective)
     for denoiser, settings in ((sashimi, of_unet), (unet, {"label_dropout": 0.2})):
         with pytest.raises(ValueError, match="choose backbone=sashimi or backbone=unet1d"):

@@ -16,9 +16,10 @@ from diffusion_prior.training.objective import DenoisingObjective, NoiseLevels, 
 from diffusion_prior.training.observation import ObservationPatterns
 from diffusion_prior.training.settings import TrainerSettings
 from diffusion_prior.training.trainer import EMA, Trainer
-from einthoven.ecg.leads import INDEPENDENT_LEADS, NINE_LEADS, lead_matrix
+from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, NINE_LEADS, lead_matrix
 from einthoven.run.run_folder import RunFolder
 from preprocessing.cohorts.simulator import simulate_store
+from preprocessing.store.store import write_store
 from tests.diffusion_prior.training.test_objective import TINY, TINY_SASHIMI
 from tests.scripts import run_script, start_script, wait_for
 
@@ -200,9 +201,33 @@ def test_sources_are_drawn_by_weight_and_flat_records_never(store):
     data = TrainingData([WeightedStore(store, weight=3.0), WeightedStore(marked)], augmentation=None)
     n = len(store.rows("train"))
     assert len(data) == 2 * n - 3
-    picks = torch.multinomial(data._weights, 20_000, replacement=True, generator=torch.Generator().manual_seed(0))
+    picks = torch.multinomial(data._weights[1000], 20_000, replacement=True, generator=torch.Generator().manual_seed(0))
     share = float((picks < n).double().mean())
     assert abs(share - 3 * n / (3 * n + n - 3)) < 0.015
+
+
+def drawn_shares(data, length, n):
+    """Returns the share of each of the n sources in the draws of pieces of a length."""
+    generator = torch.Generator().manual_seed(0)
+    picks = torch.multinomial(data._weights[length], 20_000, replacement=True, generator=generator)
+    origin = torch.from_numpy(data._rows[:, 0])[picks]
+    return torch.bincount(origin, minlength=n) / 20_000
+
+
+def test_archives_are_drawn_in_shares_and_where_they_are_long_enough(store, tmp_path):
+    short = write_store(tmp_path / "short", store.read([0, 1], LEADS)[..., :300], store.table.iloc[:2], 100, LEADS)
+    short.table["split"] = "train"
+    sources = [WeightedStore(store), WeightedStore(store, weight=3.0), WeightedStore(short, share=0.2)]
+    data = TrainingData(sources, lengths=(200, 1000))
+    assert (drawn_shares(data, 200, 3) - torch.tensor([0.2, 0.6, 0.2])).abs().max() < 0.015
+    assert (drawn_shares(data, 1000, 3) - torch.tensor([0.25, 0.75, 0.0])).abs().max() < 0.015
+    generator = torch.Generator().manual_seed(1)
+    assert {data.batch(16, generator)["x"].shape[-1] for _ in range(12)} == {200, 1000}
+    for shares in ((0.7, 0.7), (-0.1, 0.1)):
+        with pytest.raises(ValueError, match="at most 1 in all"):
+            TrainingData([WeightedStore(store, share=share) for share in shares])
+    with pytest.raises(ValueError, match="never be drawn"):
+        TrainingData(sources, lengths=(1000,))
 
 
 def test_a_batch_depends_on_the_generator_alone(store):
