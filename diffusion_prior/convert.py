@@ -6,20 +6,21 @@ python -m diffusion_prior.convert checkpoint=checkpoint.pkl out=folder
 from pathlib import Path
 from typing import Any, cast
 
-from diffusion_prior.checkpoint import load_denoiser, save_denoiser
-from diffusion_prior.model.epsilon import EpsilonDenoiser
-from diffusion_prior.model_card import describe_network, rhythmdiff_card
-from diffusion_prior.rhythmdiff_checkpoint import CHECKPOINTS
 from einthoven.run.files import write_text
 from einthoven.run.hashing import hash_file
 from einthoven.run.launch import script
 from einthoven.run.run_folder import RunFolder
-from einthoven.run.weights_file import WEIGHTS, find_weights
 
 
 @script("convert")
 def main(config: dict[str, Any]) -> str:
     """Reads the checkpoint, says what it is, writes the folder; its weights last."""
+    from diffusion_prior.checkpoint import load_denoiser, save_denoiser
+    from diffusion_prior.model.epsilon import EpsilonDenoiser
+    from diffusion_prior.model_card import describe_network, rhythmdiff_card
+    from diffusion_prior.rhythmdiff_checkpoint import CHECKPOINTS
+    from einthoven.run.weights_file import WEIGHTS, find_weights
+
     out, source = Path(config["out"]), find_weights(config["checkpoint"], (*CHECKPOINTS, WEIGHTS))
     denoiser = cast(EpsilonDenoiser, load_denoiser(source, conjugate_pairs=config["conjugate_pairs"]))
     if not denoiser.facts.get("published") or "sha256" in denoiser.facts:

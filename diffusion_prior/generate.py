@@ -1,30 +1,29 @@
 """Draws ECGs from the prior: `python -m diffusion_prior.generate generate.labels=[AFIB,SR]`."""
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import torch
-
-from diffusion_prior.checkpoint import find_prior, shared_denoiser
-from diffusion_prior.generation import GenerationSettings, check_settings, generate_ecgs, store_scale
-from einthoven.ecg.leads import LEADS
-from einthoven.ecg.statements import encode
-from einthoven.report.figures import draw_ecg
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from einthoven.run.weights_cache import hash_weights
-from preprocessing.store.files import UNITS_PER_MV
-from preprocessing.store.store import Store, write_store
 
 
 @script("generate")
 def main(config: dict[str, Any]) -> str:
     """Takes the labels, draws the ECGs, writes a store and a picture."""
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    from diffusion_prior.checkpoint import find_prior, shared_denoiser
+    from diffusion_prior.generation import GenerationSettings, check_settings, generate_ecgs, store_scale
+    from einthoven.ecg.leads import LEADS
+    from einthoven.ecg.statements import encode
+    from einthoven.report.figures import draw_ecg
+    from einthoven.run.weights_cache import hash_weights
+    from preprocessing.store.files import UNITS_PER_MV
+    from preprocessing.store.store import Store, write_store
+
     generate, split = dict(config["generate"]), config["dataset"]["training_class"]
-    statements, n_ecgs, results_path = (generate.pop(key) for key in ("labels", "n_ecgs", "results_path"))
-    config["generate"].pop("results_path")
+    statements, n_ecgs, _ = (generate.pop(key) for key in ("labels", "n_ecgs", "results_path"))
     settings = GenerationSettings(**generate, seed=config["seed"])
     manifest_hash = None
     if statements is None:
@@ -40,10 +39,9 @@ def main(config: dict[str, Any]) -> str:
     of_prior = {name: config[name] for name in ("published_offset", "conjugate_pairs", "precision")}
     denoiser = shared_denoiser(config["checkpoint"], device, compiled=config["compile"], **of_prior)
     check_settings(denoiser, labels, settings)
-    path = Path(results_path) if results_path else run_path()
     files = {"prior": hash_weights(find_prior(config["checkpoint"]))}
     origin: dict[str, Any] = {"data_manifest_hash": manifest_hash, "files": files}
-    run = RunFolder.create(path, config, seed=settings.seed, device=device, **origin)
+    run = RunFolder.create(run_path(config), config, seed=settings.seed, device=device, **origin)
     ecgs = generate_ecgs(denoiser, labels, table["ecg_id"].tolist(), settings, run.path / "chunks")
     facts = {"source": "generated", "settings": generate, "seed": settings.seed, "weights": denoiser.facts}
     table = table.assign(source="generated")

@@ -6,22 +6,24 @@ On several GPUs or CPU processes: `accelerate launch --multi_gpu --num_processes
 from statistics import fmean
 from typing import Any
 
-import torch
-
-from diffusion_prior.checkpoint import build_denoiser, find_prior, take_weights
-from diffusion_prior.model.state_space import state_space_groups
-from diffusion_prior.training.data import TrainingData
-from diffusion_prior.training.objective import build_objective
-from diffusion_prior.training.settings import TrainerSettings
-from diffusion_prior.training.training_run import describe_model, run_training
 from einthoven.run.launch import Outcome, run_path, script
-from einthoven.run.weights_cache import hash_weights
 
 
 @script("train")
 def main(config: dict[str, Any]) -> str | Outcome:
     """Builds model, data and objective from the config, trains, draws the loss curve."""
-    path = config["train"].pop("results_path") or run_path()
+    import torch
+
+    from diffusion_prior.checkpoint import build_denoiser, find_prior, take_weights
+    from diffusion_prior.model.state_space import state_space_groups
+    from diffusion_prior.training.data import TrainingData
+    from diffusion_prior.training.objective import build_objective
+    from diffusion_prior.training.settings import TrainerSettings
+    from diffusion_prior.training.training_run import describe_model, run_training
+    from einthoven.run.weights_cache import hash_weights
+
+    path = run_path(config)
+    config["train"].pop("results_path")
     train = dict(config["train"])
     state_space_rate = train.pop("state_space_learning_rate", None)
     settings = TrainerSettings(**train, seed=config["seed"])

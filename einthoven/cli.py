@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from einthoven import __version__
-from einthoven.help import CONFIGS, write_help
-from einthoven.run.command_line import report_mistake
+from einthoven.command.command_line import report_mistake
+from einthoven.command.help import CONFIGS, write_help
 from einthoven.run.registry import check_choice
 
 PACKAGES: Mapping[str, str] = {

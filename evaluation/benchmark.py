@@ -5,17 +5,18 @@ from typing import Any
 from einthoven.run.launch import run_path, script
 from einthoven.run.memory import machine
 from einthoven.run.run_folder import RunFolder
-from evaluation.benchmarks.cases import CASES
-from evaluation.benchmarks.measuring import list_cases, measure
-from evaluation.benchmarks.report import write_report
 
 
 @script("benchmark", words="benchmark.parts")
 def main(config: dict[str, Any]) -> str:
     """Measures the parts that the config names."""
+    from evaluation.benchmarks.cases import CASES
+    from evaluation.benchmarks.measuring import list_cases, measure
+    from evaluation.benchmarks.report import write_report
+
     sections = dict(config["benchmark"])
     cases = list_cases(sections, sections.pop("parts"), CASES)
-    folder, note = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu"), machine()
+    folder, note = RunFolder.create(run_path(config), config, seed=config["seed"], device="cpu"), machine()
     return write_report(measure(cases), folder.path, note)
 
 

@@ -5,30 +5,30 @@ python -m evaluation.downstream_classifier classifier=<its run folder> evaluate.
 python -m evaluation.downstream_classifier compare=[<run folder>,<run folder of the reference>]
 """
 
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from diffusion_prior.training.settings import TrainerSettings
-from diffusion_prior.training.training_run import run_training
-from einthoven.ecg.leads import LEADS
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from einthoven.run.weights_cache import hash_weights
-from einthoven.run.weights_file import find_weights
-from evaluation.classification.classifier import check_classifier, load_classifier
-from evaluation.classification.data import ClassificationObjective, new_classifier
-from evaluation.classification.data_sets import TRAINED_ON, DataSets
-from evaluation.classification.report import compare_runs, write_report
 
 
 @script("downstream_classifier")
 def main(config: dict[str, Any]) -> str:
     """Trains or loads a classifier, reads the data sets with it, writes and prints the scores; or compares two runs."""
+    import torch
+
+    from diffusion_prior.training.settings import TrainerSettings
+    from diffusion_prior.training.training_run import run_training
+    from einthoven.ecg.leads import LEADS
+    from einthoven.run.weights_cache import hash_weights
+    from einthoven.run.weights_file import find_weights
+    from evaluation.classification.classifier import check_classifier, load_classifier
+    from evaluation.classification.data import ClassificationObjective, new_classifier
+    from evaluation.classification.data_sets import TRAINED_ON, DataSets
+    from evaluation.classification.report import compare_runs, write_report
+
     evaluate, seed = config["evaluate"], config["seed"]
     classes, leads, kind = evaluate["classes"], evaluate["leads"], evaluate["train_downstream"]
-    folder, settings = Path(evaluate["results_path"] or run_path()), TrainerSettings(**config["train"], seed=seed)
+    folder, settings = run_path(config), TrainerSettings(**config["train"], seed=seed)
     draws = {"n_resamples": evaluate["n_resamples"], "seed": seed}
     if config["compare"]:
         return compare_runs(config["compare"], RunFolder.create(folder, config, seed=seed, device="cpu").path, **draws)

@@ -7,13 +7,14 @@ from typing import Any
 
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from evaluation.noise.report import evaluate_noise_runs
 
 
 @script("evaluate_noise")
 def main(config: dict[str, Any]) -> str:
     """Evaluates the runs that the config names and prints the tables."""
-    folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
+    from evaluation.noise.report import evaluate_noise_runs
+
+    folder = RunFolder.create(run_path(config), config, seed=config["seed"], device="cpu")
     report = evaluate_noise_runs(config["runs"], folder.path, seed=config["seed"], **config["evaluate"])
     return f"{report.markdown}\ntables and pictures: {folder.path}"
 

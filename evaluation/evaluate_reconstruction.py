@@ -7,14 +7,15 @@ from typing import Any
 
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from evaluation.inpainting.report import evaluate_runs
 
 
 @script("evaluate_reconstruction")
 def main(config: dict[str, Any]) -> str:
     """Evaluates the runs that the config names and prints the table."""
+    from evaluation.inpainting.report import evaluate_runs
+
     runs = [*([config["run"]] if config["run"] else []), *config["runs"]]
-    folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
+    folder = RunFolder.create(run_path(config), config, seed=config["seed"], device="cpu")
     report = evaluate_runs(runs, folder.path, seed=config["seed"], **config["evaluate"])
     return f"{report.markdown}\ntables and pictures: {folder.path}"
 

@@ -7,14 +7,15 @@ from typing import Any
 
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from evaluation.sweeps.results import read_sweep, write_sweep
 
 
 @script("evaluate_sweep")
 def main(config: dict[str, Any]) -> str:
     """Reads the jobs of the sweep that the config names and prints their table, the best first."""
+    from evaluation.sweeps.results import read_sweep, write_sweep
+
     sweep = read_sweep(config["run"], config["maximise"])
-    folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
+    folder = RunFolder.create(run_path(config), config, seed=config["seed"], device="cpu")
     return f"{write_sweep(sweep, folder.path, config['objective'])}\ntable and picture: {folder.path}"
 
 

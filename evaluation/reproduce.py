@@ -5,33 +5,35 @@ python -m evaluation.reproduce table=lead_i|missing_block|denoising|generation|n
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from datetime import datetime
 from typing import Any
-
-from tqdm import tqdm
 
 from einthoven.run.launch import Outcome, run_path, script
 from einthoven.run.run_folder import RunFolder
-from evaluation.reproduction.plan import chosen_tables
-from evaluation.reproduction.plans import make_plan
-from evaluation.reproduction.report import write_report
-from evaluation.reproduction.stages import describe, is_finished, run_stages
-from preprocessing.cohorts.simulated_files import write_synthetic_files
 
 
 @script("reproduce")
 def main(config: dict[str, Any]) -> str | Outcome:
     """Makes the plan, runs its missing stages, and writes the report."""
+    from tqdm import tqdm
+
+    from evaluation.reproduction.plan import chosen_tables
+    from evaluation.reproduction.plans import make_plan
+    from evaluation.reproduction.report import write_report
+    from evaluation.reproduction.stages import describe, is_finished, run_stages
+    from preprocessing.cohorts.simulated_files import write_synthetic_files
+
     start = time.perf_counter()
     settings, size, paths = config["reproduce"], config["size"], config["paths"]
-    tables, root = chosen_tables(config["table"]), Path(settings["results_path"])
+    tables, root = chosen_tables(config["table"]), run_path(config)
     if size["simulated_records"]:
         paths |= {"data": f"{root}/data", "stores": f"{root}/stores"}
     plan = make_plan(root, paths, size, settings["device"])
     stages = plan.wanted(tables)
     if settings["dry_run"]:
         return "\n".join(stage.command for stage in stages if not is_finished(stage, plan.stages))
-    RunFolder.create(run_path(), config, seed=config["seed"], device=settings["device"])
+    call = root / "calls" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    RunFolder.create(call, config, seed=config["seed"], device=settings["device"])
     if size["simulated_records"]:
         write_synthetic_files(paths["data"], size["simulated_records"])
     with tqdm(total=len(stages), unit="stage") as bar:

@@ -7,13 +7,14 @@ from typing import Any
 
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from noise_quant.scoring.calibration import calibrate_runs
 
 
 @script("calibrate")
 def main(config: dict[str, Any]) -> str:
     """Calibrates on the runs that the config names and prints the thresholds."""
-    folder = RunFolder.create(run_path(), config, seed=config["seed"], device="cpu")
+    from noise_quant.scoring.calibration import calibrate_runs
+
+    folder = RunFolder.create(run_path(config), config, seed=config["seed"], device="cpu")
     calibration = calibrate_runs(config["runs"], folder.path, config["write_to"])
     return f"{calibration.describe()}\nwritten to {config['write_to'] or folder.path}"
 

@@ -8,15 +8,16 @@ from typing import Any
 
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from noise_quant.scalogram.image import ScalogramSettings
-from noise_quant.scalogram.preparation import prepare_scalograms
-from noise_quant.scalogram.store import ScalogramStore
-from preprocessing.cohorts.ptbxl import Ptbxl
 
 
 @script("compute_scalograms")
 def main(config: dict[str, Any]) -> str:
     """Builds the store that the config asks for and says what was done."""
+    from noise_quant.scalogram.image import ScalogramSettings
+    from noise_quant.scalogram.preparation import prepare_scalograms
+    from noise_quant.scalogram.store import ScalogramStore
+    from preprocessing.cohorts.ptbxl import Ptbxl
+
     dataset = config["dataset"]
     summary = prepare_scalograms(
         dataset["name"],
@@ -28,7 +29,9 @@ def main(config: dict[str, Any]) -> str:
         max_skipped=dataset["max_skipped"],
     )
     store = ScalogramStore.open(summary.store)
-    RunFolder.create(run_path(), config, seed=config["seed"], device="cpu", data_manifest_hash=store.manifest_hash)
+    RunFolder.create(
+        run_path(config), config, seed=config["seed"], device="cpu", data_manifest_hash=store.manifest_hash
+    )
     text = summary.describe(Ptbxl.full_size if dataset["name"] == "ptbxl" else None)
     return f"{text}\n  leads: {len(store.leads)}, unusable {int(store.leads['unusable'].sum())}"
 

@@ -4,29 +4,29 @@ python -m noise_quant.plot record=my_record lead=II
 python -m noise_quant.plot                             # the bundled ECG
 """
 
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from einthoven.ecg.reading import read
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from einthoven.run.weights_cache import hash_weights
-from noise_quant.model.checkpoint import find_model, load_model
-from noise_quant.model.reverse_process import ReverseProcess
-from noise_quant.scoring.recording_report import report_recording
-from noise_quant.scoring.scorer import Scorer
-from noise_quant.scoring.verdict import find_thresholds
 
 
 @script("plot")
 def main(config: dict[str, Any]) -> str:
     """Scores one WFDB record, or the bundled ECG, and draws its windows."""
+    import torch
+
+    from einthoven.ecg.reading import read
+    from einthoven.run.weights_cache import hash_weights
+    from noise_quant.model.checkpoint import find_model, load_model
+    from noise_quant.model.reverse_process import ReverseProcess
+    from noise_quant.scoring.recording_report import report_recording
+    from noise_quant.scoring.scorer import Scorer
+    from noise_quant.scoring.verdict import find_thresholds
+
     plot, seed, device = config["plot"], config["seed"], config["device"]
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
-    folder = Path(plot["results_path"] or run_path())
+    folder = run_path(config)
     recording = read(config["record"], leads=config["lead"])
     process = ReverseProcess(config["timestep"], config["step_interval"], config["noise_scheduler_type"])
     model = load_model(config["checkpoint"]).to(device)

@@ -3,18 +3,18 @@
 python -m noise_quant.refine static_run=... burst_run=... metric=psnr static_percentage=0.5 burst_percentage=0.5
 """
 
-from pathlib import Path
 from typing import Any
 
-from einthoven.report.tables import write_csv, write_parquet
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from noise_quant.scoring.selection import read_scores, select_leads
 
 
 @script("refine")
 def main(config: dict[str, Any]) -> str:
     """Selects leads and writes `selection.parquet`, `selection.csv` and, in `metrics.jsonl`, their counts."""
+    from einthoven.report.tables import write_csv, write_parquet
+    from noise_quant.scoring.selection import read_scores, select_leads
+
     selection = select_leads(
         read_scores(config["static_run"]),
         read_scores(config["burst_run"]),
@@ -22,7 +22,7 @@ def main(config: dict[str, Any]) -> str:
         config["static_percentage"],
         config["burst_percentage"],
     )
-    folder = Path(config["refine"]["results_path"] or run_path())
+    folder = run_path(config)
     run = RunFolder.create(folder, config, seed=config["seed"], device="cpu")
     write_csv(selection.leads, folder / "selection.csv")
     write_parquet(selection.leads, folder / "selection.parquet")

@@ -6,25 +6,25 @@ python -m noise_quant.score_noise source=recording record=my_record
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import torch
-from tqdm import tqdm
-
-from einthoven.run.chunks import ENGINES
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
-from einthoven.run.weights_cache import hash_weights
-from noise_quant.data.sources import SOURCES
-from noise_quant.model.checkpoint import find_model
-from noise_quant.scoring.methods import scoring_method
-from noise_quant.scoring.score_table import score_source
 
 
 @script("score_noise")
 def main(config: dict[str, Any]) -> str:
     """Scores the leads that the config names into a run folder."""
+    import torch
+    from tqdm import tqdm
+
+    from einthoven.run.chunks import ENGINES
+    from einthoven.run.weights_cache import hash_weights
+    from noise_quant.data.sources import SOURCES
+    from noise_quant.model.checkpoint import find_model
+    from noise_quant.scoring.methods import scoring_method
+    from noise_quant.scoring.score_table import score_source
+
     score, raw_path = config["score"], config["dataset"]["raw_path"]
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
@@ -36,7 +36,7 @@ def main(config: dict[str, Any]) -> str:
     scoring = make_scoring(device="cpu" if engine.is_remote else device)
     settings = {**config["sources"].get(config["source"], {}), **({"raw_path": raw_path} if raw_path else {})}
     source = SOURCES.build({"name": config["source"], **settings})
-    folder = Path(score["results_path"] or run_path())
+    folder = run_path(config)
     files = {} if config["method"] == "baseline" else {"model": hash_weights(find_model(config["checkpoint"]))}
     origin = {"data_manifest_hash": source.digest, "files": files}
     run = RunFolder.create(folder, config, seed=config["seed"], device=device, **origin)

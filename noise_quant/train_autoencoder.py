@@ -3,13 +3,14 @@
 from typing import Any
 
 from einthoven.run.launch import run_path, script
-from noise_quant.training.training import train_scalogram_model
 
 
 @script("train_autoencoder")
 def main(config: dict[str, Any]) -> str:
     """Trains from the config, draws the loss curve and says the last losses."""
-    return train_scalogram_model("autoencoder", config, run_path())
+    from noise_quant.training.training import train_scalogram_model
+
+    return train_scalogram_model("autoencoder", config, run_path(config))
 
 
 if __name__ == "__main__":

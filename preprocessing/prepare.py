@@ -6,15 +6,18 @@ python -m preprocessing.prepare dataset.name=cinc2011 dataset.raw_path=... datas
 from typing import Any
 
 from einthoven.run.launch import run_path, script
-from preprocessing.cohorts.cohort import prepare_run
-from preprocessing.cohorts.registry import COHORTS
 
 
 @script("prepare")
 def main(config: dict[str, Any]) -> str:
     """Builds the store that the config asks for and says what was done."""
+    from preprocessing.cohorts.cohort import prepare_run
+    from preprocessing.cohorts.registry import COHORTS
+
     dataset = config["dataset"]
-    return prepare_run(COHORTS.build({"name": dataset["name"], **(dataset["settings"] or {})}), config, run_path())
+    return prepare_run(
+        COHORTS.build({"name": dataset["name"], **(dataset["settings"] or {})}), config, run_path(config)
+    )
 
 
 if __name__ == "__main__":

@@ -5,22 +5,22 @@ python -m reconstruction.denoise denoising.noise_type=bw denoising.power=2.0 alg
 python -m reconstruction.denoise data=wfdb data.path=my_record denoising.noise_type=auto
 """
 
-from pathlib import Path
 from typing import Any
 
 from einthoven.run.launch import run_path, script
-from preprocessing.cohorts.nstdb import load_noise
-from preprocessing.store.store import Store
-from reconstruction.measurement.added_noise import AddNoise
 from reconstruction.samplers.registry import ALL_METHODS
-from reconstruction.script_run import RestorationRun
 
 
 @script("denoise", groups={"algo": ALL_METHODS})
 def main(config: dict[str, Any]) -> str:
     """Denoises records of a store with noise added, one WFDB record, or the bundled ECG."""
+    from preprocessing.cohorts.nstdb import load_noise
+    from preprocessing.store.store import Store
+    from reconstruction.measurement.added_noise import AddNoise
+    from reconstruction.script_run import RestorationRun
+
     data, dataset, noise = config["data"], config["dataset"], dict(config["denoising"])
-    run = RestorationRun(config, Path(config["denoise"]["results_path"] or run_path()))
+    run = RestorationRun(config, run_path(config))
     if data["kind"] != "store":
         return run.restore_recording(run.load_recording(), noise=noise["noise_type"], keep=data["leads"])
     store = Store.open(dataset["store"])

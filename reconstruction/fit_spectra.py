@@ -6,19 +6,20 @@ python -m reconstruction.fit_spectra noise_path=... dataset.store=...
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from einthoven.ecg.leads import INDEPENDENT_LEADS
 from einthoven.run.files import atomic_write
 from einthoven.run.launch import script
-from preprocessing.cohorts.nstdb import load_noise
-from preprocessing.store.store import Store
-from reconstruction.measurement.noise_start import fit_spectra
 
 
 @script("fit_spectra")
 def main(config: dict[str, Any]) -> str:
     """Fits the spectra to the first halves of the noise and the training records of a store, and writes them."""
+    import numpy as np
+
+    from einthoven.ecg.leads import INDEPENDENT_LEADS
+    from preprocessing.cohorts.nstdb import load_noise
+    from preprocessing.store.store import Store
+    from reconstruction.measurement.noise_start import fit_spectra
+
     dataset, path = config["dataset"], Path(config["spectra_path"])
     store = Store.open(dataset["store"])
     clean = store.read(store.rows("train", dataset["n_records"]), INDEPENDENT_LEADS)

@@ -5,23 +5,23 @@ python -m reconstruction.inpaint data=wfdb data.path=my_record
 python -m reconstruction.inpaint data=demo
 """
 
-from pathlib import Path
 from typing import Any
 
 from einthoven.run.launch import Outcome, run_path, script
-from preprocessing.store.store import Store
-from reconstruction.measurement.missingness import HideSamples, Missingness, stretch_length
-from reconstruction.objective import mean_crps
-from reconstruction.recording_report import leads_to_keep
 from reconstruction.samplers.registry import ALL_METHODS
-from reconstruction.script_run import RestorationRun
 
 
 @script("inpaint", groups={"algo": ALL_METHODS})
 def main(config: dict[str, Any]) -> str | Outcome:
     """Reconstructs the records of a store, one WFDB record, or the bundled ECG."""
+    from preprocessing.store.store import Store
+    from reconstruction.measurement.missingness import HideSamples, Missingness, stretch_length
+    from reconstruction.objective import mean_crps
+    from reconstruction.recording_report import leads_to_keep
+    from reconstruction.script_run import RestorationRun
+
     algo, data, dataset = config["algo"], config["data"], config["dataset"]
-    run = RestorationRun(config, Path(config["inpaint"]["results_path"] or run_path()))
+    run = RestorationRun(config, run_path(config))
     missingness = Missingness(algo["missingness_type"], algo["missingness"], algo["mask_path"])
     if data["kind"] == "store":
         store = Store.open(dataset["store"])

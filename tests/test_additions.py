@@ -119,7 +119,7 @@ def package(tmp_path, monkeypatch):
 
 def test_a_posterior_sampler(package, monkeypatch):
     monkeypatch.setitem(ALL_METHODS.places, "shrink", "additions.shrink.Shrink")
-    launch._store_options({"algo": ALL_METHODS})
+    launch.store_options({"algo": ALL_METHODS}, ["algo=shrink"])
     with hydra.initialize_config_dir(str(launch.CONFIGS), version_base="1.3"):
         config = launch.plain(hydra.compose("inpaint", ["algo=shrink", "algo.sampler.factor=0.25"]))
     assert config["algo"]["sampler"] == {"factor": 0.25, "name_of_it": "shrink"}

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from einthoven.cli import find_commands
-from einthoven.run.command_line import spell_out
+from einthoven.command.command_line import spell_out
 from einthoven.run.launch import CONFIGS
 
 ROOT = CONFIGS.parent

@@ -10,7 +10,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -33,15 +34,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from einthoven.help import CONFIGS, write_help
-from einthoven.run.command_line import (
+from einthoven.command.checks import check_device, check_folder, check_type
+from einthoven.command.command_line import (
+    Stopped,
     check_config_path,
     command_line,
     environment,
     report_mistake,
     spell_out,
+    stoppable,
     suggest_keys,
 )
+from einthoven.command.help import CONFIGS, write_help
 from einthoven.run.registry import Registry
 from einthoven.run.sweep_job import run_job
 
@@ -61,8 +65,8 @@ _prefer_own_groups()
 
 _VERSION_BASE = "1.3"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
-_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-"""What a full or a read-only disk answers."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a full disk answers."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Outcome:
 
 
 Task = Callable[[dict[str, Any]], str | Outcome]
+_MISTAKES = (ConfigCompositionException, OverrideParseException, SearchPathException, ValueError, OSError)
+_GO_ON = "the same command starts again"
 
 
 def script(
@@ -109,15 +115,17 @@ def script(
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print(write_help(CONFIGS, config_name, f"einthoven {config_name}"))  # noqa: T201
                 return
-            _store_options(groups or {})
             # With its full error Hydra raises what it would otherwise print and turn into exit status 1.
             with environment(_FULL_ERROR, "1"):
                 try:
+                    store_options(groups or {}, sys.argv[1:])
                     check_config_path(sys.argv[1:])
-                    with command_line([sys.argv[0], *spell_out(sys.argv[1:], words)]):
+                    with command_line([sys.argv[0], *spell_out(sys.argv[1:], words)]), stoppable():
                         run()
-                except (ConfigCompositionException, OverrideParseException, SearchPathException, ValueError) as error:
-                    if show_traceback:
+                except Stopped as stop:
+                    raise SystemExit(report_mistake(f"{stop}; {_GO_ON}", stop.status)) from stop
+                except _MISTAKES as error:
+                    if show_traceback or not _is_of_the_user(error):
                         raise
                     raise SystemExit(report_mistake(_describe(error, config_name))) from error
                 except (RuntimeError, ImportError) as error:
@@ -131,26 +139,33 @@ def script(
     return decorate
 
 
-def _store_options(groups: Mapping[str, Registry]) -> None:
-    """Makes options of the entries of tables that have no file in `configs`."""
+def store_options(groups: Mapping[str, Registry], words: Sequence[str]) -> None:
+    """Makes options of the entries of tables that have no file in `configs`; only those that are named are imported."""
     for group, entries in groups.items():
         for name in entries:
             if not (CONFIGS / group / f"{name}.yaml").is_file():
-                ConfigStore.instance().store(name, entries.option(name), group)
+                is_named = any(name in word for word in words)
+                ConfigStore.instance().store(name, entries.option(name) if is_named else {"name": name}, group)
 
 
 def _run(task: Task, config_name: str, show_traceback: bool, program: str, cfg: DictConfig) -> object:
     """Runs a script's function once, alone or as a job of a sweep; prints what it returns and returns the objective."""
     is_job = HydraConfig.get().mode == RunMode.MULTIRUN
+    config: dict[str, Any] = {}
     with environment(_FULL_ERROR, "1" if show_traceback else None):
         try:
             config = plain(cfg)
+            _check(config, config_name)
             if not is_job:
                 return _print_outcome(task(config))
             with command_line([program, *HydraConfig.get().overrides.task]):
                 return _run_job(task, config)
+        except Stopped as stop:
+            if is_job or show_traceback:
+                raise
+            raise SystemExit(report_mistake(f"{stop}; {_how_to_go_on(config)}", stop.status)) from stop
         except (ValueError, MissingMandatoryValue, OSError) as error:
-            if show_traceback or (isinstance(error, OSError) and error.errno not in _CANNOT_WRITE):
+            if show_traceback or not _is_of_the_user(error):
                 raise
             if is_job:  # the process that sweeps reports it
                 raise ValueError(_describe(error, config_name)) from error
@@ -158,7 +173,14 @@ def _run(task: Task, config_name: str, show_traceback: bool, program: str, cfg: 
         finally:
             # Hydra makes this folder even where the results go elsewhere; rmdir spares one that is in use.
             with suppress(OSError):
-                run_path().rmdir()
+                _hydra_folder().rmdir()
+
+
+def _is_of_the_user(error: Exception) -> bool:
+    """Tells what a user can mend, a file that is named or a full disk, from other errors of the system."""
+    if not isinstance(error, OSError) or isinstance(error, HydraException):
+        return True
+    return bool(error.filename) or error.errno in _FULL
 
 
 def _print_outcome(outcome: str | Outcome) -> float | None:
@@ -171,9 +193,52 @@ def _print_outcome(outcome: str | Outcome) -> float | None:
     return outcome.objective
 
 
-def run_path() -> Path:
-    """Names the run folder that the config of the running script gives to this run."""
+def run_path(config: Mapping[str, Any]) -> Path:
+    """Names the run folder of the running script.
+
+    Args:
+        config: Its config. A `results_path` in it is the folder, a relative one below `ECG_RUNS` where that is set.
+
+    Returns:
+        That folder, or else a new one below `paths.runs`.
+    """
+    key = _results_key(config)
+    named = dict(_items(config)).get(key) if key else None
+    if not named:
+        return _hydra_folder()
+    runs = Path(os.environ.get("ECG_RUNS") or "")
+    path = Path(str(named))
+    return path if path.is_relative_to(runs) else runs / path
+
+
+def _hydra_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _results_key(config: Mapping[str, Any]) -> str | None:
+    """Names the key that a user may give the run folder with."""
+    return next((key for key, _ in _items(config) if key.rpartition(".")[2] == "results_path"), None)
+
+
+def _check(config: Mapping[str, Any], config_name: str) -> None:
+    """Refuses, before the script starts, values of the wrong type, a missing device and a folder that is read-only."""
+    words = list(HydraConfig.get().overrides.task)
+    given = {override.key_or_group for override in _overrides(words) if not (CONFIGS / override.key_or_group).is_dir()}
+    if given and GlobalHydra.instance().is_initialized():  # it is not in the processes of a launcher
+        defaults = dict(_items(_compose_defaults(config_name, words)))
+        for key, value in _items(config):
+            if key in given and key in defaults:
+                check_type(key, value, defaults[key])
+    check_device(config)
+    check_folder(run_path(config))
+
+
+def _how_to_go_on(config: Mapping[str, Any]) -> str:
+    """Says how a run that was stopped goes on."""
+    key, folder = _results_key(config), run_path(config)
+    if key is None or not (folder / "config.yaml").is_file():
+        return _GO_ON
+    return f"the same command with {key}={folder} goes on"
 
 
 def _run_job(task: Task, config: dict[str, Any]) -> object:
@@ -186,7 +251,7 @@ def _run_job(task: Task, config: dict[str, Any]) -> object:
         )
     # The task may change its config, which the job's hash is of.
     work = functools.partial(task, copy.deepcopy(config))
-    return run_job(run_path(), HydraConfig.get().overrides.task, config, lambda: _print_outcome(work()))
+    return run_job(_hydra_folder(), HydraConfig.get().overrides.task, config, lambda: _print_outcome(work()))
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -205,8 +270,9 @@ def _describe(error: Exception, config_name: str) -> str:
         return f"cannot read '{error.override}': write key=value, and quote values with spaces or special characters"
     if isinstance(error, MissingConfigException):
         return _describe_missing_option(error)
-    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
-        return f"{error.filename or 'the results'}: {error.strerror}; what is done already is not done again"
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        hint = "; what is done already is not done again" if error.errno in _FULL else ""
+        return f"{error.filename or 'the results'}: {error.strerror}{hint}"
     if isinstance(error, MissingMandatoryValue):
         return f"give a value for {error.full_key}=..."
     cause = error.__cause__
@@ -239,31 +305,36 @@ def _describe_missing_option(error: MissingConfigException) -> str:
 def _known_keys(config_name: str) -> list[str]:
     """Lists the keys, with dots, of a root config with the groups that the command line chooses."""
     with hydra.initialize_config_dir(str(CONFIGS), version_base=_VERSION_BASE):
-        try:
-            cfg = hydra.compose(config_name, _group_choices())
-        except HydraException:
-            cfg = hydra.compose(config_name)
-        return [key for key, _ in _items(OmegaConf.to_container(cfg, resolve=False))]
+        return [key for key, _ in _items(_compose_defaults(config_name, sys.argv[1:]))]
+
+
+def _compose_defaults(config_name: str, words: Sequence[str]) -> object:
+    """Composes a root config with the groups that the command line chooses, if it can be, and without other values."""
+    try:
+        cfg = hydra.compose(config_name, _group_choices(words))
+    except HydraException:
+        cfg = hydra.compose(config_name)
+    return OmegaConf.to_container(cfg, resolve=False)
 
 
 def _written_key(key: str) -> str:
     """Completes a key, of which hydra names the part up to the first unknown name, as the command line has it."""
-    written = (override.key_or_group for override in _overrides())
+    written = (override.key_or_group for override in _overrides(sys.argv[1:]))
     return next((whole for whole in written if whole.startswith(f"{key}.")), key)
 
 
-def _group_choices() -> list[str]:
-    """Picks the overrides of the command line that choose one option of a group."""
+def _group_choices(words: Sequence[str]) -> list[str]:
+    """Picks the overrides that choose one option of a group."""
     return [
         str(override.input_line)
-        for override in _overrides()
+        for override in _overrides(words)
         if (CONFIGS / override.key_or_group).is_dir() and not override.is_sweep_override()
     ]
 
 
-def _overrides() -> list[Override]:
-    """Parses the overrides of the command line."""
-    texts = [text for text in sys.argv[1:] if "=" in text and not text.startswith("-")]
+def _overrides(words: Sequence[str]) -> list[Override]:
+    """Parses the overrides among the words of a command line."""
+    texts = [text for text in words if "=" in text and not text.startswith("-")]
     return OverridesParser.create().parse_overrides(texts)
 
 

@@ -90,7 +90,7 @@ class RunFolder:
     @classmethod
     def _take_up(cls, path: Path, config: dict[str, Any], origin: dict[str, Any]) -> "RunFolder":
         run = cls.open(path)
-        before, now = ({key: part[key] for key in part if key not in FREE_KEYS} for part in (run.config, config))
+        before, now = (_without_free_keys(part) for part in (run.config, config))
         provenance = run.provenance()
         notes = []
         if "files" not in provenance:  # of a version that did not note them
@@ -165,6 +165,15 @@ def code_commit() -> str | None:
     commit = _git(root, "rev-parse", "--verify", "HEAD")
     changes = _git(root, "status", "--porcelain", "--untracked-files=no")
     return f"{commit}+changes" if commit and changes else commit
+
+
+def _without_free_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a config without `FREE_KEYS` and without the name of the folder itself, a `results_path` of a part."""
+    parts = {key: value for key, value in config.items() if key not in FREE_KEYS}
+    return {
+        key: {name: one for name, one in value.items() if name != "results_path"} if isinstance(value, dict) else value
+        for key, value in parts.items()
+    }
 
 
 def _provenance(seed: int, device: str, origin: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,13 +29,13 @@ N_MEASURED = 512
 CHUNK = 64
 
 
-def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: Path) -> str:
+def train_scalogram_model(kind: str, settings: Mapping[str, Any], path: Path) -> str:
     """Trains a model of scalograms; a run that was stopped goes on in its folder.
 
     Args:
         kind: "autoencoder", "latent" or "pixel".
         settings: Settings, as `configs/train_autoencoder.yaml` and its siblings have them.
-        default_path: Run folder, where the settings name none.
+        path: Run folder.
 
     Returns:
         What to print: the last losses and the folder; or, of a dry run, settings and model.
@@ -51,7 +51,7 @@ def train_scalogram_model(kind: str, settings: Mapping[str, Any], default_path: 
         )
     if config.pop("dry_run"):
         return describe_model(config, starting_model(kind, config))
-    path = config["train"].pop("results_path") or str(default_path)
+    config["train"].pop("results_path")
     data = image_data(config)
     trainer_config = trainer_settings(config, len(data))
     torch.manual_seed(trainer_config.seed)

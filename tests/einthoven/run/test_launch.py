@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from einthoven.run.command_line import check_config_path, spell_out
-from einthoven.run.launch import CONFIGS, plain
+from einthoven.command.command_line import check_config_path, spell_out
+from einthoven.run.launch import CONFIGS, plain, run_path
 from einthoven.run.run_folder import RunFolder
 from tests.scripts import run_in_project
 
 SCRIPT = """
+import os
 import sys
 from pathlib import Path
 
@@ -21,13 +22,17 @@ launch.CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 @launch.script("measure")
 def main(settings):
+    if "signal" in settings:
+        launch.run_path(settings).mkdir()
+        (launch.run_path(settings) / "config.yaml").touch()
+        os.kill(os.getpid(), settings["signal"])
     if settings["algo"]["n_samples"] < 1:
         raise ValueError("algo.n_samples must be\\nat least 1")
     if settings["algo"]["n_samples"] == 98:
         raise OSError(28, "No space left on device", "samples.npy")
     if settings["algo"]["n_samples"] > 99:
         raise RuntimeError("a fault of the program")
-    return f"{settings['algo']['name']} {settings['algo']['n_samples']} {launch.run_path()}"
+    return f"{settings['algo']['name']} {settings['algo']['n_samples']} {launch.run_path(settings)}"
 
 
 if __name__ == "__main__":
@@ -141,6 +146,8 @@ def test_help_lists_the_keys(start):
         (["paths.runs=${oc.env:NO_SUCH_VARIABLE_HERE}"], ["NO_SUCH_VARIABLE_HERE"]),
         (["algo.n_samples=0"], ["algo.n_samples must be at least 1"]),
         (["algo.n_samples=98"], ["samples.npy: No space left on device; what is done already is not done again"]),
+        (["algo.n_samples=ten"], ["algo.n_samples=ten: give a whole number (default: 10)"]),
+        (["paths.runs=/proc/x"], ["/proc/x"]),
     ],
 )
 def test_mistake_is_one_line_and_exit_status_2(start, arguments, expected):
@@ -164,6 +171,25 @@ def test_fault_of_the_program_shows_its_traceback(start):
     assert answer.returncode == 1
     assert "Traceback" in answer.stderr
     assert "RuntimeError: a fault of the program" in answer.stderr
+
+
+def test_a_relative_results_path_lies_below_the_folder_of_runs(monkeypatch, tmp_path):
+    config = {"measure": {"results_path": "first"}}
+    monkeypatch.delenv("ECG_RUNS", raising=False)
+    assert run_path(config) == Path("first")
+    monkeypatch.setenv("ECG_RUNS", str(tmp_path))
+    assert run_path(config) == tmp_path / "first"
+    assert run_path({"measure": {"results_path": str(tmp_path / "first")}}) == tmp_path / "first"
+    monkeypatch.setenv("ECG_RUNS", "out")
+    assert run_path({"measure": {"results_path": "out/first"}}) == Path("out/first")
+
+
+@pytest.mark.parametrize(("number", "status"), [(2, 130), (15, 143)])
+def test_a_stopped_script_says_in_one_line_how_to_go_on(start, tmp_path, number, status):
+    answer = start(f"+signal={number}", f"+measure.results_path={tmp_path}/run")
+    assert answer.returncode == status
+    assert len(answer.stderr.splitlines()) == 1, answer.stderr
+    assert f"the same command with measure.results_path={tmp_path}/run goes on" in answer.stderr
 
 
 TELL = ("-m", "verbs.tell")

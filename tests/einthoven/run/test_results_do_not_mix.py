@@ -275,7 +275,7 @@ def test_a_script_takes_up_its_own_run_only(module, place, monkeypatch):
     overrides, other, role = SCRIPTS[module]
     overrides = [override.format(place) for override in overrides]
     script = importlib.import_module(module)
-    monkeypatch.setattr(script, "run_path", lambda: place / "run")  # which Hydra would know
+    monkeypatch.setattr(script, "run_path", lambda config: place / "run")  # which Hydra would know
 
     def start(*more):
         return script.main.__wrapped__(plain(compose(module.rpartition(".")[2], [*overrides, *more])))

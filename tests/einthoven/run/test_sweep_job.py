@@ -29,7 +29,7 @@ launch.CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 def main(config):
     if config["x"] < 0:
         raise ValueError("x must not be negative")
-    folder = launch.run_path()
+    folder = launch.run_path(config)
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "done", "a") as file:
         file.write(" ".join(sys.argv[1:]) + "\\n")

@@ -23,11 +23,11 @@ from reconstruction.measurement.missingness import HideSamples, Missingness
 from reconstruction.measurement.operators import LeadSelection
 from reconstruction.rivals.descod import Descod, DescodNetwork
 from reconstruction.rivals.noise import add_noise, read_noise, validation_noise
+from reconstruction.rivals.training import OBJECTIVES, build_rival, train_rival
 from reconstruction.rivals.unet_denoiser import UNetDenoiser
 from reconstruction.rivals.unet_regression import UNetRegression, correlation
 from reconstruction.samplers.registry import RIVALS
 from reconstruction.samplers.spec import SamplerSpec
-from reconstruction.train_rival import OBJECTIVES, build_rival, train_rival
 
 BACKBONE = {
     "channels": [32, 32], "kernel_sizes": [3, 3], "attention": [False, False], "patch": 4, "n_blocks": 1, "dropout": 0.0
@@ -73,8 +73,7 @@ def trained(folders, tmp_path_factory):
     """A run folder of each kind."""
     root = tmp_path_factory.mktemp("trained")
     for kind in OBJECTIVES:
-        train_rival(settings(folders, kind, root / kind), root / "unused")
-    assert not (root / "unused").exists()
+        train_rival(settings(folders, kind, root / kind), root / kind)
     return root
 
 

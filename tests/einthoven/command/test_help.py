@@ -3,7 +3,7 @@
 import pytest
 
 from einthoven.cli import CONFIGS, find_commands
-from einthoven.help import WIDTH, read_page, write_help
+from einthoven.command.help import WIDTH, read_page, write_help
 
 ROOT_FILE = """\
 # Does it: python -m package.do it=1

@@ -4,7 +4,9 @@ import argparse
 import difflib
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,11 +94,45 @@ def _set_variable(name: str, value: str | None) -> None:
         os.environ[name] = value
 
 
-def report_mistake(message: str) -> int:
+class Stopped(KeyboardInterrupt):
+    """A signal has asked the script to stop.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}")
+        self.status = 128 + number
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turns Ctrl-C and SIGTERM into `Stopped` for the time of the block; only in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own = os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        if os.getpid() == own:
+            raise Stopped(number)
+        signal.signal(number, signal.SIG_DFL)  # a process that was forked ends as it would without us
+        os.kill(os.getpid(), number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def report_mistake(message: str, status: int = _USER_MISTAKE) -> int:
     """Writes an error as one line and returns the exit status that goes with it."""
     line = " ".join(message.split())
     sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {line}\n")
-    return _USER_MISTAKE
+    return status
 
 
 def suggest_keys(key: str, known: Sequence[str]) -> str:
