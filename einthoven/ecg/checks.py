@@ -47,6 +47,12 @@ CLIPPED_SHARE = 0.005
 LARGEST_BEAT_MV = 60.0
 """Median range of one-second stretches beyond which a recording is not in mV; the largest of a record is 3.4 mV in
 PTB-XL and 39.6 mV, with most electrodes loose, in CinC 2011. An ECG of 0.3 mV has 300 in microvolts."""
+LARGEST_VOLT_MV = 0.006
+"""Median range of one-second stretches below which a recording may be in volts: an ECG of 6 mV has 0.006 there."""
+PEAKED_KURTOSIS = 4.0
+"""Median kurtosis of one-second stretches from which they hold beats; noise has 3, records of PTB-XL 4.4 and more."""
+UNIT_STRETCHES = 600
+"""The unit is judged by at most about twice so many one-second stretches."""
 LARGEST_COUNT_FREE_MV = 5.0
 """Median range from which whole numbers throughout are raw counts."""
 
@@ -130,12 +136,13 @@ def check_units(ecg: ArrayLike, sampling_rate: float) -> None:
     """Refuses a recording that is not in mV, shape (C, L), by a ValueError that says what to do.
 
     Looks at the median, over leads and one-second stretches, of the range: drift, single leads that are off, short
-    artefacts and values that are not finite do not count.
+    artefacts and values that are not finite do not count. Of long recordings it looks at stretches spread over them.
     """
     x = np.asarray(ecg)
-    n = max(1, round(FLAT_WINDOW_S * sampling_rate))
-    whole = x[:, : max(x.shape[1] // n, 1) * n].astype(np.float64)
-    stretches = whole.reshape(len(x), -1, min(n, whole.shape[1]))
+    n = min(max(1, round(FLAT_WINDOW_S * sampling_rate)), x.shape[1])
+    stretches = x[:, : x.shape[1] // n * n].reshape(len(x), -1, n)
+    stretches = stretches[:, :: 1 + stretches.shape[1] // UNIT_STRETCHES].astype(np.float64)
+    whole = stretches.reshape(len(x), -1)
     ranges = np.ptp(stretches, axis=-1)
     ranges = ranges[np.isfinite(ranges) & (ranges > 0)]
     if not len(ranges):
@@ -152,6 +159,22 @@ def check_units(ecg: ArrayLike, sampling_rate: float) -> None:
             f"the ECG spans {extent:.0f} within a second, too much for mV: if it is in microvolts divide by 1000, if "
             "in raw counts divide by the recorder's gain (counts per mV)"
         )
+    if extent < LARGEST_VOLT_MV and _is_peaked(stretches[np.isfinite(stretches).all(axis=-1)]):
+        raise ValueError(
+            f"the ECG spans {extent:.1g} within a second, too little for mV, but has the peaks of an ECG, which looks "
+            "like volts: multiply by 1000 (in a file: unit='V') to have mV"
+        )
+
+
+def _is_peaked(stretches: NDArray[np.float64]) -> bool:
+    """Says whether stretches, shape (n, samples), mostly have peaks, as beats are, and noise is not."""
+    stretches = stretches[np.ptp(stretches, axis=-1) > 0]
+    if not len(stretches):
+        return False
+    deviation = stretches - stretches.mean(axis=-1, keepdims=True)
+    deviation /= np.abs(deviation).max(axis=-1, keepdims=True)
+    kurtosis = np.mean(deviation**4, axis=-1) / np.mean(deviation**2, axis=-1) ** 2
+    return float(np.median(kurtosis)) > PEAKED_KURTOSIS
 
 
 def _problem(lead: NDArray[np.float64], sampling_rate: float) -> str:

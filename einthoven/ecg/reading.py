@@ -15,6 +15,7 @@ from einthoven.ecg.checks import check_units
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.formats.registry import find_format
 from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix
+from einthoven.ecg.lost import describe_lost, erase, lost_stretches
 from einthoven.ecg.recording import Recording, Source
 
 DEMO_ECG = Path(__file__).parent / "demo" / "demo_ecg.npz"
@@ -67,8 +68,19 @@ def read(
             recording = recording if fmt.cuts else _cut(recording, options)
             if not isinstance(path, str | Path | Sequence):  # the copy is gone soon
                 recording = replace(recording, source=Source(fmt.name))
-    check_units(recording.signal, recording.sampling_rate)
-    return _take(recording, asked)
+    return _without_lost(_take(recording, asked))
+
+
+def _without_lost(recording: Recording) -> Recording:
+    """Checks the unit and makes missing what shows no heart; cut waves stay, as they may be restored."""
+    signal, rate, leads = recording.signal, recording.sampling_rate, recording.leads
+    check_units(signal, rate)
+    lost = lost_stretches(signal, rate, leads, saturated=False)
+    if not lost:
+        return recording
+    signal = signal if signal.flags.owndata else signal.copy()  # a long one is there once only
+    erase(signal, leads, lost)
+    return replace(recording, signal=signal, notes=(*recording.notes, *describe_lost(lost, rate, signal.shape[-1])))
 
 
 def _read_demo() -> Recording:
