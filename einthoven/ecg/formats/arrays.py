@@ -1,6 +1,5 @@
 """Arrays: NPY, NPZ, MAT up to version 7, and Parquet."""
 
-import json
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from einthoven.ecg.formats.channels import Channel, recording_of
@@ -24,7 +24,7 @@ MOST_CHANNELS = 64
 """An array has no more channels; its other axis is time."""
 LARGEST_RATIO = 1100
 """Deflate shrinks nothing to less than one part in so many."""
-METADATA = b"einthoven"
+METADATA = "einthoven"
 """Key of what `einthoven.write` says of a recording in a Parquet file."""
 
 
@@ -103,12 +103,11 @@ def read_parquet(path: Path, options: ReadOptions) -> Recording:
     Raises:
         ValueError: If the file is damaged or nothing says the sampling rate.
     """
-    import pyarrow.parquet
-
-    table = _guarded(path, lambda: pyarrow.parquet.read_table(path))
-    said: dict[str, Any] = _guarded(path, lambda: json.loads((table.schema.metadata or {}).get(METADATA, b"{}")))
-    names = [name for name in table.column_names if not name.startswith("__index_level")]
-    columns = [table[name].to_pandas().to_numpy() for name in names]
+    table = _guarded(path, lambda: pd.read_parquet(path))
+    said = table.attrs.get(METADATA, {})
+    said = said if isinstance(said, dict) else {}
+    names = [str(name) for name in table.columns]
+    columns = [table.iloc[:, place].to_numpy() for place in range(len(names))]
     patient = patient_of(_number(said.get("age")), str(said.get("sex") or ""))
     rate, start = _number(said.get("sampling_rate")), _time(said.get("start_time"))
     source = Source("Parquet", path)

@@ -153,7 +153,7 @@ def _start_time(data: Any) -> datetime | None:  # noqa: ANN401
         ),
     ):
         whole, _, fraction = text.split("+")[0].split("-")[0].partition(".")
-        if len(whole) >= 12:
+        if len(whole) >= 12 and whole[:4] > "1900":
             try:
                 start = datetime.strptime(whole.ljust(14, "0"), "%Y%m%d%H%M%S")
             except ValueError:

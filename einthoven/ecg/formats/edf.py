@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.formats.channels import Channel, recording_of
 from einthoven.ecg.formats.options import ReadOptions
-from einthoven.ecg.formats.patients import age_between, patient_of
+from einthoven.ecg.formats.patients import age_between, age_of, patient_of
 from einthoven.ecg.leads import parse_lead
 from einthoven.ecg.recording import Patient, Recording, Source
 
@@ -35,6 +35,8 @@ FIXED = 256
 LARGEST_GAP = 30 * 86400.0
 """A pause between two data records of more seconds is no pause but a damaged time stamp."""
 _ONSET = re.compile(rb"([+-]\d+(?:\.\d*)?)\x14")
+_END = re.compile(rb"\+(\d+(?:\.\d*)?)(?:\x15[\d.]*)?\x14Recording ends\x14")
+_AGE = re.compile(r"\bAge_([\d.]+)")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,16 @@ class _Header:
         return sum(signal.samples for signal in self.signals)
 
 
+@dataclass(frozen=True)
+class _Timing:
+    """What the time stamps of EDF+ say: when each data record begins and the signal ends, in s from the first one."""
+
+    places: NDArray[np.float64]
+    begun: float
+    gaps: int
+    end: float | None
+
+
 def matches(head: bytes, path: Path) -> bool:
     """Says whether a file begins as EDF or BDF files do."""
     return head.startswith((EDF_MARK, BDF_MARK)) and head[184:192].strip(b" \0").isdigit()
@@ -87,7 +99,7 @@ def read_edf(path: Path, options: ReadOptions) -> Recording:
     """
     header = _read_header(path)
     rows = _read_records(path, header)
-    places, gaps = _places_of_records(rows, header)
+    timing = _timing(rows, header)
     channels, signals = [], []
     for signal in header.signals:
         if _is_annotation(signal):
@@ -100,9 +112,11 @@ def read_edf(path: Path, options: ReadOptions) -> Recording:
         digital = _digital(rows, signal, header)
         physical: NDArray[np.float64] = np.asarray(digital * signal.gain + signal.offset, dtype=np.float64)
         physical[digital < min(signal.lowest, _smallest(header) + 1)] = np.nan
-        signals.append(_spread(physical, places, rate))
-    notes = (*header.notes, *([f"{gaps} pause(s) between data records are missing samples"] if gaps else []))
-    start = _start_time(header)
+        whole = _spread(physical, timing.places, rate)
+        signals.append(whole if timing.end is None else whole[: round(timing.end * rate)])
+    notes = [*header.notes]
+    notes += [f"{timing.gaps} pause(s) between data records are missing samples"] if timing.gaps else []
+    start = _start_time(header, timing.begun)
     source = Source("BDF" if header.width == 3 else "EDF+" if header.plus else "EDF", path)
     patient = _patient(header, start)
     return recording_of(channels, signals, options, source, start_time=start, patient=patient, notes=notes)
@@ -189,22 +203,23 @@ def _digital(rows: NDArray[np.uint8], signal: _Signal, header: _Header) -> NDArr
     return (triples[..., 0] | triples[..., 1] << 8 | triples[..., 2] << 16) - ((triples[..., 2] >> 7) << 24)
 
 
-def _places_of_records(rows: NDArray[np.uint8], header: _Header) -> tuple[NDArray[np.float64], int]:
-    """Returns when each data record begins, in s from the first one, and how many pauses there are."""
-    places: NDArray[np.float64] = np.asarray(np.arange(header.records) * header.duration, dtype=np.float64)
+def _timing(rows: NDArray[np.uint8], header: _Header) -> _Timing:
+    """Reads the time stamps of the data records, which EDF+ has."""
+    even: NDArray[np.float64] = np.asarray(np.arange(header.records) * header.duration, dtype=np.float64)
     clock = next((signal for signal in header.signals if _is_annotation(signal)), None)
     if not header.plus or clock is None:
-        return places, 0
+        return _Timing(even, 0.0, 0, None)
     width = header.width
-    stamps = rows[:, clock.start * width : (clock.start + clock.samples) * width]
-    found = [_ONSET.match(stamp.tobytes()) for stamp in stamps]
+    stamps = [stamp.tobytes() for stamp in rows[:, clock.start * width : (clock.start + clock.samples) * width]]
+    found = [_ONSET.match(stamp) for stamp in stamps]
     onsets = np.array([float(match[1]) if match else np.nan for match in found])
-    onsets -= onsets[0]
     steps = np.diff(onsets)
     if not np.isfinite(onsets).all() or (steps < 0.99 * header.duration).any() or (steps > LARGEST_GAP).any():
-        return places, 0  # time stamps that run backwards say nothing
+        return _Timing(even, 0.0, 0, None)  # time stamps that run backwards say nothing
     gaps = int((steps > 1.01 * header.duration).sum())
-    return (onsets, gaps) if gaps else (places, 0)
+    end = _END.search(stamps[-1])
+    begun = onsets[0] if 0 <= onsets[0] < 1 else 0.0
+    return _Timing(onsets - onsets[0] if gaps else even, begun, gaps, float(end[1]) - onsets[0] if end else None)
 
 
 def _spread(physical: NDArray[np.float64], places: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
@@ -228,20 +243,19 @@ def _smallest(header: _Header) -> int:
     return -(2 ** (8 * header.width - 1))
 
 
-def _start_time(header: _Header) -> datetime | None:
+def _start_time(header: _Header, begun: float) -> datetime | None:
     """Returns the start of the recording: the full year of EDF+, else the two digits that EDF has."""
+    words = header.recording.split()
+    full = words[1] if len(words) > 1 and words[0] == "Startdate" else ""
     try:
-        clock = datetime.strptime(header.start, "%d.%m.%y%H.%M.%S")
+        clock = datetime.strptime(header.start[8:], "%H.%M.%S") + timedelta(seconds=begun)
+        if full:
+            return datetime.combine(datetime.strptime(full, "%d-%b-%Y"), clock.time())
+        day = datetime.strptime(header.start[:8], "%d.%m.%y")
     except ValueError:
         return None
-    words = header.recording.split()
-    if len(words) > 1 and words[0] == "Startdate":
-        try:
-            return datetime.combine(datetime.strptime(words[1], "%d-%b-%Y"), clock.time())
-        except ValueError:
-            pass
-    year = 1900 + clock.year % 100 if clock.year % 100 >= 85 else 2000 + clock.year % 100
-    return clock.replace(year=year)
+    year = 1900 + day.year % 100 if day.year % 100 >= 85 else 2000 + day.year % 100
+    return datetime.combine(day.replace(year=year), clock.time())
 
 
 def _patient(header: _Header, start: datetime | None) -> Patient | None:
@@ -253,7 +267,8 @@ def _patient(header: _Header, start: datetime | None) -> Patient | None:
         born: datetime | None = datetime.strptime(words[2], "%d-%b-%Y")
     except ValueError:
         born = None
-    return patient_of(age_between(born, start), words[1])
+    stated = _AGE.search(header.patient)
+    return patient_of(age_of(stated[1]) if stated else age_between(born, start), words[1])
 
 
 def _text(raw: bytes) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 HEAD_CHARACTERS = 200_000
 """The layout is found in so much of a text."""
-MISSING = ("", "nan", "NaN", "NAN", "na", "NA", "N/A", "null", "NULL", "None", "-", "--")
+MISSING = ("", "nan", "NaN", "NAN", "na", "NA", "N/A", "null", "NULL", "None", "-", "--", "inf", "-inf")
 """What stands for a missing sample."""
 CANDIDATES: tuple[tuple[str, str], ...] = (
     ("\t", "."),
@@ -85,7 +85,10 @@ def layout_of(text: str, whole: bool) -> Layout | None:
     found = _best(lines, share=1.0) or _best(lines, share=0.5)
     if found is None:
         return None
-    first, delimiter, decimal = found
+    first, delimiter, decimal = found  # rows with a word in their midst may come before
+    width = len(split(lines[first], delimiter))
+    alike = (number for number, line in enumerate(lines[:first]) if len(split(line, delimiter)) == width)
+    first = next((number for number in alike if _is_row(split(lines[number], delimiter), decimal, 0.5)), first)
     if (delimiter, decimal) == (",", ".") and _is_decimal_comma(lines, first):
         delimiter, decimal = "\n", ","
     cells = [cell.strip().strip("'\"# ") for line in lines[:first] for cell in split(line, ",")]

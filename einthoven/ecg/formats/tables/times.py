@@ -107,7 +107,8 @@ def lay_out(path: Path, seconds: NDArray[np.float64]) -> tuple[float, NDArray[np
         raise ValueError(
             f"{path} has times on no even grid: resample it, or give sampling_rate and leave the times out"
         )
-    return _roundest(1 / slope, _resolution(seconds) / (seconds[-1] - seconds[0]) / slope), places
+    error = 2 * float(off.max()) / (seconds[-1] - seconds[0])
+    return _roundest(1 / slope, error / slope), places
 
 
 def _resolution(seconds: NDArray[np.float64]) -> float:

@@ -1,0 +1,1 @@
+"""Writers of file formats, one family a file."""
