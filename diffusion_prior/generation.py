@@ -87,21 +87,27 @@ class GenerationWork:
 
     def __init__(self, denoiser: Denoiser, settings: GenerationSettings) -> None:
         self.denoiser, self.settings = denoiser, settings
-        self.to_leads = consistent_matrix(LEADS, denoiser.leads).astype(np.float32)
 
     def __call__(self, chunk: Chunk) -> Problems:
         """Does the work of a chunk, whose content are keys and labels."""
         keys, labels = chunk.content
-        denoiser, settings = self.denoiser, self.settings
-        device = next(denoiser.parameters()).device
-        label = torch.from_numpy(labels).to(device) if denoiser.n_labels else None
-        sampler = _build_sampler(denoiser.given(Conditions(label), settings.guidance_scale), settings)
-        generators = record_generators(settings.seed, keys, 1)
-        shape = (1, len(generators[0]), len(denoiser.leads), settings.length)
-        x = sampler.sample(shape, generators, device=device)[0].cpu().numpy()
+        ecgs = draw_ecgs(self.denoiser, labels, keys, self.settings)
         with atomic_write(chunk.part) as temporary, open(temporary, "wb") as stream:
-            np.save(stream, self.to_leads @ x, allow_pickle=False)
+            np.save(stream, ecgs, allow_pickle=False)
         return {}
+
+
+def draw_ecgs(
+    denoiser: Denoiser, labels: NDArray[np.float32], keys: Sequence[int], settings: GenerationSettings
+) -> NDArray[np.float32]:
+    """Draws the ECGs of one batch; arguments and what is returned are those of `generate_ecgs`."""
+    device = next(denoiser.parameters()).device
+    label = torch.from_numpy(labels).to(device) if denoiser.n_labels else None
+    sampler = _build_sampler(denoiser.given(Conditions(label), settings.guidance_scale), settings)
+    generators = record_generators(settings.seed, keys, 1)
+    shape = (1, len(generators[0]), len(denoiser.leads), settings.length)
+    x = sampler.sample(shape, generators, device=device)[0].cpu().numpy()
+    return np.asarray(consistent_matrix(LEADS, denoiser.leads).astype(np.float32) @ x)
 
 
 def store_scale(ecgs: NDArray[np.float32]) -> float:
@@ -119,7 +125,9 @@ def store_scale(ecgs: NDArray[np.float32]) -> float:
 def check_settings(denoiser: Denoiser, labels: NDArray[np.float32], settings: GenerationSettings) -> None:
     """Refuses what a prior cannot draw; arguments and errors as for `generate_ecgs`."""
     if labels.any() and not denoiser.n_labels:
-        raise ValueError("this prior was trained without labels (model.unconditional=true): give generate.labels=[]")
+        raise ValueError(
+            "this prior was trained without labels (model.unconditional=true): give none (generate.labels=[])"
+        )
     _build_sampler(denoiser.given(), settings)
 
 

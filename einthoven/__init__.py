@@ -5,6 +5,16 @@ What is named here is loaded when it is first asked for, so that `import einthov
 
 import importlib
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diffusion_prior.api import generate
+    from einthoven.ecg.reading import DEMO_ECG, read
+    from einthoven.ecg.recording import Recording
+    from noise_quant.api import score
+    from reconstruction.api import denoise, reconstruct
+
+__all__ = ["DEMO_ECG", "Recording", "denoise", "generate", "read", "reconstruct", "score"]
 
 try:
     __version__ = version("einthoven")
@@ -12,7 +22,13 @@ except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"
 
 _PLACES = {
+    "DEMO_ECG": "einthoven.ecg.reading",
+    "Recording": "einthoven.ecg.recording",
+    "denoise": "reconstruction.api",
+    "generate": "diffusion_prior.api",
+    "read": "einthoven.ecg.reading",
     "reconstruct": "reconstruction.api",
+    "score": "noise_quant.api",
 }
 
 
@@ -24,4 +40,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PLACES])
+    return sorted([*_PLACES, *(name for name in globals() if name.startswith("__"))])

@@ -1,8 +1,10 @@
-"""`ecg_noise_quantification`: how noisy the leads of a recording are, window by window."""
+"""`score`: how noisy the leads of a recording are, window by window.
+
+`ecg_noise_quantification` is the same with the names of its paper's code, and takes arrays whose leads have no names.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,41 +12,56 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.checks import check_numbers, check_units
+from einthoven.ecg.recording import Recording
 from einthoven.run.weights_cache import load_cached
 from noise_quant.model.checkpoint import find_model, load_model
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
-from noise_quant.scoring.scorer import Key, LeadScores, Scorer, lead_names
+from noise_quant.result import NoiseScores
+from noise_quant.scoring.scorer import Key, Scorer, lead_names
 from noise_quant.scoring.verdict import find_thresholds, verdicts
 
 MIN_RATE_HZ = 100.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class NoiseScores(LeadScores):
-    """How noisy a recording is; with one partition a segment is a window of ten seconds, the last one maybe shorter.
+def score(
+    ecg: ECGLike,
+    sampling_rate: float | None = None,
+    leads: str | Sequence[str] | None = None,
+    seed: int = 123,
+    *,
+    n_partitions: int = 1,
+    batch_size: int = 64,
+    weights: str | Path | None = None,
+    return_images: bool = False,
+    key: Key | None = None,
+    device: str | torch.device = "cpu",
+) -> NoiseScores:
+    """Scores the noise of a recording of any length from one second on, lead by lead and ten seconds by ten.
 
-    Beside what `LeadScores` holds, each of shape (leads, segments):
+    Args:
+        ecg: A `Recording`, or an unfiltered ECG in mV of shape (n_leads, L), or what else `as_recording` takes.
+        sampling_rate: Sampling rate in Hz, 100 or more, of an array.
+        leads: Lead names of an array, in its order; of a recording, those to score, None: all.
+        seed: Seed; the same seed and key give the same scores.
+        n_partitions: Segments of each window of ten seconds.
+        batch_size: Images that the network takes at once.
+        weights: The model's: a file, a training's folder, or a published .pth file; None: the bundled ones.
+        return_images: Whether to return the images.
+        key: Key of the record, to which its random numbers belong; None: its name, 0 where it has none.
+        device: Device of the network.
 
-    Attributes:
-        verdict: "clean", "partly noisy", "heavily noisy", "unusable", or "" where no thresholds are known for these
-            settings, shape (leads, segments).
-        leads: Names of the leads, or their numbers.
+    Raises:
+        ValueError: If the recording, its unit or an argument is not usable; the message says what to do.
     """
-
-    verdict: NDArray[np.object_]
-    leads: tuple[str, ...]
-
-    @property
-    def original_image(self) -> NDArray[np.float32] | None:
-        """Scalograms as levels 0 to 255, shape (leads, windows, 32, 256), or None where they were not asked for."""
-        return self.levels
-
-    @property
-    def cleaned_image(self) -> NDArray[np.float32] | None:
-        """Their reconstructions, same shape, or None."""
-        return self.cleaned
+    recording = as_recording(ecg, sampling_rate, leads)
+    _check_rate("sampling_rate", recording.sampling_rate)
+    check_units(recording.signal, recording.sampling_rate)
+    model = load_scorer_model(weights, device=device)
+    scorer = Scorer(model, ReverseProcess(), seed, batch_size, keep_images=return_images)
+    return _score(scorer, recording, (recording.name or 0) if key is None else key, n_partitions)
 
 
 def ecg_noise_quantification(
@@ -93,10 +110,16 @@ def ecg_noise_quantification(
     x, names = _check_recording(ecg, sampling_freq, leads)
     process = ReverseProcess(int(diffusion_timestep), step_interval, noise_scheduler_type)
     model = load_scorer_model(checkpoint_path, use_ldm, device)
-    thresholds = find_thresholds(model, process)
     scorer = Scorer(model, process, seed, batch_size, discretize, keep_images=return_images)
-    scores = scorer.score(x, sampling_freq, key, n_partitions, names)
-    return NoiseScores(**vars(scores), verdict=verdicts(scores.psnr, scores.unusable, thresholds), leads=names)
+    return _score(scorer, Recording(x, float(sampling_freq), names), key, n_partitions)
+
+
+def _score(scorer: Scorer, recording: Recording, key: Key, n_partitions: int) -> NoiseScores:
+    """Scores a recording, with verdicts by the thresholds that are known for the scorer's model and process."""
+    thresholds = find_thresholds(scorer.model, scorer.process)
+    scores = scorer.score(recording.signal, recording.sampling_rate, key, n_partitions, recording.leads)
+    verdict = verdicts(scores.psnr, scores.unusable, thresholds)
+    return NoiseScores(**vars(scores), verdict=verdict, leads=recording.leads, given=recording)
 
 
 def load_scorer_model(
@@ -112,13 +135,17 @@ def _check_recording(
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Returns a recording as (leads, samples), float64, and the names of its leads."""
     x = _check_shape(ecg)
-    if not (math.isfinite(sampling_freq) and sampling_freq >= MIN_RATE_HZ):
-        raise ValueError(f"sampling_freq is {sampling_freq:g} Hz, but noise scores need {MIN_RATE_HZ:g} Hz or more")
+    _check_rate("sampling_freq", sampling_freq)
     names = lead_names(len(x)) if leads is None else tuple(map(str, leads))
     if len(names) != len(x) or len(set(names)) < len(x):
         raise ValueError(f"{len(x)} leads need {len(x)} names, each another, not {', '.join(names)}")
     check_units(x, sampling_freq)
     return x, names
+
+
+def _check_rate(name: str, rate: float) -> None:
+    if not (math.isfinite(rate) and rate >= MIN_RATE_HZ):
+        raise ValueError(f"{name} is {rate:g} Hz, but noise scores need {MIN_RATE_HZ:g} Hz or more")
 
 
 def _check_shape(ecg: ArrayLike) -> NDArray[np.float64]:

@@ -1,5 +1,7 @@
 """`as_recording`: whatever holds an ECG in memory, as a `Recording`.
 
+A heart rate that cannot be at the sampling rate is noted (`einthoven.ecg.heart_rate`), also of recordings from files.
+
 Objects of torch, pandas, wfdb and MNE are known by what they offer, so none of these packages is imported here.
 """
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.checks import check_numbers
 from einthoven.ecg.formats.wfdb import MILLIVOLTS
+from einthoven.ecg.heart_rate import rate_note
 from einthoven.ecg.leads import LEADS, canonical_leads
 from einthoven.ecg.recording import Recording, Source
 
@@ -35,6 +38,14 @@ def as_recording(
     Raises:
         ValueError: If an argument is missing, contradicts `ecg` or does not fit it; the message says what to do.
     """
+    recording = _adapt(ecg, sampling_rate, leads)
+    note = rate_note(recording.signal, recording.sampling_rate)
+    if note is None or note in recording.notes:
+        return recording
+    return replace(recording, notes=(*recording.notes, note))
+
+
+def _adapt(ecg: ECGLike, sampling_rate: float | None, leads: str | Sequence[str] | None) -> Recording:
     if isinstance(ecg, str | Path):
         raise ValueError(f"ecg is a path: read the file first, einthoven.read({str(ecg)!r})")
     stated = None if sampling_rate is None else _check_rate(sampling_rate)

@@ -1,0 +1,59 @@
+"""`generate`: ECGs that never were, for SCP statements."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from diffusion_prior.checkpoint import shared_denoiser
+from diffusion_prior.generation import GenerationSettings, check_settings, draw_ecgs, store_scale
+from diffusion_prior.result import Generation
+from einthoven.ecg.leads import LEADS
+from einthoven.ecg.statements import check_statements, encode
+from preprocessing.store.files import UNITS_PER_MV
+
+
+def generate(
+    labels: str | Sequence[str] = (),
+    n: int = 1,
+    seed: int = 0,
+    *,
+    duration: float = 10.0,
+    guidance_scale: float = 1.0,
+    n_steps: int = 25,
+    sampler: str = "multistep",
+    batch_size: int = 32,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+) -> Generation:
+    """Draws twelve-lead ECGs from the prior.
+
+    Args:
+        labels: SCP statements that all of them shall have, such as "AFIB" or ["LVH", "SR"]; none: any ECG.
+        n: Number of ECGs.
+        seed: Seed; with the number of an ECG it decides it, whatever the others are.
+        duration: Length of each in s; the prior has seen 10.
+        guidance_scale: Classifier-free guidance scale; 1 is the plain conditional model.
+        n_steps: Steps of the sampler.
+        sampler: "multistep", "ddim", "ddpm" or "heun".
+        batch_size: ECGs drawn at a time.
+        weights: The prior's: a file, a training's folder, or RhythmDiff's `checkpoint.pkl`; None: the bundled ones.
+        device: Device of the network.
+
+    Raises:
+        ValueError: If a statement is unknown, or an argument is not usable; the message says what to do.
+    """
+    statements = check_statements(labels)
+    if n < 1 or not duration > 0:
+        raise ValueError(f"n={n} and duration={duration:g}: at least one ECG, of a positive duration, is wanted")
+    denoiser = shared_denoiser(weights, device)
+    length = round(duration * denoiser.sampling_rate)
+    settings = GenerationSettings(sampler, n_steps, guidance_scale, length, batch_size, seed)
+    label = np.tile(encode(statements), (n, 1))
+    check_settings(denoiser, label, settings)
+    batches = [range(first, min(first + batch_size, n)) for first in range(0, n, batch_size)]
+    ecgs = np.concatenate([draw_ecgs(denoiser, label[list(batch)], batch, settings) for batch in batches])
+    weak = store_scale(ecgs) < UNITS_PER_MV
+    doubt = f"not ECGs: they reach {np.abs(ecgs).max():.0f} mV; the prior is not trained, or needs more steps"
+    return Generation(ecgs, statements, LEADS, denoiser.sampling_rate, seed, (doubt,) if weak else ())
