@@ -1,30 +1,41 @@
-# Every target needs nothing done before it: `env` builds what it lacks.
+# Every target needs nothing done before it: it installs what it lacks into .venv, `demo` the core alone.
 
 PYTHON ?= $(shell for p in python3.11 python3 python; do "$$p" -c "import sys; sys.exit(sys.version_info < (3, 11))" \
 	>/dev/null 2>&1 && echo "$$p" && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+CORE := $(VENV)/.core
+ALL := $(VENV)/.all
+# Modules are compiled when they are first imported: half of them never are.
+INSTALL := $(BIN)/python -m pip install -qq --no-compile -c constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-data check
+.PHONY: help env demo test test-data check docs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: $(STAMP) ## Build .venv here, with the tested versions of constraints.txt
+env: $(ALL) ## Build .venv here, with everything, in the tested versions of constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt
+$(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer not found: install it, or name it with make PYTHON=..." >&2; exit 1; }
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(CORE): $(BIN)/python pyproject.toml constraints.txt
 	@$(BIN)/python -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "$(VENV) holds a Python older than 3.11: remove the folder and run make again" >&2; exit 1; }
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,formats,ray,sweep]"
+	@echo "Installing the core into $(VENV): a few minutes, 1.1 GB, most of it PyTorch"
+	@$(INSTALL) -e .
 	@touch $@
 
-demo: env ## Rebuild a bundled ECG from its lead I: table and picture
-	$(BIN)/python -m reconstruction.inpaint data=demo
+$(ALL): $(CORE)
+	@echo "Installing what the tests, the checks and the documentation need: a few minutes more, another GB"
+	@$(INSTALL) -e ".[dev,docs,formats,ray,sweep,train]"
+	@touch $@
+
+demo: $(CORE) ## Rebuild a bundled ECG from its lead I: table and picture
+	@$(BIN)/python -m reconstruction.inpaint data=demo
 
 test: env ## Run the tests; those that need recordings are skipped unless ECG_DATA names their folder
 	$(PYTEST) -m "not gpu"
@@ -33,8 +44,11 @@ test-data: env ## Run only the tests on recordings: make test-data ECG_DATA=fold
 	@test -n "$(ECG_DATA)" || { echo "Name the folder of the recordings: make test-data ECG_DATA=folder" >&2; exit 1; }
 	ECG_DATA="$(abspath $(ECG_DATA))" $(PYTEST) -m "data and not gpu"
 
-check: env ## Lint, format, types and import layers
+check: env docs ## Lint, format, types, import layers, and the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: env ## Build the documentation's site into site/, with every link checked
+	$(BIN)/mkdocs build --strict --quiet
