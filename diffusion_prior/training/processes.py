@@ -3,8 +3,12 @@
 import os
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import get_int_from_env, parse_flag_from_env
+
+from einthoven.extras import extra
+
+with extra("train"):
+    from accelerate import PartialState
+    from accelerate.utils import get_int_from_env, parse_flag_from_env
 
 _SIZES = ["WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"]
 

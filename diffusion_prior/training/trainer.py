@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from accelerate import Accelerator
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from diffusion_prior.training.processes import join_processes
 from diffusion_prior.training.settings import TrainerSettings
+from einthoven.extras import extra
 from einthoven.randomness import seeded_generator
 from einthoven.run.files import atomic_write
 from einthoven.run.run_folder import RunFolder
+
+with extra("train"):
+    from accelerate import Accelerator
 
 Batch = dict[str, Tensor]
 

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from diffusion_prior.training.processes import join_processes
 from diffusion_prior.training.settings import TrainerSettings
 from diffusion_prior.training.trainer import Data, Objective, Trainer
+from einthoven.extras import extra
 from einthoven.report.figures import draw_loss_curve
 from einthoven.run.run_folder import RunFolder
+
+with extra("train"):
+    from accelerate.utils import broadcast_object_list
 
 
 @dataclass(frozen=True)

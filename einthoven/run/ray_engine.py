@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
 
+from einthoven.extras import extra
 from einthoven.run.chunks import TRIES, Chunk, Outcomes, Problems, Work
 
 FREE_CPUS = 0.1
@@ -218,9 +219,7 @@ class _Worker:
 
 def _import_ray() -> ModuleType:
     """Imports Ray Data; ValueError says how to install it."""
-    try:
+    with extra("ray"):
         import ray
         import ray.data
-    except ImportError as error:
-        raise ValueError("engine=ray needs Ray: pip install einthoven[ray]") from error
     return ray

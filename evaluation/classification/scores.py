@@ -10,10 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 
+from einthoven.extras import extra
 from einthoven.statistics import bootstrap_intervals, finite_mean
 from evaluation.noise.discrimination import Comparison
+
+with extra("train"):
+    from sklearn.metrics import average_precision_score
 
 AUROC = "auroc"
 AVERAGE_PRECISION = "average_precision"

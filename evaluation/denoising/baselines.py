@@ -10,17 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-import neurokit2
 import numpy as np
-import pywt
 from scipy import signal
 from scipy.fft import dct, idct
 from scipy.ndimage import uniform_filter1d
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS
+from einthoven.extras import extra
 from einthoven.statistics import finite_mean
 from evaluation.denoising.metrics import output_snr
 from preprocessing.store.store import Store
+
+with extra("train"):
+    import neurokit2
+    import pywt
 
 HIGH_PASS_HZ = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 LOW_PASS_HZ = (8.0, 10.0, 12.5, 15.0, 17.5, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0)

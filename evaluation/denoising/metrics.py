@@ -10,11 +10,14 @@ PRD, cosine similarity or SNR: NaN, which averages leave out.
 import warnings
 from dataclasses import dataclass
 
-import neurokit2
 import numpy as np
 
 from einthoven.ecg.filters import resample
+from einthoven.extras import extra
 from evaluation.inpainting.metrics import FLAT
+
+with extra("train"):
+    import neurokit2
 
 MATCH_MS = 150.0
 """Farthest distance of two R peaks that count as the same beat (ANSI/AAMI EC57)."""

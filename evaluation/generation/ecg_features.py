@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
 
 from einthoven.ecg.leads import INDEPENDENT_ROWS, LEADS
+from einthoven.extras import extra
 from evaluation.generation.average_beat import BEAT_RATE, AverageBeat
 
 WAVES = ("P", "R", "T")
@@ -155,7 +156,8 @@ def qrs_bounds(average: AverageBeat) -> tuple[int, int]:
 
 def _p_onset_and_t_end(average: AverageBeat, lead: str) -> tuple[float, float]:
     """Places of the P onset and the T end in a lead, in samples; NaN where neurokit2 finds none or fails."""
-    from neurokit2 import ecg_delineate  # an import of seconds
+    with extra("train"):
+        from neurokit2 import ecg_delineate  # an import of seconds
 
     beat, peak = average.beat[LEADS.index(lead)], average.peak
     peaks = peak + len(beat) * np.arange(_N_TILES)

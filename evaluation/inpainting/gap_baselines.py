@@ -13,6 +13,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.lapack import dpotri
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS, INDEPENDENT_ROWS, LEADS, lead_matrix, to_twelve
+from einthoven.extras import extra
 from preprocessing.store.store import Store
 
 STRENGTHS = tuple(10.0**power for power in range(-4, 2))
@@ -216,7 +217,8 @@ def find_r_peaks(x: NDArray[np.float64], observed: NDArray[np.bool_], sampling_r
     Returns:
         Places of the peaks that lie where a lead is observed, in samples, shape (n,); none where neurokit2 fails.
     """
-    from neurokit2 import ecg_findpeaks  # an import of seconds
+    with extra("train"):
+        from neurokit2 import ecg_findpeaks  # an import of seconds
 
     strength = np.sqrt(np.mean((x / np.maximum(x.std(axis=-1, keepdims=True), 1e-6)) ** 2, axis=0))
     with warnings.catch_warnings(), np.errstate(all="ignore"):

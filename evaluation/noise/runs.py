@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 
+from einthoven.extras import extra
 from einthoven.run.run_folder import RunFolder
 from noise_quant.scoring.plain_quality import quality_features
+
+with extra("train"):
+    from sklearn.linear_model import LogisticRegression
 
 PTBXL, CINC2011, MIXTURES = "ptbxl", "cinc2011", "mixtures"
 NOISE_TYPES = ("static", "baseline", "burst")

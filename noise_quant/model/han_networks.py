@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from einthoven.extras import extra
 from noise_quant.model.models import ImageAutoencoder
 from noise_quant.model.small_networks import timestep_features
 
@@ -35,7 +36,8 @@ class HanAutoencoder(ImageAutoencoder):
 
     def __init__(self) -> None:
         super().__init__()
-        from diffusers.models.autoencoders.vae import Decoder, Encoder
+        with extra("train"):
+            from diffusers.models.autoencoders.vae import Decoder, Encoder
 
         channels = tuple(WIDTH_UNIT * width for width in LATENT_WIDTHS)
         plain, attending = N_PLAIN_LATENT, len(channels) - N_PLAIN_LATENT
@@ -79,7 +81,8 @@ class HanUNet(nn.Module):
 
     def __init__(self, in_channels: int, widths: Sequence[int], n_plain: int) -> None:
         super().__init__()
-        from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, get_down_block, get_up_block
+        with extra("train"):
+            from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, get_down_block, get_up_block
 
         channels = [WIDTH_UNIT * width for width in widths]
         first, last = channels[0], channels[-1]

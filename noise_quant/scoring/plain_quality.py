@@ -15,6 +15,7 @@ from scipy.signal import periodogram
 from scipy.stats import kurtosis
 
 from einthoven.ecg.checks import longest_hold, longest_run
+from einthoven.extras import extra
 
 FEATURES = ("power_baseline", "power_qrs", "power_high", "kurtosis", "neurokit")
 """The indices that `plain` sums up."""
@@ -148,7 +149,8 @@ def _band_powers(lead: NDArray[np.float64], sampling_rate: float) -> dict[str, f
 
 def _beat_correlation(lead: NDArray[np.float64], sampling_rate: float) -> float:
     """Returns neurokit2's quality of a lead in mV, shape (L,): 0 where it finds no beats, on which it raises."""
-    from neurokit2 import ecg_clean, ecg_quality  # an import of seconds
+    with extra("train"):
+        from neurokit2 import ecg_clean, ecg_quality  # an import of seconds
 
     rate = round(sampling_rate)
     with warnings.catch_warnings(), np.errstate(all="ignore"):

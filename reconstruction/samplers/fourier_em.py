@@ -12,16 +12,19 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import Lasso, Ridge
 from torch import Tensor
 
 from diffusion_prior.model.denoiser import Prior
+from einthoven.extras import extra
 from einthoven.randomness import Generators
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import WhiteNoise
 from reconstruction.samplers.base import Draws, InnerSampler, need
 from reconstruction.samplers.ddnm import DDNM
 from reconstruction.samplers.spectral_em import NoiseEM
+
+with extra("train"):
+    from sklearn.linear_model import Lasso, Ridge
 
 MAX_FREQUENCY_HZ = 50.0
 SMALLEST_STD_MV = 0.01
