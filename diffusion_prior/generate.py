@@ -17,7 +17,8 @@ def main(config: dict[str, Any]) -> str:
     from diffusion_prior.generation import GenerationSettings, check_settings, generate_ecgs, store_scale
     from einthoven.ecg.leads import LEADS
     from einthoven.ecg.statements import encode
-    from einthoven.report.figures import draw_ecg
+    from einthoven.report.ecg_paper import draw_ecg
+    from einthoven.report.figures import save_figure
     from einthoven.run.weights_cache import hash_weights
     from preprocessing.store.files import UNITS_PER_MV
     from preprocessing.store.store import Store, write_store
@@ -48,7 +49,8 @@ def main(config: dict[str, Any]) -> str:
     scale = store_scale(ecgs)
     store = write_store(run.path / "store", ecgs, table, denoiser.sampling_rate, LEADS, facts, scale)
     title = f"generated: {', '.join(table['statements'].iloc[0]) or 'no statement'}"
-    draw_ecg(run.path / "ecg.png", ecgs[0], denoiser.sampling_rate, title=title)
+    picture = draw_ecg(ecgs[0], LEADS, denoiser.sampling_rate, observed=[[False]], title=title, made="generated")
+    save_figure(picture, run.path / "ecg.png", dpi=150)
     doubt = f"not ECGs: they reach {np.abs(ecgs).max():.0f} mV; the prior is not trained, or needs more steps\n"
     text = f"{len(ecgs)} ECGs in {store.path}\npicture: {run.path / 'ecg.png'}"
     return (doubt if scale < UNITS_PER_MV else "") + text

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from einthoven.ecg.filters import clean_signal, resample
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, lead_matrix
 from einthoven.ecg.recording import Recording
-from einthoven.report.figures import draw_reconstruction
+from einthoven.report.ecg_paper import draw_ecg
+from einthoven.report.figures import save_figure
 from einthoven.run.files import atomic_write
 from einthoven.statistics import finite_mean
 from reconstruction.api import SIGMA_Y_MV, reconstruct
 from reconstruction.measurement.saturation import Saturation
 from reconstruction.result import Reconstruction
 from reconstruction.samplers.base import PosteriorSampler
+
+SHOWN_SAMPLES = 3
 
 
 def reconstruct_recording(
@@ -83,17 +86,19 @@ def _draw(
     path: Path, result: Reconstruction, truth: NDArray[np.float64], noisy: NDArray[np.float64] | None, title: str
 ) -> None:
     """Draws the reconstruction beside what is known."""
-    draw_reconstruction(
-        path,
+    picture = draw_ecg(
         result.mean,
-        result.lower,
-        result.upper,
+        result.leads,
         result.sampling_rate,
+        lower=result.lower,
+        upper=result.upper,
+        samples=result.samples[:SHOWN_SAMPLES],
         truth=truth if np.isfinite(truth).any() else None,
         observed=result.observed,
         noisy=noisy,
         title=title,
     )
+    save_figure(picture, path, dpi=150)
 
 
 def _describe(result: Reconstruction, truth: NDArray[np.float64]) -> list[str]:

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from einthoven.report.ecg_paper import BLUE, GREY, INK, ORANGE, new_page, place_strips
+from einthoven.report.ecg_paper import PASS_BAND
 from einthoven.report.figures import COLOURS, new_figure, save_figure
+from einthoven.report.layouts import place_strips
+from einthoven.report.sheet import BLUE, GREY, INK, ORANGE, Entry, Sheet, extent_of
 
-SPACING = 22.0
-"""Least distance of two rows in mm."""
+GAIN = 10.0
 
 
 def draw_denoising(
@@ -28,28 +29,38 @@ def draw_denoising(
     The clean lead lies in black under both results. The curves are in mV, each of shape (leads, L): `noisy`, `truth`,
     `baseline`, and the method's `mean`, `lower` and `upper`; method and baseline have names for people.
     """
-    groups = (("noisy",), ("truth", "baseline"), ("truth", "mean", "lower", "upper"))
+    groups = (("noisy",), ("truth", "baseline"), ("truth", "mean"))
     names = [f"{lead} {kind}" for lead in leads for kind in ("noisy", baseline, method)]
-    strips = place_strips(names, curves["truth"].shape[-1] / sampling_rate, "12x1")
-    rows = [np.stack([curves[name][k] for name in group]) for k in range(len(leads)) for group in groups]
-    page = new_page(strips, [(float(row.min()), float(row.max())) for row in rows], SPACING)
+    strips = place_strips(names, curves["truth"].shape[-1] / sampling_rate, "12x1")[: len(names)]
+    extents = [
+        extent_of(
+            strip,
+            [curves[name][strip.lead // 3] for name in groups[strip.lead % 3]],
+            [curves[name][strip.lead // 3] for name in ("lower", "upper") if strip.lead % 3 == 2],
+            gain=GAIN,
+            sampling_rate=sampling_rate,
+            remark=names[strip.lead],
+        )
+        for strip in strips
+    ]
+    has_band = bool((curves["lower"] < curves["upper"]).any())
+    meanings = {GREY: "noisy", INK: "clean", ORANGE: baseline, BLUE: f"{method}{' (mean)' if has_band else ''}"}
+    legend = [Entry(meaning, colour) for colour, meaning in meanings.items()]
+    legend += [Entry("90 % band", BLUE, "band")] if has_band else []
+    footer = f"{PASS_BAND}, denoised: research only"
+    sheet = Sheet(strips, extents, gain=GAIN, title=title, footer=footer, legend=legend)
     for place in range(len(leads)):
         of_lead = {name: curve[place] for name, curve in curves.items()}
         noisy, cleaned, ours = strips[3 * place : 3 * place + 3]
-        page.trace(noisy, of_lead["noisy"], sampling_rate, GREY)
-        page.trace(cleaned, of_lead["truth"], sampling_rate)
-        page.trace(cleaned, of_lead["baseline"], sampling_rate, ORANGE)
-        page.band(ours, of_lead["lower"], of_lead["upper"], sampling_rate)
-        page.trace(ours, of_lead["truth"], sampling_rate)
-        page.trace(ours, of_lead["mean"], sampling_rate, BLUE)
+        sheet.trace(noisy, of_lead["noisy"], sampling_rate, GREY)
+        sheet.trace(cleaned, of_lead["truth"], sampling_rate)
+        sheet.trace(cleaned, of_lead["baseline"], sampling_rate, ORANGE, order=5)
+        sheet.band(ours, of_lead["lower"], of_lead["upper"], sampling_rate)
+        sheet.trace(ours, of_lead["truth"], sampling_rate)
+        sheet.trace(ours, of_lead["mean"], sampling_rate, BLUE, order=5)
     for strip, name in zip(strips, names, strict=True):
-        page.label(strip, name, size=8)
-    page.write_title(title)
-    has_band = bool((curves["lower"] < curves["upper"]).any())
-    mine = f"{method}{' (mean)' if has_band else ''}"
-    meanings = {GREY: "noisy", INK: "clean", ORANGE: baseline, BLUE: mine}
-    page.write_legend([(colour, meaning, 0.9) for colour, meaning in meanings.items()], has_band)
-    page.save(path, 130)
+        sheet.name(strip, name)
+    save_figure(sheet.figure, path, dpi=130)
 
 
 def draw_snr_curves(path: Path | str, table: pd.DataFrame) -> None:

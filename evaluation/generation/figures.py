@@ -1,7 +1,7 @@
 """Pictures of generated ECGs beside real ones: distances, histograms of features, twins, nearest neighbours."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from einthoven.ecg.leads import LEADS
-from einthoven.report.figures import COLOURS, draw_ecg, new_figure, save_figure
+from einthoven.report.ecg_paper import draw_ecg
+from einthoven.report.figures import COLOURS, new_figure, save_figure
 from evaluation.generation.distances import OVERALL
 from evaluation.generation.ecg_features import FEATURES, INTERVALS, WAVES
 from evaluation.generation.neighbours import Nearest
@@ -94,12 +95,18 @@ def _histogram(
 
 
 def draw_pair(
-    path: Path | str, ecgs: Sequence[NDArray[np.floating]], names: tuple[str, str], sampling_rate: float, title: str
+    path: Path | str,
+    real: NDArray[np.floating],
+    generated: NDArray[np.floating],
+    sampling_rate: float,
+    title: str,
 ) -> None:
-    """Draws two named ECGs in mV, each of shape (12, L), on ECG paper, their leads in turn."""
-    rows = [np.asarray(ecg)[LEADS.index(lead)] for lead in SHOWN_LEADS for ecg in ecgs]
-    labels = [f"{lead}  {name}" for lead in SHOWN_LEADS for name in names]
-    draw_ecg(path, np.stack(rows), sampling_rate, leads=labels, title=title, layout="12x1", dpi=100)
+    """Draws a real ECG and a generated one in mV, each of shape (12, L), on ECG paper, their leads in turn."""
+    rows = [np.asarray(ecg)[LEADS.index(lead)] for lead in SHOWN_LEADS for ecg in (real, generated)]
+    observed = np.tile([[True], [False]], (len(SHOWN_LEADS), 1))
+    leads = [f"{lead} {name}" for lead in SHOWN_LEADS for name in ("real", "generated")]
+    picture = draw_ecg(rows, leads, sampling_rate, observed=observed, layout="12x1", title=title, made="generated")
+    save_figure(picture, path, dpi=100)
 
 
 def draw_twins(folder: Path, real: EcgSet, generated: EcgSet, n_pictures: int) -> None:
@@ -108,8 +115,8 @@ def draw_twins(folder: Path, real: EcgSet, generated: EcgSet, n_pictures: int) -
     for number, (codes, _) in enumerate(common, 1):
         row = real.statements.index(codes)
         title = f"ecg_id {real.ecg_ids[row]}: {', '.join(sorted(codes))}"
-        pair = (real.ecgs[row], generated.ecgs[row])
-        draw_pair(folder / f"example_{number}.png", pair, ("real", "generated"), real.sampling_rate, title)
+        path = folder / f"example_{number}.png"
+        draw_pair(path, real.ecgs[row], generated.ecgs[row], real.sampling_rate, title)
 
 
 def draw_neighbours(folder: Path, generated: EcgSet, near: Nearest, training: EcgSet, n_pictures: int) -> None:
@@ -120,7 +127,6 @@ def draw_neighbours(folder: Path, generated: EcgSet, near: Nearest, training: Ec
         shifted = np.full(generated.ecgs[row].shape, np.nan)
         kept = training.ecgs[place][:, max(-lag, 0) : length - max(lag, 0)]
         shifted[:, max(lag, 0) : length + min(lag, 0)] = kept
-        title = f"twin of ecg_id {generated.ecg_ids[row]} and its nearest training ECG, {training.ecg_ids[place]}"
+        title = f"twin of ecg_id {generated.ecg_ids[row]} and its nearest real training ECG, {training.ecg_ids[place]}"
         title += f", distance {near.distance[row]:.2f}"
-        pair = (generated.ecgs[row], shifted)
-        draw_pair(folder / f"neighbour_{number}.png", pair, ("generated", "training"), rate, title)
+        draw_pair(folder / f"neighbour_{number}.png", shifted, generated.ecgs[row], rate, title)

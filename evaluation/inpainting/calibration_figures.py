@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from einthoven.report.ecg_paper import BLUE, ORANGE
 from einthoven.report.figures import COLOURS, new_figure, save_figure
+from einthoven.report.sheet import BLUE, ORANGE
 
 
 def draw_coverage(

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix, lead_rows, leads_to_report
-from einthoven.report.figures import draw_reconstruction
+from einthoven.report.ecg_paper import draw_ecg
+from einthoven.report.figures import save_figure
 from einthoven.report.tables import results_table
 from einthoven.statistics import finite_mean
 from evaluation.inpainting.baselines import MeanEcg, RidgeLeads
@@ -58,7 +59,7 @@ def evaluate_runs(
     ridge: Path | str | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
-    layout: str = "3x4",
+    layout: str = "3x4+1",
 ) -> Report:
     """Evaluates run folders of `reconstruction.inpaint` on the records they have in common, beside the baselines.
 
@@ -78,7 +79,7 @@ def evaluate_runs(
         ridge: Fitted ridge regression of an earlier evaluation; by default it is fitted anew.
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws.
-        layout: Layout of the ECG pictures, `3x4` or `12x1`.
+        layout: Layout of the ECG pictures, `3x4+1`, `6x2` or `12x1`.
     """
     runs, reported, notes = _open(paths, reported_leads)
     folder, first = Path(folder), runs[0]
@@ -192,10 +193,18 @@ def _draw(run: Reconstructions, scored: _Scored, reported: tuple[str, ...], fold
     errors = scored.values["mae_mean"][:, -1]
     for name, row, count in best_median_worst(errors):
         title = f"{run.name}: {name} of {count} records (ecg_id {run.ecg_ids[row]}, MAE {errors[row]:.3f} mV)"
-        curves = (run.mean[row], run.lower[row], run.upper[row])
-        truth, observed = np.asarray(run.truth[row]), np.asarray(run.observed[row])
-        path, rate = folder / f"{name}.png", run.sampling_rate
-        draw_reconstruction(path, *curves, rate, truth=truth, observed=observed, title=title, layout=layout)
+        picture = draw_ecg(
+            run.mean[row],
+            LEADS,
+            run.sampling_rate,
+            lower=run.lower[row],
+            upper=run.upper[row],
+            truth=run.truth[row],
+            observed=run.observed[row],
+            title=title,
+            layout=layout,
+        )
+        save_figure(picture, folder / f"{name}.png", dpi=150)
     leads = lead_rows(reported)
     curve = finite_mean(scored.coverage_at)[:, leads]
     if np.isfinite(curve).any():

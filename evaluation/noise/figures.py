@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from einthoven.report.ecg_paper import BLUE, ORANGE
 from einthoven.report.figures import COLOURS, new_figure, save_figure
+from einthoven.report.sheet import BLUE, ORANGE
 from evaluation.noise.comparisons import DoseCurve, Histogram
 
 MAX_BINS, MIN_BINS = 60, 16

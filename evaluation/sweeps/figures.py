@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from einthoven.report.ecg_paper import ORANGE
 from einthoven.report.figures import new_figure, save_figure
+from einthoven.report.sheet import ORANGE
 
 PER_ROW = 3
 

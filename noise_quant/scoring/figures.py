@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from einthoven.ecg.recording import Recording
-from einthoven.report.ecg_paper import GAIN, INK, LIGHT_GRID, MM_PER_INCH, PAPER, SPEED, STRONG_GRID
 from einthoven.report.figures import new_figure
+from einthoven.report.sheet import INK, MM_PER_INCH, PAPER, rule_paper
 from noise_quant.scalogram.image import MAX_LEVEL, WIDTH, WINDOW_S, ScalogramSettings
 from noise_quant.scoring.scorer import LeadScores
 from noise_quant.scoring.verdict import CLEAN, HEAVY, PARTLY, UNUSABLE
@@ -21,6 +20,10 @@ from noise_quant.scoring.windows import Window
 VERDICT_COLOURS = {CLEAN: "#007a5a", PARTLY: "#b87700", HEAVY: "#c04a00", UNUSABLE: "#666666"}
 """Readable on white, and apart for colour-blind readers."""
 COLOUR_MAP = "viridis"
+SPEED = 25.0
+"""Paper speed in mm/s."""
+GAIN = 10.0
+"""Gain in mm/mV."""
 
 _LABEL, _SIGNAL, _IMAGE, _TEXT = 14.0, SPEED * WINDOW_S, 110.0, 46.0
 _GAP, _AXIS_GAP, _HEADER, _FOOTER = 5.0, 16.0, 20.0, 24.0
@@ -117,14 +120,10 @@ def _draw_signal(
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
     half = row_height / GAIN / 2
     middle = (low + high) / 2 if high - low <= 2 * half else float(np.median(finite))
-    bottom, top = middle - half, middle + half
+    bottom = 0.5 * round((middle - half) / 0.5)  # so that the zero line is a strong line of the grid
+    top = bottom + 2 * half
     axes.set_facecolor(PAPER)
-    for pitch_s, pitch_mv, colour, thickness in ((0.04, 0.1, LIGHT_GRID, 0.3), (0.2, 0.5, STRONG_GRID, 0.5)):
-        times = start_s + np.arange(0.0, WINDOW_S + 1e-6, pitch_s)
-        values = pitch_mv * np.arange(np.ceil(bottom / pitch_mv), np.floor(top / pitch_mv) + 1)
-        lines = [[(time, bottom), (time, top)] for time in times]
-        lines += [[(start_s, value), (start_s + WINDOW_S, value)] for value in values]
-        axes.add_collection(LineCollection(lines, colors=colour, linewidths=thickness, zorder=0))
+    rule_paper(axes, (start_s, start_s + WINDOW_S), (bottom, top), (1.0 / SPEED, 1.0 / GAIN))
     axes.plot(start_s + np.arange(len(lead)) / sampling_rate, lead, color=INK, linewidth=0.8)
     axes.set_xlim(start_s, start_s + WINDOW_S)
     axes.set_ylim(bottom, top)
