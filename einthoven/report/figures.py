@@ -56,7 +56,7 @@ def save_figure(figure: Figure, path: Path | str, dpi: int = 120) -> None:
 
 
 def draw_loss_curve(metrics: Sequence[Mapping[str, object]], path: Path | str) -> None:
-    """Draws training loss (smoothed) and validation losses against the step.
+    """Draws training and validation losses against the step, and says in words what each curve is.
 
     Metrics are lines of `metrics.jsonl`: each with `step`, some with `loss` or `train_loss`, some with keys or a
     mapping that start with `val`, one entry per noise level. Lines without a step are left out.
@@ -68,7 +68,7 @@ def draw_loss_curve(metrics: Sequence[Mapping[str, object]], path: Path | str) -
         for key, value in _flat(line).items():
             if key in ("loss", "train_loss") or key.startswith("val"):
                 curves.setdefault(key, []).append((float(str(line["step"])), value))
-    figure = new_figure(9.0, 5.0)
+    figure = new_figure(9.5, 5.0)
     axes = figure.add_subplot()
     validation = [tuple(key.rpartition("/")[::2]) for key in curves if key.startswith("val")]
     groups, levels = (list(dict.fromkeys(pair[place] for pair in validation)) for place in (0, 1))
@@ -78,19 +78,35 @@ def draw_loss_curve(metrics: Sequence[Mapping[str, object]], path: Path | str) -
         if (group, level) in validation:
             style = ("-", "--", ":", "-.")[groups.index(group) % 4]
             colour = COLOURS[levels.index(level) % len(COLOURS)]
-            label = key.partition("/")[2] or key
+            label = _name_of_validation(key.partition("/")[2] or key)
             axes.plot(steps, values, style, color=colour, marker="o", markersize=2.5, linewidth=1.2, label=label)
         else:
-            axes.plot(steps, values, color="0.8", linewidth=0.6, zorder=0)
-            axes.plot(steps, _smooth(values), color="black", linewidth=1.6, label="training (smoothed)")
-    if all(value > 0.0 for points in curves.values() for _, value in points):
+            axes.plot(steps, values, color="0.8", linewidth=0.6, zorder=0, label="training, each logged step")
+            axes.plot(steps, _smooth(values), color="black", linewidth=1.6, label="training, moving average")
+    if curves and all(value > 0.0 for points in curves.values() for _, value in points):
         axes.set_yscale("log")
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss")
+    axes.set_xlabel("training step")
+    axes.set_ylabel("loss (no unit; lower is better)")
     axes.grid(alpha=0.3)
     if curves:
-        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        title = (
+            "validation: always the same records and noise,\nweights averaged over steps (EMA)" if validation else None
+        )
+        beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "alignment": "left"}
+        axes.legend(fontsize=8, frameon=False, title=title, title_fontsize=8, **beside)
+    else:
+        axes.text(0.5, 0.5, "no losses were logged", transform=axes.transAxes, ha="center")
     save_figure(figure, path)
+
+
+def _name_of_validation(name: str) -> str:
+    """Puts the name of a validation batch into words."""
+    words = {"none": "nothing measured", "lead_I": "lead I measured", "noisy": "all leads measured with noise"}
+    group, _, level = name.rpartition("/")
+    try:
+        return f"validation, {words.get(group, group.replace('_', ' '))}, noise level {float(level):g}"
+    except ValueError:  # no number: the name is words
+        return f"validation, {words.get(name, name.replace('_', ' ').replace('/', ', '))}"
 
 
 def _flat(line: Mapping[str, object], prefix: str = "") -> dict[str, float]:

@@ -16,6 +16,7 @@ th, td { padding: .25rem .6rem; border-bottom: 1px solid #e2e4ea; text-align: ri
 th:first-child, td:first-child, .text th, .text td { text-align: left; } th { border-bottom: 2px solid #889; }
 tr:hover td { background: #f3f5fa; } code { font-size: 12px; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; } figcaption { color: #556; font-size: 13px; }
+.banner { position: sticky; top: 0; z-index: 1; background: #b00020; color: #fff; padding: .5rem 1rem; }
 summary { cursor: pointer; color: #335; } nav a { margin-right: 1rem; }
 """
 
@@ -39,6 +40,10 @@ class HtmlPage:
     def paragraph(self, text: str) -> None:
         """Adds a paragraph of plain text."""
         self.parts.append(f"<p>{html.escape(text)}</p>")
+
+    def banner(self, text: str) -> None:
+        """Adds a warning that stays in sight while the page is scrolled."""
+        self.parts.append(f'<p class="banner" role="alert">{html.escape(text)}</p>')
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], code: int | None = None) -> None:
         """Adds a table of plain text; `code` is the column whose cells are commands, the whole is then aligned left."""

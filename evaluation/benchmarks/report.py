@@ -71,7 +71,7 @@ def _draw_scaling(table: pd.DataFrame, slopes: pd.DataFrame, path: Path) -> None
             group = group.sort_values("size")
             panel.plot(group["size"], group["seconds"], "o-", color=COLOURS[number % len(COLOURS)], label=label)
         sizes = sorted(set(here["size"]))
-        panel.set(xscale="log", yscale="log", xlabel=axis.replace("_", " "), ylabel="seconds")
+        panel.set(xscale="log", yscale="log", xlabel=axis.replace("_", " "), ylabel="time (s)")
         panel.minorticks_off()
         panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

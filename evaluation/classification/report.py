@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from einthoven.report.figures import COLOURS, new_figure, save_figure
 from einthoven.report.tables import format_row, markdown_table
@@ -78,11 +79,22 @@ def _draw_class_scores(path: Path | str, table: pd.DataFrame, metric: str, label
     axes.set_yticks(np.arange(len(counts)), [f"{name} ({count})" for name, count in counts.items()], fontsize=8)
     axes.set_ylim(-0.6, max(len(counts), 1) - 0.4)
     axes.set_xlabel(f"{label}, 95 % intervals over records (in brackets: positive records)")
-    axes.axvline(0.5, color="0.7", linewidth=0.8, zorder=0)
+    _draw_chance(axes, metric, counts, rows, places)
     axes.grid(axis="x", alpha=0.3)
     if datasets:
         axes.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2, frameon=False)
     save_figure(figure, path)
+
+
+def _draw_chance(
+    axes: Axes, metric: str, counts: "pd.Series[int]", rows: pd.DataFrame, places: "pd.Series[int]"
+) -> None:
+    """Marks what guessing reaches: one half for an AUROC, the share of positive records for an average precision."""
+    if metric == AUROC:
+        axes.axvline(0.5, color="0.4", linewidth=1.0, linestyle="--", zorder=0, label="chance")
+    elif metric == AVERAGE_PRECISION and len(counts):
+        shares = counts / rows.groupby("class", sort=False)["n_records"].max().reindex(counts.index)
+        axes.plot(shares, places, "|", color="0.4", markersize=9, zorder=0, label="chance (share of positive records)")
 
 
 def compare_runs(paths: Sequence[Path | str], folder: Path, *, n_resamples: int = 1000, seed: int = 0) -> str:

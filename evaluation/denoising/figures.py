@@ -10,6 +10,7 @@ from einthoven.report.ecg_paper import PASS_BAND
 from einthoven.report.figures import COLOURS, new_figure, save_figure
 from einthoven.report.layouts import place_strips
 from einthoven.report.sheet import BLUE, GREY, INK, ORANGE, Entry, Sheet, extent_of
+from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
 
 GAIN = 10.0
 
@@ -89,8 +90,8 @@ def draw_snr_curves(path: Path | str, table: pd.DataFrame) -> None:
                 label=method,
             )
         ends = [part["input_snr"].min(), part["input_snr"].max()]
-        axes.plot(ends, ends, color="0.6", linewidth=0.8, label="as it was")
-        axes.set_title(noise_type, fontsize=10)
+        axes.plot(ends, ends, color="0.6", linewidth=0.8, linestyle="--", label="no denoising")
+        axes.set_title({**NOISE_TYPES, MIX: "all three mixed"}.get(noise_type, noise_type), fontsize=10)
         axes.set_xlabel("input SNR (dB)", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)

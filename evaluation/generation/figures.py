@@ -91,6 +91,7 @@ def _histogram(
             weights = np.full(len(found), 1.0 / max(len(found), 1))
             axes.hist(np.clip(found, bins[0], bins[-1]), bins.tolist(), weights=weights, label=key, **style)
     axes.set_yticks([])
+    axes.set_ylabel("share of ECGs", fontsize=8)
     axes.grid(alpha=0.3)
 
 

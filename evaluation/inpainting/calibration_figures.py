@@ -24,14 +24,20 @@ def draw_coverage(
     """
     figure = new_figure(6.0, 5.6)
     axes = figure.add_subplot()
-    axes.plot([0, 100], [0, 100], color="0.6", linewidth=1.0, linestyle="--", label="ideal")
+    axes.plot([0, 100], [0, 100], color="0.6", linewidth=1.0, linestyle="--", label="perfectly calibrated")
     for place, lead in enumerate(leads):
         dashed = "-" if place < len(COLOURS) else "--"
         colour = COLOURS[place % len(COLOURS)]
         axes.plot(100 * np.asarray(levels), 100 * coverage[:, place], dashed, color=colour, linewidth=1.0, label=lead)
     mean = 100 * np.nanmean(coverage, axis=1)
     axes.plot(100 * np.asarray(levels), mean, color="black", linewidth=2.2, marker="o", markersize=4, label="mean")
-    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="nominal level (%)", ylabel="truth inside the band (%)", title=title)
+    axes.set(
+        xlim=(0, 100),
+        ylim=(0, 100),
+        xlabel="nominal level of the band (%)",
+        ylabel="true samples inside the band (%)",
+        title=title,
+    )
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -53,7 +59,7 @@ def draw_amplitudes(
         axes = figure.add_subplot(n_rows, n_columns, place + 1)
         shown = np.concatenate([truth[:, place], sample[:, place], mean[:, place]])
         highest = 1.05 * float(np.nanmax(shown)) if np.isfinite(shown).any() else 1.0
-        axes.plot([0, highest], [0, highest], color="0.6", linewidth=1.0, linestyle="--")
+        axes.plot([0, highest], [0, highest], color="0.6", linewidth=1.0, linestyle="--", label="equal")
         _scatter(axes, truth[:, place], sample[:, place], BLUE, "single sample")
         _scatter(axes, truth[:, place], mean[:, place], ORANGE, "mean")
         axes.set(xlim=(0, highest), ylim=(0, highest))

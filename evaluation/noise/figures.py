@@ -8,6 +8,7 @@ import numpy as np
 from einthoven.report.figures import COLOURS, new_figure, save_figure
 from einthoven.report.sheet import BLUE, ORANGE
 from evaluation.noise.comparisons import DoseCurve, Histogram
+from preprocessing.cohorts.nstdb import NOISE_TYPES
 
 MAX_BINS, MIN_BINS = 60, 16
 
@@ -37,13 +38,13 @@ def draw_histograms(
                 label = f"{name} ({len(values)})"
                 axes.hist(shown, edges, weights=shares, color=colour, alpha=0.3, histtype="stepfilled")
                 axes.hist(shown, edges, weights=shares, color=colour, histtype="step", linewidth=1.2, label=label)
-            axes.set_title(f"{panel.group}: AUROC {panel.auroc:.3f}", fontsize=9)
+            axes.set_title(f"{panel.group}: AUROC {panel.auroc:.3f} (chance 0.5)", fontsize=9)
             axes.tick_params(labelsize=8)
             axes.grid(alpha=0.3)
             axes.legend(fontsize=7)
-            axes.set_xlabel(f"score of {panel.method}", fontsize=8)
+            axes.set_xlabel(f"score of {panel.method} (higher is cleaner)", fontsize=8)
             if column == 0:
-                axes.set_ylabel("share (%)", fontsize=8)
+                axes.set_ylabel("share of its group (%)", fontsize=8)
     save_figure(figure, path)
 
 
@@ -69,12 +70,18 @@ def draw_dose_response(path: Path | str, curves: Sequence[DoseCurve], title: str
             middle = [mean.estimate for mean in curve.means]
             axes.fill_between(curve.snr_db, lower, upper, color=colour, alpha=0.25, linewidth=0.0)
             axes.plot(
-                curve.snr_db, middle, color=colour, marker="o", markersize=4, linewidth=1.5, label=curve.noise_type
+                curve.snr_db,
+                middle,
+                color=colour,
+                marker="o",
+                markersize=4,
+                linewidth=1.5,
+                label=NOISE_TYPES.get(curve.noise_type, curve.noise_type),
             )
             axes.set_xticks(curve.snr_db)
         axes.set_title(method, fontsize=9)
         axes.set_xlabel("signal-to-noise ratio (dB)", fontsize=8)
-        axes.set_ylabel("mean score", fontsize=8)
+        axes.set_ylabel("mean score (higher is cleaner)", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)

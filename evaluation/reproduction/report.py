@@ -17,6 +17,9 @@ STAGES = ("stage", "seconds", "machine", "code", "command")
 N_SHOWN = 4
 """Pictures of a section that are shown at once; the others are a click away."""
 
+SMOKE = "Tiny networks, simulated data: the numbers mean nothing."
+"""What a reproduction on simulated records is."""
+
 _NOTE = (
     "95 % bootstrap intervals over records are in brackets. Reconstructions and denoised ECGs are compared on the "
     "records that all methods of a table have. What papers report was measured on other records or by other rules: it "
@@ -33,6 +36,8 @@ def write_report(plan: Plan, outcome: Mapping[str, str], seconds: float) -> list
     written = write_tables(plan, folder)
     page = HtmlPage(f"Einthoven: the papers' tables, size {plan.settings['name']}")
     page.paragraph(f"{_NOTE} Code: commit {code_commit() or 'unknown'}. The last call took {seconds:.0f} s.")
+    if plan.settings["simulated_records"]:
+        page.banner(SMOKE)
     failed = [name for name, what in outcome.items() if what not in ("done", "kept")]
     if failed:
         page.paragraph(f"Not everything ended well: {', '.join(failed)}. See the logs in {plan.root / 'stages'}.")
@@ -44,7 +49,10 @@ def write_report(plan: Plan, outcome: Mapping[str, str], seconds: float) -> list
     page.table(STAGES, rows, code=STAGES.index("command"))
     page.write(plan.root / PAGE)
     texts = [(folder / f"{table}.md").read_text(encoding="utf-8") for table in written]
-    write_text(plan.root / TEXT, "\n".join([*texts, "# Commands, seconds, hardware\n", markdown_table(STAGES, rows)]))
+    warning = [f"**{SMOKE}**\n"] if plan.settings["simulated_records"] else []
+    write_text(
+        plan.root / TEXT, "\n".join([*warning, *texts, "# Commands, seconds, hardware\n", markdown_table(STAGES, rows)])
+    )
     files = [folder / f"{table}.{suffix}" for table in written for suffix in ("md", "csv", "tex")]
     return [*files, plan.root / TEXT, plan.root / PAGE]
 

@@ -41,6 +41,7 @@ def draw_sweep(table: pd.DataFrame, parameters: Sequence[str], objective: str, n
         if others and table[others[0]].nunique() < len(table):
             axes.legend(title=_short(others[0]), fontsize=7, title_fontsize=7, frameon=False)
         axes.plot(table[key].iloc[:1], table[objective].iloc[:1], "*", color=ORANGE, markersize=14.0, zorder=5)
+        axes.set_title("star: the best job", fontsize=8, loc="right", color=ORANGE)
         axes.set(xlabel=_short(key), ylabel=name, xscale=_scale(table[key]))
         axes.grid(alpha=0.3)
     if has_map:

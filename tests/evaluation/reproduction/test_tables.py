@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -27,7 +28,7 @@ def rows(method: str, **values: float) -> list[dict[str, object]]:
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     """A plan with one finished evaluation, one of which nothing is there, and one that was never asked for."""
-    plan = Plan(tmp_path, {"name": "test"})
+    plan = Plan(tmp_path, {"name": "test", "simulated_records": None})
     for name in ("evaluated", "missing"):
         plan.add(name, "evaluation.evaluate_reconstruction", ["x=1"], "table.csv", is_derived=True)
         plan.show("lead_i", "reconstruction", f"section {name}", name, "*.png")
@@ -68,6 +69,14 @@ def test_page_needs_no_other_file(plan, tmp_path):
         "12.3" in text and "a machine of two cores" in text and "python -m evaluation.evaluate_reconstruction" in text
     )
     assert "Not everything ended well: missing" in text
+
+
+@pytest.mark.parametrize("records", [None, 45])
+def test_page_of_simulated_records_warns_that_its_numbers_mean_nothing(plan, records):
+    plan = replace(plan, settings={**plan.settings, "simulated_records": records})
+    *_, results, page = write_report(plan, {"evaluated": "done"}, 3.0)
+    for text in (results.read_text(), page.read_text()):
+        assert ("simulated data: the numbers mean nothing" in text) == (records is not None)
 
 
 def test_reported_results_belong_to_tables_and_name_their_source():
