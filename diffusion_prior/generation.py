@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Denoiser
 from diffusion_prior.sampler import SAMPLERS, Sampler
@@ -19,6 +18,7 @@ from einthoven.run.chunks import Chunk, LocalEngine, Problems, never_give_up
 from einthoven.run.files import atomic_write
 from einthoven.run.fingerprint import fingerprint
 from einthoven.run.lock import held_folder
+from einthoven.run.progress import show_progress
 from preprocessing.store.files import UNITS_PER_MV
 
 
@@ -75,7 +75,7 @@ def generate_ecgs(
         chosen, label = keys[first : first + settings.batch_size], labels[first : first + settings.batch_size]
         records = [[int(key), np.flatnonzero(one).tolist()] for key, one in zip(chosen, label, strict=True)]
         job.add(list(map(str, chosen)), records, 1, (chosen, label))
-    with held_folder(chunks), tqdm(total=len(job.chunks), unit="batch", desc="generate") as bar:
+    with held_folder(chunks), show_progress(len(job.chunks), "batch", "generate") as bar:
         job.work(LocalEngine(), partial(GenerationWork, denoiser, settings), never_give_up, bar.update)
         ecgs = np.concatenate([np.load(chunk.part, allow_pickle=False) for chunk in job.chunks])
     job.check_joined(len(ecgs))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from einthoven import __version__
 from einthoven.command.command_line import report_mistake
-from einthoven.command.help import CONFIGS, write_help
+from einthoven.command.help import CONFIGS
 from einthoven.run.registry import check_choice
 
 PACKAGES: Mapping[str, str] = {
@@ -86,8 +86,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check_choice("command", name, list(commands))
     except ValueError as error:
         raise SystemExit(report_mistake(str(error))) from error
-    if "--help" in rest or "-h" in rest:
-        print(write_help(CONFIGS, name, f"einthoven {name}"))  # noqa: T201
-        return
     sys.argv = [f"einthoven {name}", *rest]
     runpy.run_module(commands[name].module, run_name="__main__", alter_sys=False)

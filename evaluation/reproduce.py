@@ -15,8 +15,7 @@ from einthoven.run.run_folder import RunFolder
 @script("reproduce")
 def main(config: dict[str, Any]) -> str | Outcome:
     """Makes the plan, runs its missing stages, and writes the report."""
-    from tqdm import tqdm
-
+    from einthoven.run.progress import show_progress
     from evaluation.reproduction.plan import chosen_tables
     from evaluation.reproduction.plans import make_plan
     from evaluation.reproduction.report import write_report
@@ -36,7 +35,7 @@ def main(config: dict[str, Any]) -> str | Outcome:
     RunFolder.create(call, config, seed=config["seed"], device=settings["device"])
     if size["simulated_records"]:
         write_synthetic_files(paths["data"], size["simulated_records"])
-    with tqdm(total=len(stages), unit="stage") as bar:
+    with show_progress(len(stages), "stage") as bar:
 
         def advance(running: Sequence[str]) -> None:
             bar.set_postfix_str(", ".join(running))

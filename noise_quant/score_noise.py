@@ -16,9 +16,9 @@ from einthoven.run.run_folder import RunFolder
 def main(config: dict[str, Any]) -> str:
     """Scores the leads that the config names into a run folder."""
     import torch
-    from tqdm import tqdm
 
     from einthoven.run.chunks import ENGINES
+    from einthoven.run.progress import show_progress
     from einthoven.run.weights_cache import hash_weights
     from noise_quant.data.sources import SOURCES
     from noise_quant.model.checkpoint import find_model
@@ -41,7 +41,7 @@ def main(config: dict[str, Any]) -> str:
     origin = {"data_manifest_hash": source.digest, "files": files}
     run = RunFolder.create(folder, config, seed=config["seed"], device=device, **origin)
     remote = {"engine": engine, "make_scoring": partial(make_scoring, device=device)}
-    with tqdm(total=source.n_leads, unit="lead") as bar:
+    with show_progress(source.n_leads, "lead", "score") as bar:
         summary = score_source(source, scoring, run.path, score["chunk_records"], bar.update, **remote)
     return f"{config['source']}, {config['method']}: {summary.describe()}\nwritten to {folder}"
 

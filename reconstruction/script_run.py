@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from numpy import int64
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from einthoven.ecg.reading import read
 from einthoven.ecg.recording import Recording
 from einthoven.run.chunks import ENGINES
+from einthoven.run.progress import show_progress
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
@@ -52,6 +52,6 @@ class RestorationRun:
         """Restores records of a store, and says what was done: see `reconstruct_batch`."""
         run = self.create(data_manifest_hash=store.manifest_hash)
         settings |= self.settings | {"batch_size": self.batch_size, "engine": self.engine}
-        with tqdm(total=len(rows), unit="ECG") as bar:
+        with show_progress(len(rows), "ECG", self.name) as bar:
             summary = reconstruct_batch(store, rows, self.spec, run.path, task, progress=bar.update, **settings)
         return f"{self.name}: {summary.describe()}\nwritten to {self.folder}"

@@ -13,13 +13,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
-from tqdm import tqdm
 
 from diffusion_prior.training.processes import join_processes
 from diffusion_prior.training.settings import TrainerSettings
 from einthoven.extras import extra
 from einthoven.randomness import seeded_generator
 from einthoven.run.files import atomic_write
+from einthoven.run.progress import show_progress
 from einthoven.run.run_folder import RunFolder
 
 with extra("train"):
@@ -150,7 +150,7 @@ class Trainer:
         main = self.accelerator.is_main_process
         if main:
             self.run.truncate_metrics(self.step)
-        with tqdm(total=settings.n_steps, initial=self.step, unit="step", disable=not main) as bar:
+        with show_progress(settings.n_steps, "step", "train", done=self.step, shown=main) as bar:
             while self.step < settings.n_steps:
                 self._losses.append(self._update())
                 self.step += 1

@@ -113,7 +113,7 @@ def script(
         @functools.wraps(task)
         def main() -> None:
             if {"--help", "-h"} & set(sys.argv[1:]):
-                print(write_help(CONFIGS, config_name, f"einthoven {config_name}"))  # noqa: T201
+                print(write_help(CONFIGS, config_name, f"einthoven {config_name}", groups))  # noqa: T201
                 return
             # With its full error Hydra raises what it would otherwise print and turn into exit status 1.
             with environment(_FULL_ERROR, "1"):

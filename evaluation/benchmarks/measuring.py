@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from einthoven.run.memory import descendants, peak_memory_mb, resident_memory_mb
+from einthoven.run.progress import track
 
 Calls = Mapping[str, Callable[[], object]]
 """What is timed, by name; a call may return a dictionary of numbers, of which `seconds` replaces the time it took."""
@@ -91,7 +91,7 @@ def measure(cases: Sequence[Case]) -> pd.DataFrame:
         could not be measured. If none could, a ValueError says so.
     """
     rows: list[dict[str, Any]] = []
-    for case in tqdm(cases, desc="benchmark", unit="case"):
+    for case in track(cases, "case", "benchmark"):
         where = {"part": case.part, "axis": case.axis, "size": case.size}
         rows += [{**where, **row} for row in measure_alone(case)]
     table = pd.DataFrame(rows)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from einthoven.ecg.filters import resample
 from einthoven.ecg.leads import INDEPENDENT_ROWS
+from einthoven.run.progress import track
 from evaluation.inpainting.gap_baselines import find_r_peaks
 
 BEAT_RATE = 500.0
@@ -87,7 +87,7 @@ def average_beats(
     """
     beats: list[AverageBeat | None] = []
     problems = []
-    for ecg in tqdm(ecgs, desc=name, unit="ECG", leave=False):
+    for ecg in track(ecgs, "ECG", name, keep=False):
         try:
             beats.append(average_beat(ecg, sampling_rate))
             problems.append("")

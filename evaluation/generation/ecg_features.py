@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from tqdm import tqdm
 
 from einthoven.ecg.leads import INDEPENDENT_ROWS, LEADS
 from einthoven.extras import extra
+from einthoven.run.progress import track
 from evaluation.generation.average_beat import BEAT_RATE, AverageBeat
 
 WAVES = ("P", "R", "T")
@@ -84,7 +84,7 @@ def measure_features(
         One row per ECG: `ecg_id`, `n_beats` and the columns of `FEATURES`, NaN where a feature was not found.
     """
     rows: list[dict[str, float]] = []
-    for ecg_id, beat in tqdm(list(zip(ecg_ids, beats, strict=True)), desc=name, unit="ECG", leave=False):
+    for ecg_id, beat in track(list(zip(ecg_ids, beats, strict=True)), "ECG", name, keep=False):
         found = {} if beat is None else beat_features(beat)
         rows.append({"ecg_id": int(ecg_id), "n_beats": 0 if beat is None else len(beat.rr_ms) + 1, **found})
     return pd.DataFrame(rows, columns=["ecg_id", "n_beats", *(feature.name for feature in FEATURES)])

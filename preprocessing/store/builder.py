@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from einthoven.run.chunked_job import ChunkedJob
 from einthoven.run.chunks import Chunk, PoolEngine, Problems, never_give_up
 from einthoven.run.files import atomic_write
 from einthoven.run.lock import held_folder
+from einthoven.run.progress import show_progress
 from preprocessing.cohorts.splits import SPLITS
 from preprocessing.store.files import MANIFEST, StoreForm, check_place, hash_values, partial_folder, publish
 from preprocessing.store.preparation import PROCESSING_VERSION, Inputs, Reader, RecordFile, Summary
@@ -63,7 +63,7 @@ def build_store(
             shutil.rmtree(folder)
             return _summary(path, True, inputs, 0, start)
         _add_chunks(job, inputs.files)
-        with tqdm(total=len(inputs.files), desc="records", unit="record", smoothing=0.1) as bar:
+        with show_progress(len(inputs.files), "record", "prepare") as bar:
             work = partial(RecordWork, reader, form)
             n_done = job.work(PoolEngine(n_workers), work, never_give_up, bar.update, None)
         _finish(path, inputs, form, job, max_skipped)

@@ -37,10 +37,12 @@ def test_unknown_command_names_the_nearest(capsys):
     assert "did you mean 'inpaint'" in capsys.readouterr().err
 
 
-def test_help_and_list_load_nothing_heavy():
+def test_help_list_and_mistakes_load_nothing_heavy():
     code = (
-        "import sys; from einthoven.cli import main; main([]); main(['inpaint', '--help']); "
-        "sys.exit(bool({'torch', 'numpy', 'hydra', 'pandas'} & set(sys.modules)))"
+        "import sys; from einthoven.cli import main; main([]); main(['inpaint', '--help'])\n"
+        "try: main(['inpaint', 'algo.n_sampels=3'])\n"
+        "except SystemExit as end: assert end.code == 2\n"
+        "assert not {'torch', 'numpy', 'pandas', 'matplotlib', 'tqdm', 'wfdb'} & set(sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
 
