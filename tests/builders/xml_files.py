@@ -94,3 +94,58 @@ def aecg(ecg, leads, rate, microvolts_per_digit=2.5, sets=1):
         '<component><series><code code="RHYTHM"/><effectiveTime><low value="20200506070809.000"/></effectiveTime>\n'
         f"{text}</series></component></AnnotatedECG>"
     ).encode()
+
+
+def philips(ecg, rate, compressed=False, microvolts_per_bit=5):
+    """A Philips file of twelve leads; ecg in mV, shape (12, L), at most 16 bits."""
+    whole = np.rint(ecg * 1000 / microvolts_per_bit).astype(int)
+    if compressed:
+        one, two, three, avr, avl, avf = whole[:6]  # four limb leads are stored as what the others leave of them
+        left = [two - one - three, -avr - (one + two) // 2, (one - three) // 2 - avl, (two + three) // 2 - avf]
+        whole = np.stack([one, two, *left, *whole[6:]])
+        raw = b"".join(_xli(lead) for lead in whole)
+    else:
+        raw = whole.astype("<i2").tobytes()
+    text = base64.b64encode(raw).decode()
+    compression = 'compression="XLI"' if compressed else ""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<restingecgdata xmlns="http://www3.medical.philips.com">'
+        "<documentinfo><documenttype>PhilipsECG</documenttype><documentversion>1.04</documentversion></documentinfo>"
+        "<patient><generalpatientdata><age><years>61</years></age><sex>Female</sex></generalpatientdata></patient>"
+        '<dataacquisition date="2019-02-28" time="10:11:12"><signalcharacteristics>'
+        f"<samplingrate>{rate}</samplingrate><resolution>{microvolts_per_bit}</resolution><signaloffset>0</signaloffset>"
+        "<signalsigned>True</signalsigned><numberchannelsallocated>12</numberchannelsallocated>"
+        "<numberchannelsvalid>12</numberchannelsvalid></signalcharacteristics></dataacquisition>"
+        f'<waveforms><parsedwaveforms dataencoding="Base64" {compression} samplespersecond="{rate}" '
+        f'durationperchannel="{round(whole.shape[1] * 1000 / rate)}" resolution="{microvolts_per_bit}" '
+        'numberofleads="12" leadlabels="I II III aVR aVL aVF V1 V2 V3 V4 V5 V6">'
+        f"{text}</parsedwaveforms></waveforms></restingecgdata>"
+    ).encode()
+
+
+def _xli(lead):
+    """One chunk of XLI: second differences as bytes, high ones first, in LZW codes of ten bits that repeat nothing."""
+    bends = [int(value) for value in 2 * lead[1:-1] - lead[:-2] - lead[2:]]
+    first = bends[0]
+    values = [int(lead[0]), int(lead[1]), *(bend + 64 for bend in bends[1:]), 64]
+    words = np.array(values, dtype=np.int16).astype(">i2").tobytes()
+    data = words[0::2] + words[1::2]
+    bits = "".join(f"{byte:010b}" for byte in data) + "1" * 10
+    bits += "0" * (-len(bits) % 8)
+    body = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return len(body).to_bytes(4, "little") + b"\0\0" + int(first).to_bytes(2, "little", signed=True) + body
+
+
+def mortara(ecg, leads, rate, units_per_mv=400):
+    """A Mortara file; ecg in mV, shape (n_leads, L), NaN where missing."""
+    channels = ""
+    for name, lead in zip(leads, ecg, strict=True):
+        raw = np.where(np.isnan(lead), -32768, np.rint(np.nan_to_num(lead) * units_per_mv)).astype("<i2").tobytes()
+        channels += (
+            f'<CHANNEL NAME="{name}" UNITS_PER_MV="{units_per_mv}" DURATION="{len(lead)}" SAMPLE_FREQ="{rate}" '
+            f'OFFSET="0" FORMAT="SIGNED" BITS="16" ENCODING="BASE64" DATA="{base64.b64encode(raw).decode()}"/>\n'
+        )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<ECG ACQUISITION_TIME="20190228101112" AGE="61" AGE_UNITS="YEARS">'
+        f'<SUBJECT LAST_NAME="Secret" GENDER="Female"/>{channels}</ECG>'
+    ).encode()

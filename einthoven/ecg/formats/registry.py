@@ -56,6 +56,22 @@ FORMATS: list[Format] = [
         "CardioSoft XML", "einthoven.ecg.formats.muse.matches_cardiosoft", "einthoven.ecg.formats.muse.read_cardiosoft"
     ),
     Format("HL7 aECG", "einthoven.ecg.formats.aecg.matches", "einthoven.ecg.formats.aecg.read_aecg"),
+    Format(
+        "Philips XML",
+        "einthoven.ecg.formats.devices.matches_philips",
+        "einthoven.ecg.formats.devices.read_philips",
+        "formats",
+    ),
+    Format(
+        "Mortara XML",
+        "einthoven.ecg.formats.devices.matches_mortara",
+        "einthoven.ecg.formats.devices.read_mortara",
+        "formats",
+    ),
+    Format("ISHNE", "einthoven.ecg.formats.ishne.matches", "einthoven.ecg.formats.ishne.read_ishne"),
+    Format("Kardia", "einthoven.ecg.formats.kardia.matches", "einthoven.ecg.formats.kardia.read_kardia"),
+    Format("SCP-ECG", "einthoven.ecg.formats.devices.matches_scp", "einthoven.ecg.formats.devices.read_scp", "formats"),
+    Format("MFER", "einthoven.ecg.formats.devices.matches_mfer", "einthoven.ecg.formats.devices.read_mfer", "formats"),
     Format("NPY", "einthoven.ecg.formats.arrays.matches_npy", "einthoven.ecg.formats.arrays.read_npy"),
     Format("NPZ", "einthoven.ecg.formats.arrays.matches_npz", "einthoven.ecg.formats.arrays.read_npz"),
     Format("MAT", "einthoven.ecg.formats.arrays.matches_mat", "einthoven.ecg.formats.arrays.read_mat"),
