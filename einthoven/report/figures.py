@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 _SETTINGS_LOCK = threading.Lock()
@@ -39,9 +40,11 @@ class Picture(Figure):
             super().savefig(fname, **settings)
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=100)
-        return buffer.getvalue()
+        """Draws the figure for a notebook, in few colours, as stored outputs should be small."""
+        drawn, small = io.BytesIO(), io.BytesIO()
+        self.savefig(drawn, format="png", dpi=90)
+        Image.open(drawn).convert("RGB").quantize(64).save(small, format="png", optimize=True)
+        return small.getvalue()
 
 
 def new_figure(width: float, height: float) -> Picture:
@@ -92,8 +95,8 @@ def draw_loss_curve(metrics: Sequence[Mapping[str, object]], path: Path | str) -
         title = (
             "validation: always the same records and noise,\nweights averaged over steps (EMA)" if validation else None
         )
-        beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "alignment": "left"}
-        axes.legend(fontsize=8, frameon=False, title=title, title_fontsize=8, **beside)
+        beside: dict[str, Any] = {"bbox_to_anchor": (1.0, 0.5), "alignment": "left"}
+        axes.legend(loc="center left", fontsize=8, frameon=False, title=title, title_fontsize=8, **beside)
     else:
         axes.text(0.5, 0.5, "no losses were logged", transform=axes.transAxes, ha="center")
     save_figure(figure, path)
