@@ -232,6 +232,62 @@ class Resampling(LinearOperator):
         return rows.reshape(*y.shape[:-1], self.length, self.up)[..., 0]
 
 
+class RateChange(LinearOperator):
+    """A change of the sampling rate by any ratio, exact: a matrix whose rows are the filter of `Resampling` in time.
+
+    Where the ratio is no small fraction, `Resampling` would have to put hundreds of zeros between two samples.
+
+    Args:
+        ratio: The new rate over the ECG's, at most 1.
+        length: Number of samples L of the ECG that is measured.
+        half_width: As for `Resampling`.
+    """
+
+    def __init__(self, ratio: float, length: int, half_width: int = 10) -> None:
+        if not 0 < ratio <= 1:
+            raise ValueError(f"the ratio of the rates must lie in (0, 1], not {ratio:g}")
+        self.ratio, self.length = ratio, length
+        # In samples of the lower rate, from each sample of the result to each of the ECG; L' is ceil(L ratio).
+        steps = np.arange(math.ceil(round(length * ratio, 6)))[:, None] - ratio * np.arange(length)
+        fine = np.linspace(-half_width, half_width, 2000 * half_width + 1)
+        gain = 1000 / _low_pass(fine, half_width).sum()  # a constant stays what it is
+        matrix = ratio * gain * _low_pass(steps, half_width)
+        self._forward, self._back = _band(matrix), _band(matrix.T)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Returns the resampled ECG, shape (..., C, L'), of the ECG `(..., C, L)`."""
+        return _multiply(self._forward, x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Returns the adjoint, shape (..., C, L), of the measurement `(..., C, L')`."""
+        return _multiply(self._back, y)
+
+
+_Band = tuple[Tensor, Tensor]
+"""Columns of a matrix that each of its rows reads, and its values there, of shape (rows, width) each."""
+
+
+def _band(matrix: np.ndarray) -> _Band:
+    """Keeps of a matrix, whose values lie near its diagonal, what is not zero in every row."""
+    first, last = (matrix != 0).argmax(axis=1), matrix.shape[1] - (matrix[:, ::-1] != 0).argmax(axis=1)
+    width = int((last - first).max())
+    columns = np.minimum(first, matrix.shape[1] - width)[:, None] + np.arange(width)
+    return torch.from_numpy(columns), torch.from_numpy(np.take_along_axis(matrix, columns, axis=1))
+
+
+def _multiply(band: _Band, x: Tensor) -> Tensor:
+    """Multiplies a matrix with vectors, `(..., columns)` to `(..., rows)`."""
+    columns, values = band
+    return (x[..., columns.to(x.device)] * values.to(x)).sum(dim=-1)
+
+
+def _low_pass(steps: np.ndarray, half_width: int) -> np.ndarray:
+    """Returns the filter of `RateChange` at some times, in samples of the lower rate: a sinc in a Kaiser window."""
+    inside = np.abs(steps) <= half_width
+    window = np.i0(5.0 * np.sqrt(np.where(inside, 1 - (steps / half_width) ** 2, 0.0)))
+    return np.where(inside, np.sinc(steps) * window, 0.0)
+
+
 class Compose(LinearOperator):
     """One operator after another: `Compose(a, b)(x)` is `a(b(x))`."""
 

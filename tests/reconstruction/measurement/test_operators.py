@@ -10,6 +10,7 @@ from reconstruction.measurement.operators import (
     LinearOperator,
     Mask,
     MeasuredLeads,
+    RateChange,
     Resampling,
 )
 from reconstruction.measurement.saturation import SaturatedLeads
@@ -40,6 +41,7 @@ OPERATORS = {
     "up": Resampling(5, 2, LENGTH),
     "same rate": Resampling(100, 100, LENGTH),
     "odd length": Resampling(3, 7, LENGTH),
+    "any rate": RateChange(0.6247, LENGTH),
     "leads at half the rate": Compose(Resampling(1, 2, LENGTH), LeadSelection(["I", "V5"])),
     "gaps at half the rate": Compose(Mask(random_mask(8, 20)), Resampling(1, 2, LENGTH), Mask(random_mask(8, LENGTH))),
 }
@@ -188,3 +190,17 @@ def test_pull_of_a_single_lead_is_a_clamp():
     torch.testing.assert_close(pulled[3], torch.tensor([0.3, 1.0, 1.7, -1.0]))
     assert torch.equal(pulled[[0, 1, 2, 4, 5, 6, 7]], x[:7])
     assert torch.equal(SaturatedLeads(torch.ones(1, 4, dtype=torch.bool), ["V2"]).pull(x), x)
+
+
+@pytest.mark.parametrize(("up", "down"), [(1, 2), (5, 8), (97, 100)])
+def test_a_change_by_any_ratio_is_that_by_a_fraction(up, down):
+    x = draw(2, 300).cumsum(-1)
+    expected = Resampling(up, down, 300)(x)
+    assert (RateChange(up / down, 300)(x) - expected).abs().max() < 3e-4 * expected.abs().max()
+
+
+def test_a_ratio_that_is_no_small_fraction_costs_no_more():
+    operator = RateChange(0.624725, 1000)
+    assert operator(torch.zeros(1, 1000)).shape == (1, 625)
+    with pytest.raises(ValueError, match="ratio"):
+        RateChange(1.2, 1000)
