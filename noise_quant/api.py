@@ -118,7 +118,7 @@ def _score(scorer: Scorer, recording: Recording, key: Key, n_partitions: int) ->
     """Scores a recording, with verdicts by the thresholds that are known for the scorer's model and process."""
     thresholds = find_thresholds(scorer.model, scorer.process)
     scores = scorer.score(recording.signal, recording.sampling_rate, key, n_partitions, recording.leads)
-    verdict = verdicts(scores.psnr, scores.unusable, thresholds)
+    verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv)
     return NoiseScores(**vars(scores), verdict=verdict, leads=recording.leads, given=recording)
 
 

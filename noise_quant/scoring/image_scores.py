@@ -37,7 +37,10 @@ class ImageScores:
 
 
 def image_scores(
-    levels: ArrayLike | Tensor, cleaned: ArrayLike | Tensor, columns: Sequence[tuple[int, int]] | None = None
+    levels: ArrayLike | Tensor,
+    cleaned: ArrayLike | Tensor,
+    columns: Sequence[tuple[int, int]] | None = None,
+    counted: NDArray[np.bool_] | None = None,
 ) -> ImageScores:
     """Compares images with their reconstructions.
 
@@ -46,6 +49,7 @@ def image_scores(
         cleaned: Levels of the reconstructions, same shape.
         columns: Ranges of columns, first and last + 1, each scored on its own; by default the whole width. A range too
             near to the edge for an SSIM window takes the value of the nearest one.
+        counted: Which columns of each image count, shape (N, W); None: all. Scores of a range without any are NaN.
 
     Raises:
         ValueError: If the shapes differ, are too small for SSIM, or a range is empty or lies outside.
@@ -62,17 +66,28 @@ def image_scores(
         raise ValueError(f"ranges of columns must lie within 0 and {width} and hold a column, not {ranges}")
     difference = x - y
     similarity = _similarity(x, y)
+    mask = None if counted is None else torch.from_numpy(counted).to(x.device)
+    inner = None if mask is None else mask[:, WINDOW // 2 : WINDOW // 2 + similarity.shape[-1]]
     squared, absolute, ssim = (
-        torch.stack([part[..., first:last].mean((-2, -1)) for first, last in spans], 1).cpu().numpy()
-        for part, spans in (
-            (difference**2, ranges),
-            (difference.abs(), ranges),
-            (similarity, [_window_span(first, last, width) for first, last in ranges]),
+        torch.stack([_mean(part, first, last, shown) for first, last in spans], 1).cpu().numpy()
+        for part, spans, shown in (
+            (difference**2, ranges, mask),
+            (difference.abs(), ranges, mask),
+            (similarity, [_window_span(first, last, width) for first, last in ranges], inner),
         )
     )
     with np.errstate(divide="ignore"):
         psnr = 10 * np.log10(MAX_LEVEL**2 / squared)
     return ImageScores(psnr, ssim, squared, absolute)
+
+
+def _mean(part: Tensor, first: int, last: int, mask: Tensor | None) -> Tensor:
+    """Returns the mean over a range of columns, of those that count, (N, H, W) to (N,)."""
+    piece = part[..., first:last]
+    if mask is None:
+        return piece.mean((-2, -1))
+    shown = mask[:, first:last]
+    return (piece.mean(-2) * shown).sum(-1) / shown.sum(-1)  # NaN where none counts
 
 
 def _similarity(x: Tensor, y: Tensor) -> Tensor:

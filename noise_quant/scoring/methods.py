@@ -38,7 +38,7 @@ class DiffusionScoring:
     def __call__(self, item: SourceItem, record: Recording) -> pd.DataFrame:
         """Returns the scores of a record."""
         scores = self.scorer.score(record.signal, record.sampling_rate, item.seed_key, self.n_partitions, record.leads)
-        return scores.to_table(record.leads, verdicts(scores.psnr, scores.unusable, self.thresholds))
+        return scores.to_table(record.leads, verdicts(scores.psnr, scores.unusable, self.thresholds, scores.hum_mv))
 
 
 @dataclass(frozen=True)

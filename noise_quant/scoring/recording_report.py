@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from einthoven.ecg.recording import Recording
@@ -18,7 +19,7 @@ class RecordingReport:
     """What was written of a recording.
 
     Attributes:
-        table: A row per lead and segment: lead, segment, start_s, stop_s, psnr, verdict, reason.
+        table: A row per lead and segment: lead, segment, start_s, stop_s, psnr, verdict, reason, missing_s.
         pictures: The pictures.
         n_windows: Windows of the recording, of which the first ones were drawn.
     """
@@ -31,12 +32,18 @@ class RecordingReport:
         """Says so in a few lines."""
         rows = [
             f"{row['lead']:>4} {row['start_s']:7.1f}-{row['stop_s']:.1f} s  "
-            + (f"no score, {row['reason']}" if row["reason"] else f"{row['psnr']:5.1f} dB  {row['verdict']}")
+            + _describe_score(row["psnr"], row["verdict"], row["reason"])
             for row in self.table.to_dict("records")
         ]
         left = self.n_windows - len(self.pictures)
         more = f"; {left} more windows are in the table only (plot.max_windows)" if left else ""
         return "\n".join([*rows, f"{', '.join(path.name for path in self.pictures)}{more}"])
+
+
+def _describe_score(psnr: float, verdict: str, reason: str) -> str:
+    if np.isnan(psnr):
+        return f"no score, {reason}"
+    return f"{psnr:5.1f} dB  {verdict}" + (f", {reason}" if reason else "")
 
 
 def report_recording(
@@ -58,9 +65,9 @@ def report_recording(
         dpi: Resolution of the pictures.
     """
     scores = scorer.score(recording.signal, recording.sampling_rate, recording.name, leads=recording.leads)
-    verdict = verdicts(scores.psnr, scores.unusable, thresholds)
+    verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv)
     table = scores.to_table(recording.leads, verdict)
-    table = table[["lead", "segment", "start_s", "stop_s", "psnr", "verdict", "reason"]]
+    table = table[["lead", "segment", "start_s", "stop_s", "psnr", "verdict", "reason", "missing_s"]]
     write_csv(table, folder / "scores.csv")
     windows = cut_windows(recording.signal.shape[-1], recording.sampling_rate)
     pictures = []

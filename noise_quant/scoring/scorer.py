@@ -15,19 +15,22 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from einthoven.ecg.checks import lead_problems
+from einthoven.ecg.checks import USABLE
 from einthoven.ecg.leads import LEADS
 from einthoven.randomness import seeded_generator
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scalogram.image import HEIGHT, WIDTH, WINDOW_S, image_levels, scalogram_image
 from noise_quant.scoring.image_scores import ImageScores, image_scores
+from noise_quant.scoring.window_signal import MISSING, WindowSignal, cut_signal
 from noise_quant.scoring.windows import Columns, Window, cut_windows
 
 Key = int | str
 Record = tuple[Key, ArrayLike, float] | tuple[Key, ArrayLike, float, Sequence[str]]
 """Key, ECG in mV of shape (C, L), sampling rate in Hz and, where they are not the twelve, the leads' names."""
-_LARGEST_MV = 1e9
+HUM = "mains hum"
+"""Begins the reason of a usable lead with hum, before its amplitude."""
+_FACTS = ("unusable", "reason", "missing_s", "hum_mv")
 SCORE_NAMES = tuple(field.name for field in fields(ImageScores))
 
 
@@ -41,7 +44,9 @@ class LeadScores:
         mse: Mean squared difference of levels, shape (C, S).
         mae: Mean absolute difference of levels, shape (C, S).
         unusable: True where a lead is flat, saturated, clipped, out of range or not finite in a window, shape (C, S).
-        reason: Which of these, "" where it is usable, shape (C, S), object.
+        reason: Which of these, or of a usable lead "mains hum" with its amplitude, else "", shape (C, S), object.
+        missing_s: Seconds that count for nothing because samples are missing there or near, shape (C, S).
+        hum_mv: Amplitude of the mains' hum in mV, 0 where there is none, shape (C, S).
         segment: Number of the window of each column, shape (S,).
         start_s: Start of what each column scores, in s, shape (S,).
         stop_s: End of it in s, shape (S,).
@@ -55,6 +60,8 @@ class LeadScores:
     mae: NDArray[np.float64]
     unusable: NDArray[np.bool_]
     reason: NDArray[np.object_]
+    missing_s: NDArray[np.float64]
+    hum_mv: NDArray[np.float64]
     segment: NDArray[np.int64]
     start_s: NDArray[np.float64]
     stop_s: NDArray[np.float64]
@@ -66,7 +73,7 @@ class LeadScores:
 
         Returns:
             A row per lead and column: `lead`, `segment` (number of the column), `start_s`, `stop_s`, the scores,
-            `unusable`, `reason`, `verdict`.
+            `unusable`, `reason`, `missing_s`, `hum_mv`, `verdict`.
         """
         n_leads, n_segments = self.psnr.shape
         return pd.DataFrame(
@@ -75,7 +82,10 @@ class LeadScores:
                 "segment": np.tile(np.arange(n_segments), n_leads),
                 "start_s": np.tile(self.start_s, n_leads),
                 "stop_s": np.tile(self.stop_s, n_leads),
-                **{name: getattr(self, name).ravel() for name in (*SCORE_NAMES, "unusable", "reason")},
+                **{
+                    name: getattr(self, name).ravel()
+                    for name in (*SCORE_NAMES, "unusable", "reason", "missing_s", "hum_mv")
+                },
                 "verdict": verdict.ravel(),
             }
         )
@@ -86,7 +96,7 @@ class _Job:
     """A recording on its way: what is read, and the result, whose scores are written as they come."""
 
     key: Key
-    ecg: NDArray[np.float64]
+    ecg: NDArray[np.floating]
     sampling_rate: float
     leads: tuple[str, ...]
     windows: tuple[Window, ...]
@@ -94,15 +104,37 @@ class _Job:
     result: LeadScores
     n_left: int
 
+    def judge(self, number: int, piece: WindowSignal) -> None:
+        """Writes what is wrong with the leads in a window."""
+        places = np.flatnonzero(self.result.segment == number)
+        hum = [f"{HUM} {value:.2g} mV" if value else USABLE for value in piece.hum_mv]
+        for lead, reason in enumerate(piece.reasons):
+            self.result.reason[lead, places] = reason or hum[lead]
+            self.result.unusable[lead, places] = reason != USABLE
+        self.result.hum_mv[:, places] = piece.hum_mv[:, None]
+        for place, (first, last) in zip(places, self.parts[number], strict=True):
+            if piece.counted is None:
+                continue
+            left_out = (~piece.counted[:, first:last]).sum(axis=-1)
+            self.result.missing_s[:, place] = left_out * WINDOW_S / WIDTH
+            nothing = (left_out == last - first) & ~self.result.unusable[:, place]
+            self.result.reason[nothing, place], self.result.unusable[nothing, place] = MISSING, True
+
 
 @dataclass(frozen=True)
 class _Item:
-    """One lead in one window of a job, with its image, shape (32, 256)."""
+    """One lead in one window of a job, with its image, shape (32, 256), and which of its columns count; None: all."""
 
     job: _Job
     lead: int
     window: int
     image: Tensor
+    counted: NDArray[np.bool_] | None
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """Which columns count, shape (256,)."""
+        return np.ones(WIDTH, dtype=bool) if self.counted is None else self.counted
 
 
 class Scorer:
@@ -144,7 +176,8 @@ class Scorer:
         """Scores one recording.
 
         Args:
-            ecg: ECG in mV, unfiltered, shape (C, L); values that are not finite make a lead unusable in their window.
+            ecg: ECG in mV, unfiltered, shape (C, L); missing samples (NaN) cost what lies near them (see
+                `cut_signal`), infinite ones make a lead unusable in their window; read piece by piece.
             sampling_rate: Sampling rate in Hz, above 80 Hz.
             key: Key of the record, to which its random numbers belong.
             n_partitions: Scores of each window of ten seconds.
@@ -169,7 +202,7 @@ class Scorer:
     def _job(
         self, key: Key, ecg: ArrayLike, sampling_rate: float, n_partitions: int, leads: Sequence[str] | None
     ) -> _Job:
-        x = np.asarray(ecg, dtype=np.float64)
+        x = np.asarray(ecg)
         if x.ndim != 2 or not x.size:
             raise ValueError(f"record {key}: expected an ECG of shape (leads, samples), not {x.shape}")
         if not 1 <= n_partitions <= WIDTH:
@@ -182,20 +215,21 @@ class Scorer:
         segment = np.repeat(np.arange(len(windows)), list(map(len, parts)))
         starts = np.array([window.start for window in windows])[segment] / sampling_rate
         columns = np.array([columns for part in parts for columns in part]) * WINDOW_S / WIDTH
-        problems = [lead_problems(x[:, slice(*window.judged)], sampling_rate) for window in windows]
-        reason = np.array(problems, dtype=object).T[:, segment]
+        scored = (len(x), len(segment))
         shape = (len(x), len(windows), HEIGHT, WIDTH)
         result = LeadScores(
-            **{name: np.full(reason.shape, np.nan) for name in SCORE_NAMES},
-            unusable=reason != "",
-            reason=reason,
+            **{name: np.full(scored, np.nan) for name in SCORE_NAMES},
+            unusable=np.zeros(scored, dtype=bool),
+            reason=np.full(scored, USABLE, dtype=object),
+            missing_s=np.zeros(scored),
+            hum_mv=np.zeros(scored),
             segment=segment,
             start_s=starts + columns[:, 0],
             stop_s=starts + columns[:, 1],
             levels=np.empty(shape, np.float32) if self.keep_images else None,
             cleaned=np.empty(shape, np.float32) if self.keep_images else None,
         )
-        return _Job(key, _filled(x), sampling_rate, names, windows, parts, result, len(x) * len(windows))
+        return _Job(key, x, sampling_rate, names, windows, parts, result, len(x) * len(windows))
 
     def _run(self, jobs: Iterable[_Job]) -> Iterator[tuple[Key, LeadScores]]:
         """Sends the images of jobs through the network in full batches; yields each job when it is done."""
@@ -219,13 +253,16 @@ class Scorer:
     def _items(self, job: _Job, numbers: range) -> list[_Item]:
         """Computes the images of all leads in some windows."""
         device = next(self.model.parameters()).device
-        signals = torch.from_numpy(np.stack([job.windows[number].cut(job.ecg) for number in numbers])).to(device)
+        pieces = [cut_signal(job.ecg, job.windows[number], job.sampling_rate) for number in numbers]
+        signals = torch.from_numpy(np.stack([piece.signal for piece in pieces])).to(device)
         images = scalogram_image(signals, job.sampling_rate, self.model.scalogram, self.model.discretization)
-        return [
-            _Item(job, lead, number, image)
-            for number, leads in zip(numbers, images, strict=True)
-            for lead, image in enumerate(leads)
-        ]
+        items = []
+        for number, piece, leads in zip(numbers, pieces, images, strict=True):
+            job.judge(number, piece)
+            for lead, image in enumerate(leads):
+                counted = None if piece.counted is None or piece.counted[lead].all() else piece.counted[lead]
+                items.append(_Item(job, lead, number, image, counted))
+        return items
 
     def _score_batch(self, items: Sequence[_Item]) -> None:
         """Restores images, compares, and writes the scores into their jobs."""
@@ -235,11 +272,12 @@ class Scorer:
         ]
         restored = self.model.reconstruct(images, self.process, generators)
         levels, cleaned = (image_levels(part[:, 0], self.discretization).cpu() for part in (images, restored))
-        groups: dict[tuple[Columns, ...], list[int]] = {}
+        groups: dict[tuple[tuple[Columns, ...], bool], list[int]] = {}
         for index, item in enumerate(items):
-            groups.setdefault(item.job.parts[item.window], []).append(index)
-        for columns, members in groups.items():
-            scores = image_scores(levels[members], cleaned[members], columns)
+            groups.setdefault((item.job.parts[item.window], item.counted is None), []).append(index)
+        for (columns, whole), members in groups.items():
+            counted = None if whole else np.stack([items[index].shown for index in members])
+            scores = image_scores(levels[members], cleaned[members], columns, counted)
             for row, index in enumerate(members):
                 _write(items[index], scores, row)
         for item, image, restored_image in zip(items, levels, cleaned, strict=True):
@@ -256,21 +294,8 @@ def lead_names(n_leads: int) -> tuple[str, ...]:
 
 
 def _write(item: _Item, scores: ImageScores, row: int) -> None:
-    """Writes the scores of one lead in one window, unless the lead is unusable there."""
-    columns = np.flatnonzero(item.job.result.segment == item.window)
-    if not item.job.result.unusable[item.lead, columns[0]]:
-        for name in SCORE_NAMES:
-            getattr(item.job.result, name)[item.lead, columns] = getattr(scores, name)[row]
-
-
-def _filled(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fills what is not finite, or beyond float32, by lines between its neighbours: other windows need a transform."""
-    finite = np.abs(x) < _LARGEST_MV  # not so for NaN
-    if finite.all():
-        return x
-    time = np.arange(x.shape[1])
-    rows = [
-        np.interp(time, time[good], row[good]) if good.any() else np.zeros(len(row))
-        for row, good in zip(x, finite, strict=True)
-    ]
-    return np.stack(rows)
+    """Writes the scores of one lead in one window, where the lead is usable there."""
+    places = np.flatnonzero(item.job.result.segment == item.window)
+    usable = ~item.job.result.unusable[item.lead, places]
+    for name in SCORE_NAMES:
+        getattr(item.job.result, name)[item.lead, places[usable]] = getattr(scores, name)[row][usable]

@@ -15,6 +15,8 @@ CLEAN = "clean"
 PARTLY = "partly noisy"
 HEAVY = "heavily noisy"
 UNUSABLE = "unusable"
+HEAVY_HUM_MV = 1.0
+"""Hum as large as an R wave hides the ECG until it is filtered."""
 UNKNOWN = ""
 """No thresholds are known."""
 
@@ -56,13 +58,19 @@ def find_thresholds(model: ScalogramDiffusion, process: ReverseProcess) -> Thres
     return None
 
 
-def verdicts(psnr: ArrayLike, unusable: ArrayLike, thresholds: Thresholds | None) -> NDArray[np.object_]:
+def verdicts(
+    psnr: ArrayLike, unusable: ArrayLike, thresholds: Thresholds | None, hum_mv: ArrayLike = 0.0
+) -> NDArray[np.object_]:
     """Gives a verdict on each score.
+
+    Images end below the mains, whose hum they do not show: where there is some, a lead is not clean, and heavily noisy
+    from `HEAVY_HUM_MV` on.
 
     Args:
         psnr: In dB, any shape.
         unusable: True where a lead is not usable, same shape.
         thresholds: Limits, or None where none are known.
+        hum_mv: Amplitude of the mains' hum in mV, 0 where there is none, same shape.
 
     Returns:
         "clean", "partly noisy", "heavily noisy", "unusable", or "" without thresholds, same shape, object.
@@ -73,5 +81,8 @@ def verdicts(psnr: ArrayLike, unusable: ArrayLike, thresholds: Thresholds | None
         verdict[values >= thresholds.clean] = CLEAN
         verdict[(values < thresholds.clean) & (values >= thresholds.heavy)] = PARTLY
         verdict[values < thresholds.heavy] = HEAVY
+        hum = np.broadcast_to(np.asarray(hum_mv, dtype=np.float64), values.shape)
+        verdict[(hum > 0) & (verdict == CLEAN)] = PARTLY
+        verdict[hum >= HEAVY_HUM_MV] = HEAVY
     verdict[broken] = UNUSABLE
     return verdict

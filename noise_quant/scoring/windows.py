@@ -39,7 +39,10 @@ class Window:
 
     def cut(self, ecg: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns the window of a recording, shape (C, L) to (C, length)."""
-        piece = ecg[:, self.start : self.start + self.length]
+        return self.padded(ecg[:, self.start : self.start + self.length])
+
+    def padded(self, piece: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mirrors what there is of the window, shape (C, n), to its length."""
         missing = self.length - piece.shape[1]
         return np.pad(piece, ((0, 0), (0, missing)), mode="reflect") if missing else piece
 

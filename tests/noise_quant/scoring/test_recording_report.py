@@ -26,9 +26,12 @@ def test_a_report_has_a_table_and_a_picture_of_each_window(recording, tiny_model
     report = report_recording(recording, tmp_path, scorer, Thresholds(50.0, 1.0), dpi=40)
     table = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False)
     assert table[["lead", "segment"]].to_numpy().tolist() == [[lead, k] for lead in ("I", "II", "V1") for k in (0, 1)]
-    assert table["reason"].tolist() == ["", "", "not finite", "", "flat", "flat"]
-    assert table["verdict"].tolist() == ["partly noisy"] * 2 + ["unusable", "partly noisy"] + ["unusable"] * 2
+    assert table["reason"].tolist() == ["", "", "", "", "flat", "flat"]
+    assert table["verdict"].tolist() == ["partly noisy"] * 4 + ["unusable"] * 2
     assert [path.name for path in report.pictures] == ["patient_00000s.png", "patient_00004s.png"]
+    missing = table["missing_s"].tolist()
+    assert missing[2] == pytest.approx(0.4 + 2 * 0.3, abs=0.08)  # the gap, and what is near
+    assert missing[:2] + missing[3:] == [0] * 5
     for path in report.pictures:
         picture = imread(path)
         assert picture.shape[1] > picture.shape[0] > 100

@@ -1,0 +1,83 @@
+"""What one window of a recording holds for the scorer: its signal without gaps, what counts of it, and what is wrong.
+
+Missing samples (NaN) are bridged by straight lines. A gap of up to `SHORT_GAP_S` costs nothing, as its samples say
+hardly anything that their neighbours do not; around a longer one the columns of the image do not count.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from einthoven.ecg.checks import lead_problems
+from einthoven.ecg.filters import fill_gaps
+from einthoven.ecg.hum import mains_hum
+from noise_quant.scalogram.image import WIDTH, WINDOW_S
+from noise_quant.scoring.windows import MIN_DURATION_S, Window
+
+SHORT_GAP_S = 0.04
+"""Gaps up to so long are bridged and count: one column of an image, less than the shortest wave."""
+GAP_MARGIN_S = 0.3
+"""What lies so near to a longer gap does not count: the wavelets of high frequencies reach so far."""
+MISSING = "missing"
+"""Why there is no score where less than a second was measured."""
+_LARGEST_MV = 1e9
+
+
+@dataclass(frozen=True)
+class WindowSignal:
+    """One window of a recording.
+
+    Attributes:
+        signal: Its leads in mV, without gaps, shape (C, length).
+        reasons: Why each lead is unusable; "" where it is usable.
+        counted: Columns of the image that count, shape (C, 256); None: all that the window scores.
+        hum_mv: Amplitude of the mains' hum in mV, shape (C,).
+    """
+
+    signal: NDArray[np.float64]
+    reasons: list[str]
+    counted: NDArray[np.bool_] | None
+    hum_mv: NDArray[np.float64]
+
+
+def cut_signal(ecg: NDArray[np.floating], window: Window, sampling_rate: float) -> WindowSignal:
+    """Cuts a window out of a recording in mV, shape (C, L), NaN where missing; nothing else of it is read."""
+    piece = np.asarray(ecg[:, window.start : window.start + window.length], dtype=np.float64)
+    judged = slice(window.judged[0] - window.start, window.judged[1] - window.start)
+    missing = np.isnan(piece)
+    counted = None
+    if missing.any():
+        reasons = lead_problems(piece[:, judged], sampling_rate, ~missing[:, judged])
+        counted = _counted_columns(missing, window)
+        least = min(MIN_DURATION_S * sampling_rate, judged.stop - judged.start)
+        for lead, row in enumerate(missing[:, judged]):
+            if (~row).sum() < least or not counted[lead].any():
+                reasons[lead] = MISSING
+    else:
+        reasons = lead_problems(piece[:, judged], sampling_rate)
+    finite = np.where(np.abs(piece) < _LARGEST_MV, piece, np.nan)  # NaN stays NaN
+    filled = piece if np.isfinite(finite).all() else fill_gaps(finite)
+    hum = mains_hum(filled[:, judged], sampling_rate).max(axis=-1)
+    return WindowSignal(window.padded(filled), reasons, counted, np.where(np.array(reasons) == "", hum, 0.0))
+
+
+def _counted_columns(missing: NDArray[np.bool_], window: Window) -> NDArray[np.bool_]:
+    """Returns the columns that are to be scored and not near a longer gap, shape (C, 256)."""
+    counted = np.zeros((len(missing), WIDTH), dtype=bool)
+    counted[:, slice(*window.scored)] = True
+    rate = window.length / WINDOW_S
+    for lead, row in enumerate(missing):
+        for first, last in _runs(row):
+            if last - first > SHORT_GAP_S * rate:
+                near = (first - GAP_MARGIN_S * rate, last + GAP_MARGIN_S * rate)
+                start, stop = (end * WIDTH / window.length for end in near)
+                counted[lead, max(0, int(np.floor(start))) : max(0, int(np.ceil(stop)))] = False
+    return counted
+
+
+def _runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Yields the first place of each run of True in a mask of shape (L,), and the place after its last."""
+    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False)).tolist()
+    yield from zip(edges[::2], edges[1::2], strict=True)
