@@ -10,7 +10,37 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-Generators = Generator | Sequence[Sequence[Generator]]
+
+class NoiseInTime:
+    """Draws numbers that belong to instants: two that begin at different ones agree where they overlap.
+
+    Time is the last axis of what is drawn. The draws are counted, so the n-th ones of both agree.
+
+    Args:
+        parts: What the numbers belong to, for example (seed, record, sample).
+        first: Where the time axis begins, in samples, from 0 on.
+    """
+
+    _BLOCK = 100
+
+    def __init__(self, parts: Sequence[int | str], first: int) -> None:
+        self.parts, self.first, self._n_draws = tuple(parts), first, 0
+
+    def randn(self, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Draws standard normal numbers of a shape (..., L)."""
+        block, offset = divmod(self.first, self._BLOCK)
+        n_blocks = -(-(offset + shape[-1]) // self._BLOCK)
+        blocks = [
+            torch.randn(
+                *shape[:-1], self._BLOCK, generator=seeded_generator(*self.parts, self._n_draws, number), dtype=dtype
+            )
+            for number in range(block, block + n_blocks)
+        ]
+        self._n_draws += 1
+        return torch.cat(blocks, dim=-1)[..., offset : offset + shape[-1]]
+
+
+Generators = Generator | Sequence[Sequence[Generator | NoiseInTime]]
 """One generator, or generators indexed `[sample][record]`."""
 
 
@@ -20,7 +50,9 @@ def seeded_generator(*parts: int | str) -> Generator:
     return Generator().manual_seed(int.from_bytes(digest, "little", signed=True))
 
 
-def record_generators(seed: int, keys: Sequence[int | str], n_samples: int) -> list[list[Generator]]:
+def record_generators(
+    seed: int, keys: Sequence[int | str], n_samples: int
+) -> Sequence[Sequence[Generator | NoiseInTime]]:
     """Returns one generator for each sample of each record, indexed `[sample][record]`.
 
     Args:
@@ -54,5 +86,11 @@ def randn(
         raise ValueError(
             f"shape {tuple(shape)} needs {shape[0]} x {shape[1]} generators, one for each sample and record"
         )
-    rows = [torch.stack([torch.randn(*shape[2:], generator=g, dtype=dtype) for g in row]) for row in generator]
+    rows = [torch.stack([_draw(shape[2:], g, dtype) for g in row]) for row in generator]
     return torch.stack(rows).to(device)
+
+
+def _draw(shape: Sequence[int], generator: Generator | NoiseInTime, dtype: torch.dtype) -> Tensor:
+    if isinstance(generator, NoiseInTime):
+        return generator.randn(shape, dtype)
+    return torch.randn(*shape, generator=generator, dtype=dtype)

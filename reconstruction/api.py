@@ -10,46 +10,36 @@ Methods are those of `METHODS`: "amortised" (a second), "decoupled" (seconds, an
 minute); and of `BLIND_METHODS`, to remove noise. Where none is named the most accurate of the quick ones is taken:
 "spectral_em" for noise in a whole ECG, "decoupled" for gaps or a rate below the prior's, else "amortised"; with weights
 of RhythmDiff's prior, which know no "amortised", the other two.
+
+Of more than 10 s the windows are restored one after the other, each with a method of its own where none is named: see
+`reconstruction.windows.restorer`. A lead that is flat or wild is taken for not measured, with a note.
 """
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.adapters import ECGLike, as_recording
-from einthoven.ecg.filters import resample
-from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, LIMB_COEFFICIENTS
+from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import Recording
-from einthoven.run.registry import check_choice
 from einthoven.statistics import predictive_band
-from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
-from reconstruction.measurement.checks import check_recording
-from reconstruction.measurement.measurement import Measurement, measure_recording
-from reconstruction.measurement.noise_model import NoiseModel
-from reconstruction.measurement.noise_start import AUTO, NOISES
+from reconstruction.long_recording import Progress, restore_long
+from reconstruction.measurement.checks import check_recording, is_long, without_lost_stretches
+from reconstruction.measurement.measurement import Measurement
+from reconstruction.measurement.noise_start import AUTO, describe_noise
+from reconstruction.measurement.recorded import measure_recording
 from reconstruction.measurement.saturation import Saturation, check_saturation
+from reconstruction.method_choice import MethodChoice
 from reconstruction.result import Reconstruction
 from reconstruction.samplers.base import Draws, PosteriorSampler
-from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
-from reconstruction.samplers.spec import SamplerSpec
-from reconstruction.twelve_leads import sample_twelve_leads
+from reconstruction.twelve_leads import at_own_rate, noise_level, observed_samples, sample_twelve_leads
+from reconstruction.windows.restorer import Settings
 
-PRIOR_RATE_HZ = 100.0
-"""Sampling rate of the bundled prior."""
 SIGMA_Y_MV = 0.01
 """Standard deviation of the measurement's noise that is assumed, in mV: what a filtered resting ECG still has."""
-NOISE_NAMES: dict[str, str] = {
-    **NOISE_TYPES,
-    MIX: "baseline wander, electrode motion and muscle artefact",
-    AUTO: "of a type that was not told",
-}
-"""The types of noise in words."""
 
 
 def reconstruct(
@@ -67,8 +57,11 @@ def reconstruct(
     sigma_y: float = SIGMA_Y_MV,
     key: int | str | None = None,
     device: str | torch.device = "cpu",
+    folder: str | Path | None = None,
+    keep_samples: bool | None = None,
+    progress: Progress | None = None,
 ) -> Reconstruction:
-    """Reconstructs the twelve leads of a recording of 2.5 to 10 s from what was measured of it: see the module.
+    """Reconstructs the twelve leads of a recording of 2.5 s or more from what was measured of it: see the module.
 
     Args:
         ecg: A `Recording`, or an ECG in mV of shape (n_leads, L), NaN where a sample is missing, or what else
@@ -85,6 +78,10 @@ def reconstruct(
         sigma_y: Standard deviation of the measurement's noise in mV, where `noise` is None (not for "amortised").
         key: Key of the record, to which its random numbers belong; None: its name, 0 where it has none.
         device: Device of the network.
+        folder: For more than 10 s: folder of the results, as memory-mapped `.npy` files, where a killed call goes on;
+            None: memory, for more than two minutes a temporary folder that is removed with the result.
+        keep_samples: Whether the samples are kept; None: those of up to a minute, of longer ones mean and band alone.
+        progress: Called, for more than 10 s, with the seconds of the recording that were done since the last time.
 
     Raises:
         ValueError: If the recording or an argument is not usable; the message says what to do.
@@ -94,12 +91,18 @@ def reconstruct(
     x, names = check_recording(recording.signal, rate, recording.leads)
     check_saturation(saturation)
     check_n_samples(n_samples)
-    method, sampler = _choose(x, rate, names, noise, method, sampler, weights, device)
+    x, lost = without_lost_stretches(x, rate, names)
+    recording = replace(recording, signal=x, leads=names, notes=(*recording.notes, *lost))
+    choose = MethodChoice(names, noise, method, sampler, weights, device)
+    key = (recording.name or 0) if key is None else key
+    if is_long(x.shape[-1], rate):
+        settings = Settings(n_samples, seed, sigma_y, key, noise, saturation, device)
+        return restore_long(recording, choose, settings, folder=folder, keep_samples=keep_samples, progress=progress)
+    method, sampler = choose(x, rate)
     prior = (sampler.leads, sampler.sampling_rate)
     measurement, notes = measure_recording(x, rate, names, *prior, noise=noise, saturation=saturation)
     measurement, start = measurement.to(device), time.perf_counter()
-    keys = [(recording.name or 0) if key is None else key]
-    draws = sample_twelve_leads(sampler, measurement, keys, n_samples, seed, sigma_y)
+    draws = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
     seconds = time.perf_counter() - start
     return _as_recorded(draws, measurement, method, noise, prior[1], recording, seconds, notes)
 
@@ -118,6 +121,9 @@ def denoise(
     weights: str | Path | None = None,
     key: int | str | None = None,
     device: str | torch.device = "cpu",
+    folder: str | Path | None = None,
+    keep_samples: bool | None = None,
+    progress: Progress | None = None,
 ) -> Reconstruction:
     """Removes the noise of a recording, and reconstructs the leads that it lacks: `reconstruct` with a `noise`.
 
@@ -134,6 +140,9 @@ def denoise(
         weights: As for `reconstruct`.
         key: As for `reconstruct`.
         device: As for `reconstruct`.
+        folder: As for `reconstruct`.
+        keep_samples: As for `reconstruct`.
+        progress: As for `reconstruct`.
 
     Raises:
         ValueError: If the recording or an argument is not usable; the message says what to do.
@@ -151,6 +160,9 @@ def denoise(
         weights=weights,
         key=key,
         device=device,
+        folder=folder,
+        keep_samples=keep_samples,
+        progress=progress,
     )
 
 
@@ -166,141 +178,25 @@ def _as_recorded(
 ) -> Reconstruction:
     """Brings draws of one record's twelve leads, samples (S, 1, 12, L), to the rate and length of the recording."""
     sampling_rate, length = recording.sampling_rate, recording.signal.shape[-1]
-    samples = _at_own_rate(draws.samples[:, 0], measurement, prior_rate, sampling_rate, length)
+    samples = at_own_rate(draws.samples[:, 0], measurement, prior_rate, sampling_rate, length)
     lower, upper = predictive_band(samples)
-    level = None if noise is None else _noise_level(draws.noise or measurement.noise, measurement)
+    level = None if noise is None else noise_level(draws.noise or measurement.noise, measurement)
     return Reconstruction(
         samples=samples,
-        mean=_at_own_rate(draws.mean, measurement, prior_rate, sampling_rate, length)[0],
+        mean=at_own_rate(draws.mean, measurement, prior_rate, sampling_rate, length)[0],
         lower=lower,
         upper=upper,
-        observed=_observed(measurement, min(prior_rate, sampling_rate), sampling_rate, length),
+        observed=observed_samples(measurement, min(prior_rate, sampling_rate), sampling_rate, length),
         leads=LEADS,
         sampling_rate=sampling_rate,
         method=method,
         network_calls=draws.calls.network,
         gradient_calls=draws.calls.gradient,
         seconds=seconds,
-        notes=(*recording.notes, *notes, *_describe_noise(noise, level)),
+        notes=(*recording.notes, *notes, *describe_noise(noise, level)),
         noise_level=level,
         given=recording,
     )
-
-
-def _choose(
-    ecg: NDArray[np.float64],
-    sampling_rate: float,
-    leads: Sequence[str],
-    noise: str | None,
-    method: str | None,
-    sampler: PosteriorSampler | None,
-    weights: str | Path | None,
-    device: str | torch.device,
-) -> tuple[str, PosteriorSampler]:
-    """Returns the name of the method and its sampler; refuses those that do not exist, or not for this recording."""
-    if noise is not None:
-        check_choice("noise", noise, NOISES)
-    if sampler is not None:
-        method = sampler.name
-    elif method is None:
-        conditional = shared_denoiser(weights, device).takes_measurements
-        method = choose_method(ecg, sampling_rate, leads, noise, takes_measurements=conditional)
-    else:
-        check_choice("method", method, [*METHODS, *BLIND_METHODS, *RIVALS])
-    if noise is None and method in BLIND_METHODS:
-        raise ValueError(
-            f'method="{method}" estimates noise, but noise is None: say which, noise="bw", "em", "ma" or "mix", or '
-            f'noise="auto"; for a clean recording take one of {", ".join(METHODS)}'
-        )
-    sampler = sampler or build_sampler(method, weights, device, blind=noise is not None)
-    if sampling_rate < sampler.sampling_rate and not sampler.takes_any_measurement:
-        others = " or ".join(repr(name) for name in METHODS if name != "amortised")
-        raise ValueError(
-            f"sampling_rate is {sampling_rate:g} Hz, below the prior's {sampler.sampling_rate:g} Hz, which the "
-            f"{method} sampler cannot use: take method={others}"
-        )
-    return method, sampler
-
-
-def _observed(measurement: Measurement, rate: float, sampling_rate: float, length: int) -> NDArray[np.bool_]:
-    """Returns at which samples of the recording the nearest one of the measurement is known, shape (12, length)."""
-    known = measurement.at_its_own_rate().known()[1][0].cpu().numpy()
-    return known[:, (np.arange(length) * rate / sampling_rate).round().astype(int).clip(max=known.shape[-1] - 1)]
-
-
-def _at_own_rate(
-    ecg: Tensor, measurement: Measurement, prior_rate: float, sampling_rate: float, length: int
-) -> NDArray[np.float32]:
-    """Brings ECGs (S, 12, L) to the recording's rate; what was measured at a lower rate is put back only there."""
-    values = resample(ecg.cpu().numpy(), prior_rate, sampling_rate, length).astype(np.float32)
-    if measurement.resampling is None:
-        return values
-    inner = torch.from_numpy(values[:, [LEADS.index(lead) for lead in measurement.prior_leads]])
-    own = measurement.to("cpu").at_its_own_rate()
-    return own.complete(inner[:, None])[:, 0].numpy()
-
-
-def _noise_level(noise: NoiseModel | None, measurement: Measurement) -> NDArray[np.float32]:
-    """Returns the noise of each of the twelve leads in mV, as it was found in the end, NaN where none was measured."""
-    assert noise is not None
-    rms = np.full(len(LEADS), np.nan, dtype=np.float32)
-    rows = [LEADS.index(lead) for lead in measurement.leads]
-    rms[rows] = noise.rms(measurement.y).cpu().numpy().reshape(-1)
-    return rms
-
-
-def _describe_noise(noise: str | None, level: NDArray[np.float32] | None) -> list[str]:
-    if noise is None or level is None:
-        return []
-    levels = ", ".join(f"{lead} {value:.3f}" for lead, value in zip(LEADS, level, strict=True) if not np.isnan(value))
-    return [f"noise removed ({NOISE_NAMES[noise]}): {levels} mV root mean square; no sample is kept as it was measured"]
-
-
-def build_sampler(
-    method: str, weights: str | Path | None = None, device: str | torch.device = "cpu", *, blind: bool = False
-) -> PosteriorSampler:
-    """Builds a posterior sampler with its default settings; a `blind` one estimates the noise too.
-
-    Raises:
-        ValueError: If the method or the weights are not known, or do not go together.
-    """
-    spec = SamplerSpec(method, weights=None if weights is None else str(weights))
-    if method in RIVALS:
-        raise ValueError(f"{method} needs weights of its own: give sampler=, as configs/algo/{method}.yaml builds it")
-    return (spec.blind() if blind else spec).build(device)
-
-
-def choose_method(
-    ecg: NDArray[np.float64],
-    sampling_rate: float,
-    leads: Sequence[str],
-    noise: str | None,
-    *,
-    takes_measurements: bool = True,
-) -> str:
-    """Returns the name of the method that is taken where none is named, for an ECG (n_leads, L), NaN where missing."""
-    if not takes_measurements:
-        return "decoupled" if noise is None else "spectral_em"
-    gaps = np.isnan(ecg)
-    has_gaps = bool((gaps.any(axis=-1) & ~gaps.all(axis=-1)).any())
-    measured = [lead for lead, missing in zip(leads, gaps, strict=True) if not missing.all()]
-    limb = [lead for lead in measured if lead in LIMB_COEFFICIENTS]
-    fits_network = sampling_rate >= PRIOR_RATE_HZ and gives_prior_leads(leads, ~gaps)
-    if noise is None:
-        return "amortised" if fits_network and not has_gaps else "decoupled"
-    lacks_leads = min(len(limb), 2) + len(measured) - len(limb) < len(INDEPENDENT_LEADS)
-    return "amortised" if fits_network and lacks_leads else "spectral_em"
-
-
-def gives_prior_leads(leads: Sequence[str], measured: NDArray[np.bool_]) -> bool:
-    """Says whether measured limb leads, mask (n_leads, L), are I or II, or give both, at all times.
-
-    That is all that the network of "amortised" can be told of them.
-    """
-    limb = np.array([lead in LIMB_COEFFICIENTS for lead in leads])
-    own = np.array([lead in INDEPENDENT_LEADS for lead in leads])
-    alone = measured[limb].sum(axis=0) == 1
-    return not (alone & measured[limb & ~own].any(axis=0)).any()
 
 
 def check_n_samples(n_samples: int) -> None:

@@ -1,6 +1,8 @@
 """One recording reconstructed into a folder: the samples, the mean as WFDB, a picture and a table."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,17 @@ from einthoven.report.figures import save_figure
 from einthoven.run.files import atomic_write
 from einthoven.statistics import finite_mean
 from reconstruction.api import SIGMA_Y_MV, reconstruct
+from reconstruction.long_recording import MEMORY_UP_TO_S, Progress
+from reconstruction.measurement.checks import is_long
 from reconstruction.measurement.saturation import Saturation
 from reconstruction.result import Reconstruction
 from reconstruction.samplers.base import PosteriorSampler
 
 SHOWN_SAMPLES = 3
+PAGE_S = 10.0
+PAGES = 6
+WFDB_UP_TO_S = 3600.0
+"""Means of up to an hour are written as WFDB too."""
 
 
 def reconstruct_recording(
@@ -35,26 +43,44 @@ def reconstruct_recording(
     seed: int = 0,
     sigma_y: float = SIGMA_Y_MV,
     device: str = "cpu",
+    progress: Progress | None = None,
 ) -> str:
     """Reconstructs one recording, and writes what comes out; returns a table with a line for each lead, as text.
 
     Writes `reconstruction.npz` (samples, mean, band, observed, leads, rate, and the truth where known), the mean as the
-    WFDB record `reconstruction`, and `reconstruction.png`. Leads of the recording that are not kept (None: all are) are
-    the truth to compare with. Where noise is removed nobody knows the truth: then `noisy` and `noise_level` are written
+    WFDB record `reconstruction`, and `reconstruction.png`. Of more than two minutes the results are the memory-mapped
+    files in `reconstruction/`, where a killed call goes on; pictures show the first minute, ten seconds each, and the
+    table is that of the first two minutes. Leads of the recording that are not kept (None: all are) are the truth to
+    compare with. Where noise is removed nobody knows the truth: then `noisy` and `noise_level` are written
     beside it. The other arguments are those of `reconstruct`.
     """
     kept = recording.leads if keep is None else canonical_leads(keep)
     given = Recording(recording.ordered(kept), recording.sampling_rate, kept, recording.name)
     settings: dict[str, Any] = {"noise": noise, "saturation": saturation, "sigma_y": sigma_y, "device": device}
-    settings |= {"seed": seed, "sampler": sampler, "key": recording.name}
+    settings |= {"seed": seed, "sampler": sampler, "key": recording.name, "progress": progress}
+    is_large = recording.signal.shape[-1] > MEMORY_UP_TO_S * recording.sampling_rate
+    settings |= {"folder": folder / "reconstruction"} if is_large else {"keep_samples": True}
     result = reconstruct(given.signal, given.sampling_rate, kept, n_samples, **settings)
+    shown = _part(result, 0.0, MEMORY_UP_TO_S)
     known = _twelve_filtered(recording if noise is None else given, sampler.sampling_rate)
     truth, noisy = (known, None) if noise is None else (np.full(known.shape, np.nan), known)
-    _write(folder, result, truth, noisy)
+    if not is_large:
+        _write(folder, result, truth, noisy)
+    if recording.signal.shape[-1] <= WFDB_UP_TO_S * recording.sampling_rate:
+        _write_wfdb(folder, result)
     removed = "" if noise is None else f", noise removed ({noise})"
     title = f"{recording.name}: 12 leads from {', '.join(kept)}{removed} ({result.method}, {n_samples} samples)"
-    _draw(folder / "reconstruction.png", result, truth, noisy, title)
-    return "\n".join([title, *_describe(result, truth), f"written to {folder}"])
+    _draw_pages(folder, shown, truth, noisy, title)
+    return "\n".join([title, *_describe(shown, truth), f"written to {folder}"])
+
+
+def _part(result: Reconstruction, start: float, stop: float) -> Reconstruction:
+    """Returns the part of a result between two times in s; itself where that is all."""
+    place = slice(round(start * result.sampling_rate), round(stop * result.sampling_rate))
+    if place.start == 0 and place.stop >= result.mean.shape[-1]:
+        return result
+    arrays = {name: getattr(result, name)[..., place] for name in ("mean", "lower", "upper", "observed")}
+    return replace(result, **arrays, samples=None if result.samples is None else result.samples[..., place])
 
 
 def leads_to_keep(recording: Recording, n_leads: int) -> tuple[str, ...] | None:
@@ -67,11 +93,15 @@ def leads_to_keep(recording: Recording, n_leads: int) -> tuple[str, ...] | None:
 
 
 def _twelve_filtered(recording: Recording, prior_rate: float) -> NDArray[np.float64]:
-    """Returns the twelve leads of the recording as filtered, in mV, shape (12, L), NaN where it does not say."""
-    rate, length = recording.sampling_rate, recording.signal.shape[-1]
-    inner_rate = min(rate, prior_rate)
-    clean = resample(clean_signal(recording.signal, rate, inner_rate), inner_rate, rate, length)
-    clean[np.isnan(recording.signal)] = np.nan
+    """Returns the twelve leads of the recording as filtered, in mV, shape (12, L), NaN where it does not say.
+
+    Of a long recording, these are its first two minutes.
+    """
+    rate, inner_rate = recording.sampling_rate, min(recording.sampling_rate, prior_rate)
+    signal = recording.signal[:, : round(MEMORY_UP_TO_S * rate)]
+    length = signal.shape[-1]
+    clean = resample(clean_signal(signal, rate, inner_rate), inner_rate, rate, length)
+    clean[np.isnan(signal)] = np.nan
     twelve = np.full((len(LEADS), length), np.nan)
     for row, lead in enumerate(LEADS):
         try:
@@ -80,6 +110,22 @@ def _twelve_filtered(recording: Recording, prior_rate: float) -> NDArray[np.floa
             continue
         twelve[row] = weights[weights != 0] @ clean[weights != 0]
     return twelve
+
+
+def _draw_pages(
+    folder: Path, result: Reconstruction, truth: NDArray[np.float64], noisy: NDArray[np.float64] | None, title: str
+) -> None:
+    """Draws ten seconds a page, of longer recordings the first pages."""
+    rate, duration = result.sampling_rate, result.mean.shape[-1] / result.sampling_rate
+    if not is_long(result.mean.shape[-1], rate):
+        _draw(folder / "reconstruction.png", result, truth, noisy, title)
+        return
+    for page in range(min(PAGES, math.ceil(duration / PAGE_S))):
+        start = page * PAGE_S
+        place = slice(round(start * rate), round((start + PAGE_S) * rate))
+        name = f"reconstruction_{start:04.0f}s.png" if page else "reconstruction.png"
+        part = None if noisy is None else noisy[:, place]
+        _draw(folder / name, _part(result, start, start + PAGE_S), truth[:, place], part, f"{title}, from {start:g} s")
 
 
 def _draw(
@@ -92,7 +138,7 @@ def _draw(
         result.sampling_rate,
         lower=result.lower,
         upper=result.upper,
-        samples=result.samples[:SHOWN_SAMPLES],
+        samples=None if result.samples is None else result.samples[:SHOWN_SAMPLES],
         truth=truth if np.isfinite(truth).any() else None,
         observed=result.observed,
         noisy=noisy,
@@ -165,7 +211,7 @@ def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64], noi
     with atomic_write(folder / "reconstruction.npz") as partial:
         np.savez_compressed(
             partial,
-            samples=result.samples,
+            **({} if result.samples is None else {"samples": result.samples}),
             mean=result.mean,
             lower=result.lower,
             upper=result.upper,
@@ -175,8 +221,12 @@ def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64], noi
             truth=truth.astype(np.float32),
             **extra,  # type: ignore[arg-type] # numpy's stub takes the keywords for allow_pickle
         )
+
+
+def _write_wfdb(folder: Path, result: Reconstruction) -> None:
+    """Writes the mean as a WFDB record; what is missing stays so."""
     # Beyond 32 mV is no ECG: a prior that returns it shall be seen, not stop here.
-    gains = [float(min(1000.0, 32767 / peak)) for peak in np.abs(result.mean).max(axis=-1).clip(1e-9)]
+    gains = [float(min(1000.0, 32767 / peak)) for peak in np.nanmax(np.abs(result.mean), axis=-1, initial=1e-9)]
     wfdb.wrsamp(
         "reconstruction",
         fs=result.sampling_rate,

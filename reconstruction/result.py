@@ -13,7 +13,7 @@ class Reconstruction:
     """A twelve-lead ECG with its uncertainty, at the rate and length of the recording.
 
     Attributes:
-        samples: Draws of what the ECG may be, in mV, shape (n_samples, 12, L), float32.
+        samples: Draws of what the ECG may be, in mV, shape (n_samples, 12, L), float32; None: they were not kept.
         mean: Posterior mean in mV, shape (12, L): the network's own estimate ("amortised"), or the samples' average.
         lower: 5th percentile of the predictive distribution in mV, shape (12, L).
         upper: 95th percentile in mV, shape (12, L).
@@ -30,7 +30,7 @@ class Reconstruction:
         given: What it was reconstructed from.
     """
 
-    samples: NDArray[np.float32]
+    samples: NDArray[np.float32] | None
     mean: NDArray[np.float32]
     lower: NDArray[np.float32]
     upper: NDArray[np.float32]

@@ -1,5 +1,6 @@
 """What the scripts share that restore a store's records or one recording."""
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from reconstruction.batch import reconstruct_batch
 from reconstruction.measurement.missingness import Task
 from reconstruction.recording_report import reconstruct_recording
 from reconstruction.samplers.spec import SamplerSpec
+from reconstruction.windows.restorer import WINDOW_S
 
 
 class RestorationRun:
@@ -46,7 +48,12 @@ class RestorationRun:
 
     def restore_recording(self, recording: Recording, **settings: Any) -> str:  # noqa: ANN401
         """Restores it: see `reconstruct_recording`."""
-        return reconstruct_recording(recording, self.create().path, self.sampler, **self.settings, **settings)
+        folder, duration = self.create().path, recording.signal.shape[-1] / recording.sampling_rate
+        interval = 0.1 if sys.stderr.isatty() else 30.0  # a line every 30 s where nobody watches
+        is_short = duration <= WINDOW_S
+        with tqdm(total=round(duration), unit="s of ECG", mininterval=interval, disable=is_short) as bar:
+            settings |= {**self.settings, "progress": bar.update}
+            return reconstruct_recording(recording, folder, self.sampler, **settings)
 
     def restore_records(self, store: Store, rows: NDArray[int64], task: Task, **settings: Any) -> str:  # noqa: ANN401
         """Restores records of a store, and says what was done: see `reconstruct_batch`."""

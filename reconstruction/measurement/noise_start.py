@@ -20,6 +20,7 @@ from scipy.fft import dct
 from torch import Tensor
 
 from einthoven.ecg.filters import fill_gaps, high_pass_power
+from einthoven.ecg.leads import LEADS
 from einthoven.run.registry import check_choice
 from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
 from reconstruction.measurement.noise_model import SpectralNoise, cosine_basis
@@ -27,6 +28,12 @@ from reconstruction.measurement.noise_model import SpectralNoise, cosine_basis
 SPECTRA = Path(__file__).parent / "spectra" / "nstdb.npz"
 AUTO = "auto"
 NOISES: tuple[str, ...] = (*NOISE_TYPES, MIX, AUTO)
+NOISE_NAMES: dict[str, str] = {
+    **NOISE_TYPES,
+    MIX: "baseline wander, electrode motion and muscle artefact",
+    AUTO: "of a type that was not told",
+}
+"""The types of noise in words."""
 FLOOR_MV = 0.005
 """Standard deviation in mV of the white noise that every recording has."""
 PIECE = 1000
@@ -91,6 +98,14 @@ def initial_noise(
         left = torch.from_numpy(high_pass_power(_frequencies(y.shape[-1], sampling_rate)))
         noise = left * noise + (1 - left) * FLOOR_MV**2
     return SpectralNoise(noise.to(y))
+
+
+def describe_noise(noise: str | None, level: NDArray[np.float32] | None) -> list[str]:
+    """Says which noise was removed, None: none, and how much of it of each of the twelve leads, in mV, shape (12,)."""
+    if noise is None or level is None:
+        return []
+    levels = ", ".join(f"{lead} {value:.3f}" for lead, value in zip(LEADS, level, strict=True) if not np.isnan(value))
+    return [f"noise removed ({NOISE_NAMES[noise]}): {levels} mV root mean square; no sample is kept as it was measured"]
 
 
 def _mean_spectrum(signals: NDArray[np.floating]) -> NDArray[np.float32]:

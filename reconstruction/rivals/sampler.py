@@ -26,6 +26,7 @@ class RivalSampler(PosteriorSampler, Generic[NetworkT]):
     """
 
     takes_any_measurement = False
+    takes_gaps = False
     network_type: ClassVar[type[RivalNetwork]]
     network: NetworkT
 

@@ -91,6 +91,19 @@ class AmortisedSampler(PosteriorSampler):
         samples = torch.where(whole, torch.lerp(estimate.expand_as(samples), samples, self.spread), samples)
         return Draws(samples, torch.where(whole, estimate, average), Calls(n_calls + denoiser.n_calls))
 
+    def has_estimate(self, likelihood: GaussianLikelihood) -> bool:
+        """Says whether leads were measured throughout or not at all, without noise: see the class."""
+        if bool((likelihood.noise.rms(likelihood.y) > self.exact_below).any()):
+            return False
+        return bool(only_whole_leads(measured_samples(likelihood.operator, likelihood.y)[1]).all())
+
+    @torch.no_grad()
+    def estimate(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Tensor:
+        """Returns the network's own estimate of the posterior mean: one call."""
+        y, observed = measured_samples(likelihood.operator, likelihood.y)
+        denoiser = self.denoiser.given(Conditions(y=y, observed=observed, sigma_y=None))
+        return self._mean(denoiser, (n_samples, *y.shape), generator, y)
+
     def _estimate_noise(
         self, likelihood: GaussianLikelihood, y: Tensor, observed: Tensor, shape: tuple[int, ...], generator: Generators
     ) -> tuple[Tensor, int]:

@@ -60,9 +60,13 @@ class PosteriorSampler(ABC):
 
     Attributes:
         takes_any_measurement: Whether it takes all linear measurements, or samples of the prior's leads alone.
+        takes_gaps: Whether a lead may be measured at some times only.
+        spread: Factor by which samples were moved away from the mean, where the sampler `has_estimate`.
     """
 
     takes_any_measurement: ClassVar[bool] = True
+    takes_gaps: ClassVar[bool] = True
+    spread: float = 1.0
 
     def __init__(self, signals: Signals) -> None:
         self.leads, self.sampling_rate = tuple(signals.leads), float(signals.sampling_rate)
@@ -85,6 +89,15 @@ class PosteriorSampler(ABC):
             n_samples: Number of samples S for each record.
             generator: One generator, or one for each sample of each record, indexed `[sample][record]`.
         """
+
+    def has_estimate(self, likelihood: GaussianLikelihood) -> bool:
+        """Says whether the mean that it draws is an estimate of its own, and not the samples' average."""
+        del likelihood
+        return False
+
+    def estimate(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Tensor:
+        """Returns that estimate alone, in mV, shape (B, C, L), where it has one; arguments as of a call."""
+        raise NotImplementedError
 
     def consistent(self, x: Tensor) -> Tensor:
         """Projects clean ECGs (..., C, L) in mV onto those that obey Einthoven's law; independent leads stay.

@@ -7,7 +7,8 @@ import torch
 from einthoven.ecg.filters import clean_signal, resample
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, to_twelve
 from preprocessing.cohorts.simulator import simulate_ecg
-from reconstruction.measurement.measurement import Measurement, measure_recording
+from reconstruction.measurement.measurement import Measurement
+from reconstruction.measurement.recorded import measure_recording
 
 ECG = simulate_ecg(1, 500, 4.0, seed=1)[0].astype(np.float64)
 
