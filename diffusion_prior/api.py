@@ -10,7 +10,7 @@ from diffusion_prior.checkpoint import shared_denoiser
 from diffusion_prior.generation import GenerationSettings, check_settings, draw_ecgs, store_scale
 from diffusion_prior.result import Generation
 from einthoven.ecg.leads import LEADS
-from einthoven.ecg.statements import check_statements, encode
+from einthoven.ecg.statements import check_compatible, encode
 from preprocessing.store.files import UNITS_PER_MV
 
 
@@ -42,9 +42,9 @@ def generate(
         device: Device of the network.
 
     Raises:
-        ValueError: If a statement is unknown, or an argument is not usable; the message says what to do.
+        ValueError: If a statement is unknown or contradicts another, or an argument is not usable; it says what to do.
     """
-    statements = check_statements(labels)
+    statements = check_compatible(labels)
     if n < 1 or not duration > 0:
         raise ValueError(f"n={n} and duration={duration:g}: at least one ECG, of a positive duration, is wanted")
     denoiser = shared_denoiser(weights, device)

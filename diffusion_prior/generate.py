@@ -1,4 +1,4 @@
-"""Draws ECGs from the prior: `python -m diffusion_prior.generate generate.labels=[AFIB,SR]`."""
+"""Draws ECGs from the prior: `python -m diffusion_prior.generate 'generate.labels=[AFIB,LVH]'`."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def main(config: dict[str, Any]) -> str:
     from diffusion_prior.checkpoint import find_prior, shared_denoiser
     from diffusion_prior.generation import GenerationSettings, check_settings, generate_ecgs, store_scale
     from einthoven.ecg.leads import LEADS
-    from einthoven.ecg.statements import encode
+    from einthoven.ecg.statements import check_compatible, encode
     from einthoven.report.ecg_paper import draw_ecg
     from einthoven.report.figures import save_figure
     from einthoven.run.weights_cache import hash_weights
@@ -32,7 +32,7 @@ def main(config: dict[str, Any]) -> str:
         rows, manifest_hash = store.rows(split, n_ecgs), store.manifest_hash
         table = store.table.iloc[rows][["ecg_id", "split", "strat_fold", "statements", "age", "sex"]]
     else:
-        encode(statements)
+        statements = check_compatible(statements)
         n_ecgs = n_ecgs or 8
         table = pd.DataFrame({"ecg_id": range(n_ecgs), "split": split, "statements": [list(statements)] * n_ecgs})
     labels = np.stack([encode(codes) for codes in table["statements"]])

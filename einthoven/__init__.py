@@ -7,6 +7,8 @@ import importlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from einthoven.stray import check_stray_modules
+
 if TYPE_CHECKING:
     from diffusion_prior.api import generate
     from einthoven.ecg.reading import DEMO_ECG, read
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from reconstruction.api import denoise, reconstruct
 
 __all__ = ["DEMO_ECG", "Recording", "denoise", "generate", "read", "reconstruct", "score"]
+
+check_stray_modules()
 
 try:
     __version__ = version("einthoven")

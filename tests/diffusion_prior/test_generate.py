@@ -80,13 +80,13 @@ def run(*arguments):
 def test_script_writes_a_store_and_a_picture(denoiser, tmp_path):
     save_denoiser(tmp_path / "weights.safetensors", denoiser)
     done = run(
-        f"checkpoint={tmp_path}/weights.safetensors", "generate.labels=[AFIB,SR]", "generate.n_ecgs=2",
+        f"checkpoint={tmp_path}/weights.safetensors", "generate.labels=[LVH,SR]", "generate.n_ecgs=2",
         "generate.n_steps=2", f"generate.results_path={tmp_path}/run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     store = Store.open(tmp_path / "run" / "store")
     assert len(store) == 2 and store.leads == LEADS
-    assert list(store.table["statements"][0]) == ["AFIB", "SR"]
+    assert list(store.table["statements"][0]) == ["LVH", "SR"]
     assert (tmp_path / "run" / "ecg.png").stat().st_size > 10_000
 
 

@@ -21,13 +21,27 @@ def test_every_root_config_is_a_command():
 
 def test_list_names_each_command_once():
     lines = list_commands(find_commands()).splitlines()
-    assert sorted(line.split()[0] for line in lines if line.startswith("  ")) == sorted(find_commands())
+    listed = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert sorted(listed) == sorted([*find_commands(), "statements", "--version", "--completion"])
     assert max(map(len, lines)) <= 100
 
 
 def test_version(capsys):
     main(["--version"])
     assert capsys.readouterr().out == f"einthoven {einthoven.__version__}\n"
+
+
+def test_statements_are_listed(capsys):
+    main(["statements"])
+    assert "  AFIB     atrial fibrillation" in capsys.readouterr().out.splitlines()
+
+
+def test_completion_scripts(capsys):
+    main(["--completion", "zsh"])
+    assert "compdef _einthoven einthoven" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--completion", "csh"])
+    assert "choose one of bash, zsh, fish" in capsys.readouterr().err
 
 
 def test_unknown_command_names_the_nearest(capsys):
