@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -119,7 +120,8 @@ def _score(scorer: Scorer, recording: Recording, key: Key, n_partitions: int) ->
     thresholds = find_thresholds(scorer.model, scorer.process)
     scores = scorer.score(recording.signal, recording.sampling_rate, key, n_partitions, recording.leads)
     verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv)
-    return NoiseScores(**vars(scores), verdict=verdict, leads=recording.leads, given=recording)
+    told: dict[str, Any] = {"leads": recording.leads, "given": recording, "notes": recording.notes}
+    return NoiseScores(**vars(scores), verdict=verdict, **told)
 
 
 def load_scorer_model(

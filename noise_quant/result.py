@@ -1,16 +1,29 @@
 """`NoiseScores`: how noisy a recording is."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from einthoven.ecg.recording import Recording
+from einthoven.ecg.showing import Shown, duration_in_words, save_arrays, to_xarray_dataset
+from einthoven.report.tables import write_csv, write_parquet
 from noise_quant.scoring.scorer import LeadScores
+from noise_quant.scoring.verdict import CLEAN
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_TABLE = ("lead", "segment", "start", "end", "psnr", "verdict", "reason")
 
 
-@dataclass(frozen=True, kw_only=True)
-class NoiseScores(LeadScores):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class NoiseScores(Shown, LeadScores):
     """How noisy a recording is; with one partition a segment is a window of ten seconds, the last one maybe shorter.
 
     Beside what `LeadScores` holds, each of shape (leads, segments):
@@ -20,11 +33,13 @@ class NoiseScores(LeadScores):
             settings, shape (leads, segments).
         leads: Names of the leads, or their numbers.
         given: What was scored.
+        notes: What was noted of it, in words.
     """
 
     verdict: NDArray[np.object_]
     leads: tuple[str, ...]
     given: Recording | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def original_image(self) -> NDArray[np.float32] | None:
@@ -35,3 +50,70 @@ class NoiseScores(LeadScores):
     def cleaned_image(self) -> NDArray[np.float32] | None:
         """Their reconstructions, same shape, or None."""
         return self.cleaned
+
+    def facts(self) -> tuple[str, dict[str, str]]:
+        """Returns a title, and what to know of the scores, by name."""
+        name = self.given.name if self.given is not None else ""
+        n_leads, n_segments = self.psnr.shape
+        title = f"NoiseScores{f' of {name}' if name else ''}: {n_leads} lead{'s' * (n_leads != 1)}"
+        title += f", {n_segments} segment{'s' * (n_segments != 1)}, {duration_in_words(float(self.stop_s[-1]))}"
+        facts = {}
+        if not self.unusable.all():
+            middle = [f"{lead} {value:.1f}" for lead, value in zip(self.leads, self._medians(), strict=True)]
+            facts["PSNR"] = f"{', '.join(middle)} dB (higher is cleaner)"
+        for verdict, count in Counter(self.verdict[self.verdict != ""].tolist()).most_common():
+            leads = [lead for lead, row in zip(self.leads, self.verdict, strict=True) if (row == verdict).any()]
+            facts[verdict] = f"{count} of {self.psnr.size} segments" + (
+                "" if verdict == CLEAN else f": {', '.join(leads)}"
+            )
+        return title, facts
+
+    def _medians(self) -> list[float]:
+        """Median PSNR of each lead in dB, NaN where it is never usable."""
+        return [
+            float(np.median(row[~bad])) if not bad.all() else np.nan
+            for row, bad in zip(self.psnr, self.unusable, strict=True)
+        ]
+
+    def plot(self, leads: str | Sequence[str] | None = None) -> "Figure":
+        """Draws the scores as a band for each lead over time, with its trace, and returns the figure.
+
+        Raises:
+            ValueError: If a lead is not one of those that were scored.
+        """
+        from noise_quant.scoring.heat_band import draw_heat_band
+
+        names = self.leads if leads is None else (leads,) if isinstance(leads, str) else tuple(leads)
+        absent = [lead for lead in names if lead not in self.leads]
+        if absent:
+            raise ValueError(f"lead(s) {', '.join(absent)} were not scored; there are {', '.join(self.leads)}")
+        return draw_heat_band(self, self.leads, [self.leads.index(lead) for lead in names], self.given)
+
+    def to_data_frame(self) -> pd.DataFrame:
+        """Returns a row per lead and segment: `lead`, `segment`, `start`, `end` (s), `psnr`, `verdict`, `reason`."""
+        table = self.to_table(self.leads, self.verdict).rename(columns={"start_s": "start", "stop_s": "end"})
+        return table[list(_TABLE)]
+
+    def to_xarray(self) -> Any:  # noqa: ANN401 (xarray is optional)
+        """Returns an `xarray.Dataset` with the scores, verdicts and reasons, each (lead, segment).
+
+        Raises:
+            ValueError: If xarray is not installed.
+        """
+        names = ("psnr", "ssim", "mse", "mae", "unusable", "reason", "verdict")
+        variables = {name: (("lead", "segment"), getattr(self, name)) for name in names}
+        ends = {name: (("segment",), values) for name, values in (("start", self.start_s), ("end", self.stop_s))}
+        coordinates = {"lead": list(self.leads), "segment": np.arange(len(self.segment))}
+        return to_xarray_dataset({**variables, **ends}, coordinates)
+
+    def _save_content(self, path: Path) -> Path:
+        """Writes a table as `.csv` or `.parquet`, or all arrays as `.npz`."""
+        if path.suffix.lower() == ".csv":
+            write_csv(self.to_data_frame(), path)
+        elif path.suffix.lower() == ".parquet":
+            write_parquet(self.to_data_frame(), path)
+        else:
+            names = ("psnr", "ssim", "mse", "mae", "unusable", "segment", "start_s", "stop_s", "levels", "cleaned")
+            words = {name: getattr(self, name).astype(str) for name in ("verdict", "reason")}
+            save_arrays(path, leads=self.leads, **words, **{name: getattr(self, name) for name in names})
+        return path

@@ -1,15 +1,29 @@
 """`Reconstruction`: twelve leads with their uncertainty."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from einthoven.ecg.filters import clean_signal
+from einthoven.ecg.leads import canonical_leads
 from einthoven.ecg.recording import Recording
+from einthoven.ecg.showing import Shown, duration_in_words, save_arrays, to_mne_raw, to_xarray_dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_EDGE_S = 10.0
+"""What is filtered for a picture goes so far beyond its sheet."""
+_SHEET_S = 10.0
 
 
-@dataclass(frozen=True)
-class Reconstruction:
+@dataclass(frozen=True, repr=False)
+class Reconstruction(Shown):
     """A twelve-lead ECG with its uncertainty, at the rate and length of the recording.
 
     Attributes:
@@ -52,3 +66,124 @@ class Reconstruction:
         if self.given is None:
             return Recording(signal, self.sampling_rate, self.leads, notes=self.notes)
         return replace(self.given, signal=signal, leads=self.leads, notes=self.notes)
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Time of each sample in s, from the first one on, shape (L,)."""
+        return np.arange(self.mean.shape[-1]) / self.sampling_rate
+
+    def facts(self) -> tuple[str, dict[str, str]]:
+        """Returns a title, and what to know of the result, by name."""
+        name = self.given.name if self.given is not None else ""
+        duration = duration_in_words(self.mean.shape[-1] / self.sampling_rate)
+        title = f"Reconstruction{f' of {name}' if name else ''}: {len(self.leads)} leads, {duration}"
+        kept = self.observed.mean(axis=-1)
+        whole = [lead for lead, share in zip(self.leads, kept, strict=True) if share == 1]
+        parts = [f"{lead} {100 * share:.0f} %" for lead, share in zip(self.leads, kept, strict=True) if 0 < share < 1]
+        facts = {"observed": ", ".join([*whole, *parts]) or "none: all is estimated"}
+        restored = ~self.observed
+        if restored.any():
+            width = [float((self.upper[k] - self.lower[k])[row].mean()) for k, row in enumerate(restored) if row.any()]
+            facts["90 % band"] = f"{np.mean(width):.2f} mV wide where restored, widest lead {np.max(width):.2f} mV"
+        if self.noise_level is not None:
+            levels = zip(self.leads, self.noise_level, strict=True)
+            facts["noise"] = ", ".join(f"{lead} {level:.3f}" for lead, level in levels if not np.isnan(level)) + " mV"
+        samples = "" if self.samples is None else f"{len(self.samples)} samples, "
+        facts["method"] = f"{self.method}: {samples}{self.network_calls} network calls, {self.seconds:.1f} s"
+        return f"{title} at {self.sampling_rate:g} Hz", facts
+
+    def plot(
+        self,
+        leads: str | Sequence[str] | None = None,
+        layout: str = "3x4+1",
+        samples: int = 3,
+        *,
+        speed: float = 25.0,
+        gain: float = 10.0,
+        start: float = 0.0,
+    ) -> "Figure":
+        """Draws mean, band and some samples on ECG paper, as `einthoven.report.ecg_paper.draw_ecg`.
+
+        Where noise was removed the recording is drawn too, in grey.
+
+        Args:
+            leads: Leads to draw; None: all.
+            layout: "3x4+1", "6x2" or "12x1".
+            samples: Number of samples to draw beside the mean.
+            speed: Paper speed, 25 or 50 mm/s.
+            gain: 5, 10 or 20 mm/mV.
+            start: First time on the sheet in s.
+
+        Raises:
+            ValueError: If a lead is unknown, or one of the others is not possible.
+        """
+        from einthoven.report.ecg_paper import draw_ecg
+
+        names = self.leads if leads is None else canonical_leads(leads)
+        rows = [self.leads.index(lead) for lead in names]
+        look: dict[str, Any] = {"layout": layout, "speed": speed, "gain": gain, "start": start}
+        if self.noise_level is not None and self.given is not None:
+            look["noisy"] = self._noisy(names, start)
+        return draw_ecg(
+            self.mean[rows],
+            names,
+            self.sampling_rate,
+            lower=self.lower[rows],
+            upper=self.upper[rows],
+            samples=None if self.samples is None or not samples else self.samples[:samples, rows],
+            observed=self.observed[rows],
+            title=self.facts()[0],
+            **look,
+        )
+
+    def _noisy(self, names: Sequence[str], start: float) -> NDArray[np.float64]:
+        """Returns the recording around a sheet, filtered as the result is, in mV, NaN elsewhere, shape (n, L)."""
+        assert self.given is not None
+        rate = self.sampling_rate
+        noisy = np.full((len(names), self.mean.shape[-1]), np.nan)
+        first = max(0, round((start - _EDGE_S) * rate))
+        shown = slice(first, first + round((2 * _EDGE_S + _SHEET_S) * rate))
+        for row, lead in enumerate(names):
+            if lead in self.given.leads:
+                raw = self.given.signal[self.given.leads.index(lead), shown]
+                if not np.isnan(raw).all():
+                    noisy[row, shown] = np.where(np.isnan(raw), np.nan, clean_signal(raw, rate, rate))
+        return noisy
+
+    def to_data_frame(self) -> "pd.DataFrame":
+        """Returns a table with a row for each lead and time: `lead`, `time`, `mean`, `lower`, `upper`, `observed`."""
+        import pandas as pd
+
+        n_leads, length = self.mean.shape
+        columns = {name: getattr(self, name).ravel() for name in ("mean", "lower", "upper", "observed")}
+        lead = pd.Categorical.from_codes(np.repeat(np.arange(n_leads), length), pd.Index(self.leads))
+        return pd.DataFrame({"lead": lead, "time": np.tile(self.times, n_leads), **columns})
+
+    def to_xarray(self) -> Any:  # noqa: ANN401 (xarray is optional)
+        """Returns an `xarray.Dataset` of mean, band and observed (lead, time), and samples (sample, lead, time).
+
+        Raises:
+            ValueError: If xarray is not installed.
+        """
+        variables: dict[str, Any] = {
+            name: (("lead", "time"), getattr(self, name)) for name in ("mean", "lower", "upper", "observed")
+        }
+        if self.samples is not None:
+            variables["samples"] = (("sample", "lead", "time"), self.samples)
+        facts = {"sampling_rate": self.sampling_rate, "method": self.method, "notes": list(self.notes), "unit": "mV"}
+        return to_xarray_dataset(variables, {"lead": list(self.leads), "time": self.times}, **facts)
+
+    def to_mne(self) -> Any:  # noqa: ANN401 (MNE is optional)
+        """Returns the mean as an `mne.io.RawArray` in V; ValueError where MNE is not installed."""
+        start_time = None if self.given is None else self.given.start_time
+        return to_mne_raw(self.mean, self.leads, self.sampling_rate, start_time)
+
+    def _save_content(self, path: Path) -> Path:
+        """Writes all arrays as `.npz`, or the mean in a format of recordings."""
+        if path.suffix.lower() != ".npz":
+            return self.recording.save(path)
+        arrays = {
+            name: getattr(self, name) for name in ("samples", "mean", "lower", "upper", "observed", "noise_level")
+        }
+        facts = {"leads": self.leads, "sampling_rate": self.sampling_rate, "method": self.method, "notes": self.notes}
+        return save_arrays(path, signal=self.recording.signal, **arrays, **facts)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from diffusion_prior.api import generate
 from diffusion_prior.checkpoint import build_denoiser, save_denoiser, shared_denoiser
@@ -54,3 +55,15 @@ def test_one_of_them_is_a_recording_that_says_what_it_is(tiny_weights):
 def test_mistakes_are_named(arguments, message, tiny_weights):
     with pytest.raises(ValueError, match=message):
         generate(**{"weights": tiny_weights} | arguments)
+
+
+def test_generations_show_themselves(tiny_weights, tmp_path):
+    result = generate("AFIB", 2, duration=1.0, n_steps=2, weights=tiny_weights)
+    assert repr(result).startswith("Generation: 2 ECGs of 12 leads, 1.0 s at 100 Hz\n  statements  AFIB\n")
+    assert isinstance(result.plot(layout="6x2", place=1), Figure)
+    assert result.to_data_frame().loc[(1, 0.5), "V2"] == result.samples[1, 7, 50]
+    with np.load(result.save(tmp_path / "ecgs.npz"), allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["samples"], result.samples)
+        assert file["labels"].tolist() == ["AFIB"]
+    with pytest.raises(ValueError, match="saved as .npz"):
+        result.save(tmp_path / "ecgs.edf")
