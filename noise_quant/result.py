@@ -19,6 +19,7 @@ from noise_quant.scoring.verdict import CLEAN
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_SCORES = ("psnr", "ssim", "mse", "mae", "unusable", "missing_s", "hum_mv")
 _TABLE = ("lead", "segment", "start", "end", "psnr", "verdict", "reason")
 
 
@@ -100,7 +101,7 @@ class NoiseScores(Shown, LeadScores):
         Raises:
             ValueError: If xarray is not installed.
         """
-        names = ("psnr", "ssim", "mse", "mae", "unusable", "reason", "verdict")
+        names = (*_SCORES, "reason", "verdict")
         variables = {name: (("lead", "segment"), getattr(self, name)) for name in names}
         ends = {name: (("segment",), values) for name, values in (("start", self.start_s), ("end", self.stop_s))}
         coordinates = {"lead": list(self.leads), "segment": np.arange(len(self.segment))}
@@ -113,7 +114,7 @@ class NoiseScores(Shown, LeadScores):
         elif path.suffix.lower() == ".parquet":
             write_parquet(self.to_data_frame(), path)
         else:
-            names = ("psnr", "ssim", "mse", "mae", "unusable", "segment", "start_s", "stop_s", "levels", "cleaned")
+            names = (*_SCORES, "segment", "start_s", "stop_s", "levels", "cleaned")
             words = {name: getattr(self, name).astype(str) for name in ("verdict", "reason")}
             save_arrays(path, leads=self.leads, **words, **{name: getattr(self, name) for name in names})
         return path

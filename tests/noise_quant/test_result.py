@@ -15,7 +15,7 @@ from noise_quant.result import NoiseScores
 def scores():
     given = read(leads=["I", "V2"])
     psnr = np.array([[30.0, 20.0], [np.nan, 29.0]])
-    other = {name: psnr / 100 for name in ("ssim", "mse", "mae")}
+    other = {name: psnr / 100 for name in ("ssim", "mse", "mae", "missing_s", "hum_mv")}
     return NoiseScores(
         psnr=psnr,
         **other,
