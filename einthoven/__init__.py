@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from einthoven.ecg.recording import Recording
     from noise_quant.api import score
     from reconstruction.api import denoise, reconstruct
+    from reconstruction.repairs.repairing import repair
 
-__all__ = ["DEMO_ECG", "Recording", "denoise", "generate", "read", "reconstruct", "score"]
+__all__ = ["DEMO_ECG", "Recording", "denoise", "generate", "read", "reconstruct", "repair", "score"]
 
 check_stray_modules()
 
@@ -32,6 +33,7 @@ _PLACES = {
     "generate": "diffusion_prior.api",
     "read": "einthoven.ecg.reading",
     "reconstruct": "reconstruction.api",
+    "repair": "reconstruction.repairs.repairing",
     "score": "noise_quant.api",
 }
 

@@ -34,7 +34,8 @@ class Conditions:
         label: Multi-hot SCP statements, shape (B, n_labels); None or a row of zeros where not known.
         y: Measured samples in mV, shape (B, C, L); read only where `observed`.
         observed: True where a sample was measured, shape (B, C, L).
-        sigma_y: Root mean square of the noise of `y` in each lead, in mV, shape (B, C); None or 0: exact.
+        sigma_y: Root mean square of the noise of `y` in each lead, in mV, shape (B, C), or of each sample, (B, C, L);
+            None or 0: exact.
         covariates: Values of the denoiser's `covariates`, each in its unit, NaN where not known, shape (B, K).
     """
 
@@ -57,8 +58,13 @@ class Conditions:
             value = value.to(x_t.device).expand(*x_t.shape[:-2], *value.shape[-n_dims:])
             return value.reshape(-1, *value.shape[-n_dims:])
 
-        sigma_y, covariates = rows(self.sigma_y, 1), rows(self.covariates, 1)
+        sigma_y, covariates = rows(self.sigma_y, 2 if self.sigma_varies else 1), rows(self.covariates, 1)
         return Conditions(rows(self.label, 1), rows(self.y, 2), rows(self.observed, 2), sigma_y, covariates)
+
+    @property
+    def sigma_varies(self) -> bool:
+        """Whether each sample has a noise of its own."""
+        return self.sigma_y is not None and self.y is not None and self.sigma_y.ndim == self.y.ndim
 
 
 NOTHING = Conditions()

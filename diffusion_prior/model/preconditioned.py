@@ -42,7 +42,7 @@ class PreconditionedDenoiser(Denoiser):
         else:
             y = torch.where(observed, y, 0)
             sigma_y = x_t.new_zeros(x_t.shape[:2]) if conditions.sigma_y is None else conditions.sigma_y.to(x_t)
-            sigma_y = sigma_y[..., None].expand_as(x_t)
+            sigma_y = (sigma_y if conditions.sigma_varies else sigma_y[..., None]).expand_as(x_t)
             s_u = joined_sigma(s, observed, sigma_y)
             u = torch.lerp(y, x_s, (s_u / s[:, None, None]).square())
             exact = observed & (sigma_y == 0)

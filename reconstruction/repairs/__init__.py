@@ -1,0 +1,1 @@
+"""Finds what is bad in a recording, repairs it and tells what was done."""

@@ -1,0 +1,110 @@
+"""The whole way, with the bundled weights at few steps."""
+
+import numpy as np
+import pytest
+import torch
+
+import einthoven
+from diffusion_prior.checkpoint import shared_denoiser
+from einthoven.ecg.leads import LEADS
+from einthoven.ecg.recording import Recording
+from preprocessing.cohorts.simulator import simulate_ecg
+from reconstruction.repairs.finder import Finder
+from reconstruction.repairs.repairing import Tools, repair
+from reconstruction.repairs.result import DENOISED, KEPT, LEFT_MISSING, REBUILT, RESTORED
+from reconstruction.repairs.windows import WindowRepairer
+
+RATE = 100.0
+
+
+@pytest.fixture(scope="module")
+def tools():
+    torch.set_num_threads(1)
+    return Tools(Finder.load(), WindowRepairer(shared_denoiser(), n_samples=2, n_steps=3), None)
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return simulate_ecg(1, sampling_rate=RATE, seed=1, rhythm="sinus")[0].astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def damaged(clean):
+    ecg = clean.copy()
+    ecg[6, 300:600] = 0.0  # the electrode of V1 is off
+    ecg[9, 100:500] += 0.5 * np.random.default_rng(0).standard_normal(400)
+    return ecg
+
+
+@pytest.fixture(scope="module")
+def repaired(damaged, tools):
+    return repair(damaged, RATE, LEADS, tools=tools)
+
+
+def test_what_is_bad_is_repaired_and_the_rest_is_kept_to_the_bit(repaired, damaged, clean):
+    assert (repaired.done[6, 310:590] == RESTORED).all()
+    assert (repaired.done[9, 110:490] == DENOISED).mean() > 0.9
+    kept = repaired.done == KEPT
+    assert kept.mean() > 0.9
+    np.testing.assert_array_equal(repaired.recording.signal[kept], damaged[kept])
+    for row, span in ((6, slice(300, 600)), (9, slice(100, 500))):
+        before, after = (
+            np.square(x[row, span] - clean[row, span]).mean() for x in (damaged, repaired.recording.signal)
+        )
+        assert after < 0.5 * before
+    assert (repaired.lower <= repaired.upper).all()
+    np.testing.assert_array_equal(repaired.lower[kept], damaged[kept])
+
+
+def test_the_list_says_what_was_done(repaired):
+    off = repaired.actions[repaired.actions["lead"] == "V1"].iloc[0]
+    assert (off["kind"], off["reason"]) == ("restored", "flat")
+    assert off["start_s"] == pytest.approx(3.0, abs=0.2)
+    noisy = repaired.actions[repaired.actions["lead"] == "V4"].iloc[0]
+    assert noisy["noise_mv"] == pytest.approx(0.5, rel=0.3)
+    assert "restored" in repr(repaired)
+    assert len(repr(repaired).split("\n")) < 8
+    assert "<table" in repaired._repr_html_()
+
+
+def test_same_seed_same_result(repaired, damaged, tools):
+    again = repair(Recording(damaged, RATE, LEADS), tools=tools)
+    np.testing.assert_array_equal(again.recording.signal, repaired.recording.signal)
+
+
+def test_absent_leads_are_rebuilt_on_request(clean, tools):
+    result = repair(clean[[1, 0]], RATE, ["II", "I"], complete=True, tools=tools)
+    assert result.recording.leads == LEADS
+    np.testing.assert_array_equal(result.recording.signal[[1, 0]], clean[[1, 0]])
+    assert set(np.unique(result.done[2])) == {REBUILT}
+    np.testing.assert_allclose(result.recording.signal[2], clean[1] - clean[0], atol=0.1)
+
+
+def test_a_long_recording_is_repaired_where_it_is_bad(clean, tools):
+    ecg = np.tile(clean, 3)[:, :2500]
+    ecg[7, 1900:2100] = 0.0
+    result = repair(ecg, RATE, LEADS, tools=tools)
+    assert (result.done[7, 1910:2090] == RESTORED).all()
+    assert (result.done[:, :1000] == KEPT).mean() > 0.95
+
+
+@pytest.mark.parametrize("rows", [[0], [0, 1, 6]])
+def test_what_nothing_tells_of_stays_missing(clean, tools, rows):
+    ecg = clean[rows].copy()
+    ecg[:, 200:900] = np.nan
+    result = repair(ecg, RATE, [LEADS[row] for row in rows], tools=tools)
+    assert result.recording.signal.shape == ecg.shape
+    assert set(np.unique(result.done[:, 250:850])) <= {RESTORED, LEFT_MISSING}
+    left = result.done == LEFT_MISSING
+    assert np.isnan(result.recording.signal[left]).all()
+
+
+@pytest.mark.parametrize("ecg", [np.zeros((2, 1000)), np.full((2, 1000), np.nan), np.ones((2, 120))])
+def test_nothing_is_refused(ecg, tools):
+    result = repair(ecg, RATE, ["I", "II"], tools=tools)
+    assert result.recording.signal.shape == ecg.shape
+    assert any("nothing could be restored" in note for note in result.notes)
+
+
+def test_front_door():
+    assert einthoven.repair is repair
