@@ -1,16 +1,15 @@
 """Pictures of a repair: the recording before and after on ECG paper, and its noise scores over time."""
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from einthoven.report.ecg_paper import BLUE, GREY, INK, Page, new_page, place_strips
-from reconstruction.repairs.result import HUM_REMOVED, KEPT, LEFT_MISSING, Repair
+from einthoven.report.ecg_paper import draw_ecg
+from einthoven.report.figures import new_figure
+from reconstruction.repairs.result import HUM_REMOVED, KEPT, Repair
 
 PAGE_S = 10.0
-SPACING = 18.0
-"""Least distance of two rows in mm."""
+LAYOUT = "12x1"
 REACH_MV = 0.5
 """How far the recording before is drawn beyond the range of the repaired one: the rest is cut off."""
 
@@ -18,57 +17,45 @@ REACH_MV = 0.5
 def draw_repair(repair: Repair, start: float = 0.0) -> Figure:
     """Draws ten seconds from `start` (s) on: what was kept in black, what was repaired in blue with its band.
 
-    The recording before stands in grey behind what was changed. What stays missing is left empty. Leads are drawn about
-    their own middle.
+    The recording before stands in grey behind what was changed; what stays missing is empty. Each lead lies about its
+    own middle.
     """
-    shown, middles = _shown(repair, start), _middles(repair)
-    rate, leads = repair.recording.sampling_rate, repair.recording.leads
-    done = repair.done[:, shown]
-    after = repair.recording.signal[:, shown] - middles
-    low, high = repair.lower[:, shown] - middles, repair.upper[:, shown] - middles
-    before = _before(repair)[:, shown] - middles
-    page = _page(leads, after, rate, np.stack([low, high]))
-    for strip in page.strips:
-        row = strip.lead
-        kept = np.isin(done[row], (KEPT, HUM_REMOVED))
-        changed = _widened(~kept)
-        reach = _range(after[row])
-        old = before[row].clip(reach[0] - REACH_MV, reach[1] + REACH_MV)
-        page.trace(strip, np.where(changed, old, np.nan), rate, GREY, 0.5)
-        page.band(strip, np.where(kept, np.nan, low[row]), np.where(kept, np.nan, high[row]), rate)
-        page.trace(strip, np.where(kept, after[row], np.nan), rate, INK, 0.8)
-        page.trace(strip, np.where(changed & (done[row] != LEFT_MISSING), after[row], np.nan), rate, BLUE)
-        page.label(strip, leads[row], size=8)
-    name = repair.recording.name or "recording"
-    page.write_title(f"{name}, repaired: {start:g} to {start + after.shape[-1] / rate:g} s")
-    page.write_legend([(GREY, "before", 0.6), (INK, "kept", 0.9), (BLUE, "repaired, not measured", 0.9)], True)
-    return page.figure
+    middles = _middles(repair)
+    after = repair.recording.signal - middles
+    kept = np.isin(repair.done, (KEPT, HUM_REMOVED))
+    before = np.full(after.shape, np.nan)
+    before[_rows(repair)] = _within(repair.before.signal - middles[_rows(repair)], after[_rows(repair)])
+    before[kept] = np.nan
+    return draw_ecg(
+        after,
+        repair.recording.leads,
+        repair.recording.sampling_rate,
+        lower=repair.lower - middles,
+        upper=repair.upper - middles,
+        observed=kept,
+        noisy=before if np.isfinite(before).any() else None,
+        layout=LAYOUT,
+        start=start,
+        title=f"{repair.recording.name or 'recording'}, after",
+        made="repaired",
+    )
 
 
 def draw_before(repair: Repair, start: float = 0.0) -> Figure:
     """Draws ten seconds of the recording as it was, from `start` (s) on; what is off the paper is cut off."""
-    shown, rate = _shown(repair, start), repair.before.sampling_rate
-    rows = [repair.recording.leads.index(lead) for lead in repair.before.leads]
-    x = repair.before.signal[:, shown] - _middles(repair)[rows]
-    after = repair.recording.signal[rows, shown] - _middles(repair)[rows]
-    limits = [_range(row) for row in after]
-    x = np.stack([row.clip(low - REACH_MV, high + REACH_MV) for row, (low, high) in zip(x, limits, strict=True)])
-    page = _page(repair.before.leads, x, rate)
-    for strip in page.strips:
-        page.trace(strip, x[strip.lead], rate, INK, 0.8)
-        page.label(strip, repair.before.leads[strip.lead], size=8)
-    page.write_title(
-        f"{repair.recording.name or 'recording'}, as it was: {start:g} to {start + x.shape[-1] / rate:g} s"
-    )
-    return page.figure
+    rows = _rows(repair)
+    middles = _middles(repair)[rows]
+    x = _within(repair.before.signal - middles, repair.recording.signal[rows] - middles)
+    title = f"{repair.recording.name or 'recording'}, before"
+    rate = repair.before.sampling_rate
+    return draw_ecg(x, repair.before.leads, rate, layout=LAYOUT, start=start, title=title)
 
 
 def draw_scores(repair: Repair) -> Figure:
     """Draws the noise score of each lead over time, before and after, as two maps."""
     leads, findings = repair.before.leads, repair.findings
     edges = findings.edges / repair.before.sampling_rate
-    figure = Figure(figsize=(9.0, 1.6 + 0.36 * len(leads)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9.0, 1.6 + 0.36 * len(leads))
     panels = figure.subplots(1, 2, sharey=True)
     known = findings.score[np.isfinite(findings.score)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (20.0, 30.0)
@@ -86,13 +73,9 @@ def draw_scores(repair: Repair) -> Figure:
     return figure
 
 
-def _shown(repair: Repair, start: float) -> slice:
-    """Returns the samples of a page; ValueError where it lies outside the recording."""
-    rate, length = repair.recording.sampling_rate, repair.recording.signal.shape[-1]
-    first = round(start * rate)
-    if not 0 <= first < length:
-        raise ValueError(f"start={start:g} s lies outside the recording, which lasts {length / rate:g} s")
-    return slice(first, min(first + round(PAGE_S * rate), length))
+def _rows(repair: Repair) -> list[int]:
+    """Returns the rows of the repaired recording that the one before has too."""
+    return [repair.recording.leads.index(lead) for lead in repair.before.leads]
 
 
 def _middles(repair: Repair) -> NDArray[np.float64]:
@@ -101,29 +84,8 @@ def _middles(repair: Repair) -> NDArray[np.float64]:
     return np.array([[np.median(row) if len(row) else 0.0] for row in rows])
 
 
-def _before(repair: Repair) -> NDArray[np.float64]:
-    """Returns the recording before in the leads of the repaired one, NaN where it lacks them."""
-    before = np.full(repair.recording.signal.shape, np.nan)
-    before[[repair.recording.leads.index(lead) for lead in repair.before.leads]] = repair.before.signal
-    return before
-
-
-def _page(
-    leads: tuple[str, ...], x: NDArray[np.float64], rate: float, edges: NDArray[np.float64] | None = None
-) -> Page:
-    strips = place_strips(leads, x.shape[-1] / rate, "12x1")
-    rows = x[None] if edges is None else np.concatenate([x[None], edges])
-    return new_page(strips, [_range(rows[:, strip.lead]) for strip in strips], SPACING)
-
-
-def _range(values: NDArray[np.float64]) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
-
-
-def _widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Takes in one sample on either side, so that lines meet."""
-    wide = mask.copy()
-    wide[1:] |= mask[:-1]
-    wide[:-1] |= mask[1:]
-    return wide
+def _within(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cuts off what reaches far beyond the range of the repaired leads, all in mV, shape (n_leads, L)."""
+    known = np.isfinite(after)
+    low, high = (np.where(known, after, 0.0).min(axis=-1), np.where(known, after, 0.0).max(axis=-1))
+    return np.asarray(before.clip(low[:, None] - REACH_MV, high[:, None] + REACH_MV))

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.filters import fill_gaps
 from noise_quant.scoring.scorer import Scorer
-from reconstruction.repairs.features import CHECKS, PLAIN, piece_features
+from reconstruction.repairs.features import CHECKS, FLOOR_MV, PLAIN, piece_features
+from reconstruction.repairs.limb_leads import LAW_MV, judge_together, spare_at_most_one
 from reconstruction.repairs.misfit import MISFIT, piece_misfits
 from reconstruction.repairs.pieces import piece_edges, runs, spread_pieces
 from reconstruction.repairs.trees import Trees
@@ -116,15 +117,18 @@ class Finder:
             scorer: What gives noise scores; None: the finder does without.
             key: Key of the recording, to which the scores' random numbers belong.
         """
-        parts = [
+        spans = windows(ecg.shape[-1], sampling_rate)
+        looked = [
             self._look(ecg[:, first:last], sampling_rate, leads, repairer, scorer, f"{key}/{first}")
-            for first, last in windows(ecg.shape[-1], sampling_rate)
+            for first, last in spans
         ]
-        firsts = [first for first, _ in windows(ecg.shape[-1], sampling_rate)]
+        parts, firsts = [part for part, _ in looked], [first for first, _ in spans]
+        holds = np.concatenate([law for _, law in looked])
         edges = [part.edges[:-1] + first for part, first in zip(parts, firsts, strict=True)]
         probability = np.concatenate([part.probability for part in parts], axis=-1)
         reason = np.concatenate([part.reason for part in parts], axis=-1)
         bad = np.stack([self.decide(row) for row in probability])
+        bad = spare_at_most_one(bad, probability, holds, leads)
         return Findings(
             np.append(np.concatenate(edges), ecg.shape[-1]),
             probability,
@@ -153,23 +157,26 @@ class Finder:
         repairer: WindowRepairer,
         scorer: Scorer | None,
         key: str,
-    ) -> Findings:
-        """Looks at one window; `bad` is what the limit alone says."""
+    ) -> tuple[Findings, NDArray[np.bool_]]:
+        """Looks at one window; `bad` is what the limit alone says. Says too where Einthoven's law holds, (pieces,)."""
         edges = piece_edges(ecg.shape[-1], rate)
         missing = np.stack([np.isnan(ecg[:, first:last]).mean(axis=-1) for first, last in _spans(edges)], axis=-1)
         if ecg.shape[-1] < SHORTEST_S * rate:
             features = np.full((*missing.shape, len(FEATURES)), np.nan)
-            probability = np.where(missing > LOST_SHARE, 1.0, 0.0)
+            probability = np.zeros(missing.shape)
+            holds = np.zeros(missing.shape[-1], dtype=bool)
         else:
             features = self.features(ecg, rate, leads, repairer, scorer, key)
-            probability = _logistic(self.joined.log_odds(features))
+            holds = law_holds(features)
+            probability = logistic(judge_together(self.joined.log_odds(features), holds, leads))
         held, saturated = (features[..., FEATURES.index(name)] for name in ("held_s", "saturated_s"))
         reason = _noise_reason(features)
         for name, there in ((FLAT, held >= HELD_S), (SATURATED, saturated >= SATURATED_S), (MISSING, missing > 0)):
             reason[there & ((name != MISSING) | (missing > LOST_SHARE))] = name
         surely = (missing > LOST_SHARE) | (held >= LOST_SHARE) | (saturated >= LOST_SHARE)
         probability = np.where(surely, 1.0, probability)
-        return Findings(edges, probability, probability >= self.begin, reason, features[..., FEATURES.index("score")])
+        score = features[..., FEATURES.index("score")]
+        return Findings(edges, probability, probability >= self.begin, reason, score), holds
 
     def features(
         self,
@@ -182,9 +189,16 @@ class Finder:
     ) -> NDArray[np.float64]:
         """Computes `FEATURES` of each piece of each lead of a window, shape (n_leads, pieces, features)."""
         plain = piece_features(ecg, rate, leads)
-        usable = _logistic(self.plain.log_odds(plain)) < self.surely
+        usable = logistic(self.plain.log_odds(plain)) < self.surely
         misfit = piece_misfits(ecg, usable, rate, leads, repairer)
         return np.concatenate([plain, misfit, piece_scores(ecg, rate, leads, scorer, key)], axis=-1)
+
+
+def law_holds(features: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tells in which pieces Einthoven's law holds between all limb leads, from `FEATURES`, to shape (..., pieces)."""
+    misfit = features[..., FEATURES.index("law")]
+    known = np.isfinite(misfit)
+    return np.asarray(known.any(axis=-2) & (~known | (misfit < np.log10(LAW_MV + FLOOR_MV))).all(axis=-2))
 
 
 def piece_scores(
@@ -227,7 +241,8 @@ def _spans(edges: NDArray[np.int64]) -> list[tuple[int, int]]:
     return [(int(first), int(last)) for first, last in zip(edges[:-1], edges[1:], strict=True)]
 
 
-def _logistic(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+def logistic(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the probabilities of log odds."""
     return np.asarray(1 / (1 + np.exp(-log_odds)))
 
 
