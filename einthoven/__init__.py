@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from diffusion_prior.api import generate
     from einthoven.ecg.reading import DEMO_ECG, read
     from einthoven.ecg.recording import Recording
+    from einthoven.ecg.writing import write
     from noise_quant.api import score
     from reconstruction.api import denoise, reconstruct
     from reconstruction.repairs.repairing import repair
 
-__all__ = ["DEMO_ECG", "Recording", "denoise", "generate", "read", "reconstruct", "repair", "score"]
+__all__ = ["DEMO_ECG", "Recording", "denoise", "generate", "read", "reconstruct", "repair", "score", "write"]
 
 check_stray_modules()
 
@@ -35,6 +36,7 @@ _PLACES = {
     "reconstruct": "reconstruction.api",
     "repair": "reconstruction.repairs.repairing",
     "score": "noise_quant.api",
+    "write": "einthoven.ecg.writing",
 }
 
 

@@ -70,6 +70,17 @@ def test_every_script_of_the_foundation_is_shown():
     }
 
 
+@pytest.mark.slow
+def test_the_snippet_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(snippet.splitlines()) <= 12
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, "README.md", "exec"), {})
+    titles = [line.split()[0].strip(":") for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert titles == ["Recording", "Reconstruction", "Reconstruction", "NoiseScores", "Generation"]
+    assert {path.name for path in tmp_path.iterdir()} == {f"{title}.png" for title in titles}
+
+
 def test_modules_on_the_way_through_the_code_exist():
     modules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("[a-z]*/**/*.py")}
     named = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
