@@ -113,3 +113,14 @@ def test_mistakes_leave_no_file(tmp_path):
     with pytest.raises(ValueError, match="empty"):
         write(Recording(np.zeros((0, 0)), 500.0, ()), tmp_path / "rec.npz")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.data
+def test_real_recordings_read_again_are_the_same(tmp_path, ecg_data, suffix):
+    headers = [header for name in ("cinc2011", "ludb") for header in sorted((ecg_data / name).rglob("*.hea"))[:2]]
+    assert headers
+    for header in headers:
+        written = read(header)
+        again = read(write(written, tmp_path / f"{suffix}.{suffix}"))
+        assert again.leads == written.leads and again.sampling_rate == written.sampling_rate
+        np.testing.assert_allclose(again.signal, written.signal, atol=5e-4 + 1e-9, rtol=0)
