@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ def score(
     return_images: bool = False,
     key: Key | None = None,
     device: str | torch.device = "cpu",
+    progress: Callable[[float], object] | None = None,
 ) -> NoiseScores:
     """Scores the noise of a recording of any length from one second on, lead by lead and ten seconds by ten.
 
@@ -53,6 +54,7 @@ def score(
         return_images: Whether to return the images.
         key: Key of the record, to which its random numbers belong; None: its name, 0 where it has none.
         device: Device of the network.
+        progress: Called with the seconds of the recording that are done since the last time.
 
     Raises:
         ValueError: If the recording, its unit or an argument is not usable; the message says what to do.
@@ -62,7 +64,7 @@ def score(
     check_units(recording.signal, recording.sampling_rate)
     model = load_scorer_model(weights, device=device)
     scorer = Scorer(model, ReverseProcess(), seed, batch_size, keep_images=return_images)
-    return _score(scorer, recording, (recording.name or 0) if key is None else key, n_partitions)
+    return _score(scorer, recording, (recording.name or 0) if key is None else key, n_partitions, progress)
 
 
 def ecg_noise_quantification(
@@ -82,6 +84,7 @@ def ecg_noise_quantification(
     leads: Sequence[str] | None = None,
     key: Key = 0,
     device: str | torch.device = "cpu",
+    progress: Callable[[float], object] | None = None,
 ) -> NoiseScores:
     """Scores the noise of a recording of any length from one second on.
 
@@ -101,6 +104,7 @@ def ecg_noise_quantification(
         leads: Names of the leads, to which random numbers belong; by default the twelve where there are twelve.
         key: Key of the record, to which random numbers belong.
         device: Device of the network.
+        progress: Called with the seconds of the recording that are done since the last time.
 
     Returns:
         Scores, verdicts and reasons.
@@ -112,13 +116,16 @@ def ecg_noise_quantification(
     process = ReverseProcess(int(diffusion_timestep), step_interval, noise_scheduler_type)
     model = load_scorer_model(checkpoint_path, use_ldm, device)
     scorer = Scorer(model, process, seed, batch_size, discretize, keep_images=return_images)
-    return _score(scorer, Recording(x, float(sampling_freq), names), key, n_partitions)
+    return _score(scorer, Recording(x, float(sampling_freq), names), key, n_partitions, progress)
 
 
-def _score(scorer: Scorer, recording: Recording, key: Key, n_partitions: int) -> NoiseScores:
+def _score(
+    scorer: Scorer, recording: Recording, key: Key, n_partitions: int, progress: Callable[[float], object] | None
+) -> NoiseScores:
     """Scores a recording, with verdicts by the thresholds that are known for the scorer's model and process."""
     thresholds = find_thresholds(scorer.model, scorer.process)
-    scores = scorer.score(recording.signal, recording.sampling_rate, key, n_partitions, recording.leads)
+    signal, rate = recording.signal, recording.sampling_rate
+    scores = scorer.score(signal, rate, key, n_partitions, recording.leads, progress)
     verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv)
     told: dict[str, Any] = {"leads": recording.leads, "given": recording, "notes": recording.notes}
     return NoiseScores(**vars(scores), verdict=verdict, **told)
@@ -157,4 +164,4 @@ def _check_shape(ecg: ArrayLike) -> NDArray[np.float64]:
         raise ValueError(f"ecg has shape {x.shape}, but one recording is wanted: (leads, samples) or (samples,)")
     check_numbers(x)
     x = x[None] if x.ndim == 1 else x
-    return (x.T if x.shape[0] > x.shape[1] else x).astype(np.float64)
+    return np.asarray(x.T if x.shape[0] > x.shape[1] else x, dtype=np.float64)

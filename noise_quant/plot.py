@@ -16,9 +16,11 @@ def main(config: dict[str, Any]) -> str:
     import torch
 
     from einthoven.ecg.reading import read
+    from einthoven.run.progress import show_progress
     from einthoven.run.weights_cache import hash_weights
     from noise_quant.model.checkpoint import find_model, load_model
     from noise_quant.model.reverse_process import ReverseProcess
+    from noise_quant.scalogram.image import WINDOW_S
     from noise_quant.scoring.recording_report import report_recording
     from noise_quant.scoring.scorer import Scorer
     from noise_quant.scoring.verdict import find_thresholds
@@ -34,7 +36,10 @@ def main(config: dict[str, Any]) -> str:
     files = {"model": hash_weights(find_model(config["checkpoint"]))}
     run = RunFolder.create(folder, config, seed=seed, device=device, files=files)
     thresholds = find_thresholds(model, process)
-    report = report_recording(recording, run.path, scorer, thresholds, plot["max_windows"], plot["dpi"])
+    duration = recording.signal.shape[-1] / recording.sampling_rate
+    with show_progress(round(duration), "s of ECG", shown=duration > WINDOW_S) as bar:
+        settings = plot["max_windows"], plot["dpi"], bar.update
+        report = report_recording(recording, run.path, scorer, thresholds, *settings)
     return f"{report.describe()}\nwritten to {folder}"
 
 

@@ -1,6 +1,5 @@
 """What the scripts share that restore a store's records or one recording."""
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,9 +48,7 @@ class RestorationRun:
     def restore_recording(self, recording: Recording, **settings: Any) -> str:  # noqa: ANN401
         """Restores it: see `reconstruct_recording`."""
         folder, duration = self.create().path, recording.signal.shape[-1] / recording.sampling_rate
-        interval = 0.1 if sys.stderr.isatty() else 30.0  # a line every 30 s where nobody watches
-        is_short = duration <= WINDOW_S
-        with tqdm(total=round(duration), unit="s of ECG", mininterval=interval, disable=is_short) as bar:
+        with show_progress(round(duration), "s of ECG", shown=duration > WINDOW_S) as bar:
             settings |= {**self.settings, "progress": bar.update}
             return reconstruct_recording(recording, folder, self.sampler, **settings)
 

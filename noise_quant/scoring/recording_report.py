@@ -1,5 +1,6 @@
 """One recording scored into a folder: pictures of its windows and a table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def report_recording(
     thresholds: Thresholds | None = None,
     max_windows: int = 6,
     dpi: int = 100,
+    progress: Callable[[float], object] | None = None,
 ) -> RecordingReport:
     """Scores a recording into a folder: `scores.csv`, and `<name>_<seconds>s.png` of each of the first windows.
 
@@ -63,8 +65,10 @@ def report_recording(
         thresholds: Of the verdict; None where none are known.
         max_windows: Most windows that are drawn.
         dpi: Resolution of the pictures.
+        progress: Called with the seconds of the recording that are done since the last time.
     """
-    scores = scorer.score(recording.signal, recording.sampling_rate, recording.name, leads=recording.leads)
+    signal, rate = recording.signal, recording.sampling_rate
+    scores = scorer.score(signal, rate, recording.name, leads=recording.leads, progress=progress)
     verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv)
     table = scores.to_table(recording.leads, verdict)
     table = table[["lead", "segment", "start_s", "stop_s", "psnr", "verdict", "reason", "missing_s"]]

@@ -6,7 +6,7 @@ scored at the same time.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -172,6 +172,7 @@ class Scorer:
         key: Key = 0,
         n_partitions: int = 1,
         leads: Sequence[str] | None = None,
+        progress: Callable[[float], object] | None = None,
     ) -> LeadScores:
         """Scores one recording.
 
@@ -182,11 +183,12 @@ class Scorer:
             key: Key of the record, to which its random numbers belong.
             n_partitions: Scores of each window of ten seconds.
             leads: Names of the leads, to which the random numbers belong; by default the twelve, or numbers.
+            progress: Called with the seconds of the recording that were transformed since the last time.
 
         Raises:
             ValueError: If the recording is not of shape (C, L) or too short, or a number is out of range.
         """
-        [(_, scores)] = self._run([self._job(key, ecg, sampling_rate, n_partitions, leads)])
+        [(_, scores)] = self._run([self._job(key, ecg, sampling_rate, n_partitions, leads)], progress)
         return scores
 
     def score_many(self, records: Iterable[Record], n_partitions: int = 1) -> Iterator[tuple[Key, LeadScores]]:
@@ -231,7 +233,9 @@ class Scorer:
         )
         return _Job(key, x, sampling_rate, names, windows, parts, result, len(x) * len(windows))
 
-    def _run(self, jobs: Iterable[_Job]) -> Iterator[tuple[Key, LeadScores]]:
+    def _run(
+        self, jobs: Iterable[_Job], progress: Callable[[float], object] | None = None
+    ) -> Iterator[tuple[Key, LeadScores]]:
         """Sends the images of jobs through the network in full batches; yields each job when it is done."""
         open_jobs: deque[_Job] = deque()
         waiting: list[_Item] = []
@@ -239,7 +243,10 @@ class Scorer:
             open_jobs.append(job)
             n_windows = max(1, self.batch_size // len(job.ecg))
             for first in range(0, len(job.windows), n_windows):
-                waiting += self._items(job, range(first, min(first + n_windows, len(job.windows))))
+                numbers = range(first, min(first + n_windows, len(job.windows)))
+                waiting += self._items(job, numbers)
+                if progress is not None:
+                    progress(sum(job.windows[number].scored_s for number in numbers))
                 while len(waiting) >= self.batch_size:
                     self._score_batch(waiting[: self.batch_size])
                     waiting = waiting[self.batch_size :]

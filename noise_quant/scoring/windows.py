@@ -37,6 +37,11 @@ class Window:
     judged: tuple[int, int]
     scored: Columns
 
+    @property
+    def scored_s(self) -> float:
+        """Seconds of the recording that it scores."""
+        return (self.scored[1] - self.scored[0]) * WINDOW_S / WIDTH
+
     def cut(self, ecg: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns the window of a recording, shape (C, L) to (C, length)."""
         return self.padded(ecg[:, self.start : self.start + self.length])
