@@ -205,13 +205,14 @@ def _format(scores: Sequence[float]) -> str:
 
 def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64], noisy: NDArray[np.float64] | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    assert result.samples is not None  # as was asked for
     extra = {}
     if noisy is not None and result.noise_level is not None:
         extra = {"noisy": noisy.astype(np.float32), "noise_level": result.noise_level}
     with atomic_write(folder / "reconstruction.npz") as partial:
         np.savez_compressed(
             partial,
-            **({} if result.samples is None else {"samples": result.samples}),
+            samples=result.samples,
             mean=result.mean,
             lower=result.lower,
             upper=result.upper,
