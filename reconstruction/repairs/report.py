@@ -72,7 +72,7 @@ def distrust(repair: Repair) -> list[str]:
 def _write_page(repair: Repair, path: Path) -> None:
     page = HtmlPage(f"Repair of {repair.recording.name or 'a recording'}")
     page.paragraph(CAUTION)
-    for line in repr(repair).split("\n"):
+    for line in repair.summary():
         page.paragraph(line)
     with TemporaryDirectory() as folder:
         for number, (heading, caption, figure) in enumerate(_figures(repair)):
@@ -99,7 +99,7 @@ def _write_pdf(repair: Repair, path: Path) -> None:
     content = io.BytesIO()
     facts = {"Title": f"Repair of {repair.recording.name or 'a recording'}", "CreationDate": None, "Creator": None}
     with PdfPages(content, metadata=facts) as document:
-        lines = [CAUTION, "", *repr(repair).split("\n"), "", "What not to trust:", *distrust(repair)]
+        lines = [CAUTION, "", *repair.summary(), "", "What not to trust:", *distrust(repair)]
         document.savefig(_text_sheet(lines))
         for _, _, figure in _figures(repair):
             document.savefig(figure)

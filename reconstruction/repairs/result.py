@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from einthoven.ecg.recording import Recording
+from einthoven.ecg.showing import Shown, duration_in_words, save_arrays, to_xarray_dataset
 from reconstruction.repairs.finder import Findings
 
 if TYPE_CHECKING:  # matplotlib takes a second, which who draws nothing does without
@@ -24,8 +25,8 @@ COLUMNS: tuple[str, ...] = (
 CAUTION = "Research only, not a medical device: not for diagnosis."
 
 
-@dataclass(frozen=True)
-class Repair:
+@dataclass(frozen=True, repr=False)
+class Repair(Shown):
     """A repaired recording.
 
     Attributes:
@@ -57,32 +58,28 @@ class Repair:
         """Length of the recording in s."""
         return self.recording.signal.shape[-1] / self.recording.sampling_rate
 
-    def __repr__(self) -> str:
-        """Says in a few lines what was done."""
+    def facts(self) -> tuple[str, dict[str, str]]:
+        """Returns a title, and of each kind of change its share of all samples."""
         recording = self.recording
-        name = f" {recording.name}" if recording.name else ""
-        head = f"Repair{name}: {len(recording.leads)} leads, {self.duration:.1f} s, {recording.sampling_rate:g} Hz"
-        return "\n".join([head, *(f"  {line}" for line in self.summary())])
-
-    def summary(self) -> list[str]:
-        """Returns a line for each kind of change, with its share of all samples."""
-        lines = []
+        title = f"Repair{f' of {recording.name}' if recording.name else ''}: {len(recording.leads)} leads"
+        title += f", {duration_in_words(self.duration)} at {recording.sampling_rate:g} Hz"
+        facts = {}
         for number, kind in enumerate(KINDS):
             share = float((self.done == number).mean())
-            leads = [lead for lead, row in zip(self.recording.leads, self.done, strict=True) if (row == number).any()]
+            leads = [lead for lead, row in zip(recording.leads, self.done, strict=True) if (row == number).any()]
             if leads:
-                where = "all leads" if len(leads) == len(self.recording.leads) > 1 else ", ".join(leads)
-                kept = " (to the bit)" if number == KEPT else f" in {where}"
-                lines.append(f"{kind}: {100 * share:.1f} %{kept}")
-        return lines
+                where = "all leads" if len(leads) == len(recording.leads) > 1 else ", ".join(leads)
+                facts[kind] = f"{100 * share:.1f} %" + (" (to the bit)" if number == KEPT else f" in {where}")
+        return title, facts
+
+    def summary(self) -> list[str]:
+        """Returns the title, and a line for each kind of change, with its share of all samples."""
+        title, facts = self.facts()
+        return [title, *(f"{kind}: {share}" for kind, share in facts.items())]
 
     def _repr_html_(self) -> str:
-        """Returns the same as a table, for notebooks."""
-        import html
-
-        lines = html.escape(repr(self)).replace("\n", "<br>")
         table = self.actions.head(20).to_html(index=False, float_format="{:.2f}".format, na_rep="-")
-        return f"<p>{lines}</p>{table if len(self.actions) else ''}"
+        return super()._repr_html_() + (table if len(self.actions) else "")
 
     def plot(self, start: float = 0.0) -> "Figure":
         """Draws ten seconds from `start` (s) on, before and after, and returns the figure."""
@@ -99,3 +96,40 @@ class Repair:
         from reconstruction.repairs.report import write_report
 
         return write_report(self, Path(path))
+
+    def to_data_frame(self) -> pd.DataFrame:
+        """Returns `actions`."""
+        return self.actions
+
+    def to_xarray(self) -> Any:  # noqa: ANN401 (xarray is optional)
+        """Returns an `xarray.Dataset` of signal, band and what was done (lead, time); ValueError without xarray."""
+        recording = self.recording
+        arrays = {"signal": recording.signal, "lower": self.lower, "upper": self.upper, "done": self.done}
+        facts = {
+            "sampling_rate": recording.sampling_rate,
+            "kinds": list(KINDS),
+            "notes": list(self.notes),
+            "unit": "mV",
+        }
+        coordinates = {"lead": list(recording.leads), "time": recording.times}
+        return to_xarray_dataset({name: (("lead", "time"), x) for name, x in arrays.items()}, coordinates, **facts)
+
+    def to_mne(self) -> Any:  # noqa: ANN401 (MNE is optional)
+        """Returns the repaired recording as an `mne.io.RawArray` in V; ValueError where MNE is not installed."""
+        return self.recording.to_mne()
+
+    def _save_content(self, path: Path) -> Path:
+        """Writes a report (`.html`), all arrays (`.npz`), or the repaired recording in a format of recordings."""
+        suffix, recording = path.suffix.lower(), self.recording
+        if suffix == ".html":
+            return self.report(path)
+        if suffix != ".npz":
+            return recording.save(path)
+        arrays = {"signal": recording.signal, "lower": self.lower, "upper": self.upper, "done": self.done}
+        facts = {
+            "leads": recording.leads,
+            "sampling_rate": recording.sampling_rate,
+            "kinds": KINDS,
+            "notes": self.notes,
+        }
+        return save_arrays(path, **arrays, **facts)
