@@ -57,7 +57,7 @@ def _adapt(ecg: ECGLike, sampling_rate: float | None, leads: str | Sequence[str]
         return _select(_from_wfdb(ecg), stated, leads)
     if stated is None:
         raise ValueError("sampling_rate is missing: say how many samples a second there are, sampling_rate=500")
-    if hasattr(ecg, "columns") and hasattr(ecg, "to_numpy"):
+    if hasattr(ecg, "columns") and hasattr(ecg, "iloc"):
         return _from_table(ecg, stated, leads)
     if leads is None:
         raise ValueError('leads is missing: name the leads in the order of the rows of ecg, leads=["I", "II"]')
