@@ -6,6 +6,7 @@ python -m diffusion_prior.convert checkpoint=checkpoint.pkl out=folder
 from pathlib import Path
 from typing import Any, cast
 
+from einthoven.command.ending import Outcome
 from einthoven.run.files import write_text
 from einthoven.run.hashing import hash_file
 from einthoven.run.launch import script
@@ -13,7 +14,7 @@ from einthoven.run.run_folder import RunFolder
 
 
 @script("convert")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Reads the checkpoint, says what it is, writes the folder; its weights last."""
     from diffusion_prior.checkpoint import load_denoiser, save_denoiser
     from diffusion_prior.model.epsilon import EpsilonDenoiser
@@ -31,7 +32,8 @@ def main(config: dict[str, Any]) -> str:
     run = RunFolder.create(out, {**config, "sha256": digest}, seed=config["seed"], device="cpu")
     write_text(run.path / "README.md", rhythmdiff_card(denoiser, source, digest))
     save_denoiser(run.path / WEIGHTS, denoiser, {**denoiser.facts, "source": source.name, "sha256": digest})
-    return f"{describe_network(denoiser)}\nwritten to {run.path}: give it as checkpoint={run.path}"
+    made = [run.path / WEIGHTS, run.path / "README.md"]
+    return Outcome(describe_network(denoiser), made, ["inpaint", "algo=mgps", f"checkpoint={run.path}"])
 
 
 if __name__ == "__main__":

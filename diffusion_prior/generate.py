@@ -1,13 +1,15 @@
 """Draws ECGs from the prior: `python -m diffusion_prior.generate 'generate.labels=[AFIB,LVH]'`."""
 
+import sys
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
 
 @script("generate")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Takes the labels, draws the ECGs, writes a store and a picture."""
     import numpy as np
     import pandas as pd
@@ -52,8 +54,10 @@ def main(config: dict[str, Any]) -> str:
     picture = draw_ecg(ecgs[0], LEADS, denoiser.sampling_rate, observed=[[False]], title=title, made="generated")
     save_figure(picture, run.path / "ecg.png", dpi=150)
     doubt = f"not ECGs: they reach {np.abs(ecgs).max():.0f} mV; the prior is not trained, or needs more steps\n"
-    text = f"{len(ecgs)} ECGs in {store.path}\npicture: {run.path / 'ecg.png'}"
-    return (doubt if scale < UNITS_PER_MV else "") + text
+    text = (doubt if scale < UNITS_PER_MV else "") + f"{len(ecgs)} ECGs"
+    of_store = ["evaluate_generation", f"runs=[{run.path}]", f"evaluate.split={split}"]
+    again = ["generate", *sys.argv[1:], "generate.guidance_scale=2"]
+    return Outcome(text, [run.path / "ecg.png", store.path], of_store if statements is None else again)
 
 
 if __name__ == "__main__":

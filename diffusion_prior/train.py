@@ -6,11 +6,12 @@ On several GPUs or CPU processes: `accelerate launch --multi_gpu --num_processes
 from statistics import fmean
 from typing import Any
 
-from einthoven.run.launch import Outcome, run_path, script
+from einthoven.command.ending import Outcome
+from einthoven.run.launch import run_path, script
 
 
 @script("train")
-def main(config: dict[str, Any]) -> str | Outcome:
+def main(config: dict[str, Any]) -> Outcome:
     """Builds model, data and objective from the config, trains, draws the loss curve."""
     import torch
 
@@ -32,7 +33,7 @@ def main(config: dict[str, Any]) -> str | Outcome:
     if config["checkpoint"]:
         take_weights(denoiser, config["checkpoint"])
     if config.pop("dry_run"):
-        return describe_model(config, denoiser)
+        return Outcome(describe_model(config, denoiser))
     groups = state_space_groups(denoiser, state_space_rate)
     data = TrainingData.open(config, denoiser.leads, denoiser.sampling_rate, denoiser.covariates)
     objective = build_objective(denoiser, config["objective"], config["model"]["unconditional"], data.validation)
@@ -40,7 +41,9 @@ def main(config: dict[str, Any]) -> str | Outcome:
     if config["checkpoint"]:
         origin["files"]["start"] = hash_weights(find_prior(config["checkpoint"]))
     trained = run_training(objective, data, settings, path, config, origin=origin, groups=groups)
-    return Outcome(str(trained), objective=fmean(trained.losses.values()) if trained.losses else None)
+    made = [trained.run.path / name for name in ("weights.safetensors", "loss.png", "metrics.jsonl")]
+    then = ["inpaint", f"checkpoint={trained.run.path}"]
+    return Outcome(str(trained), made, then, fmean(trained.losses.values()) if trained.losses else None)
 
 
 if __name__ == "__main__":

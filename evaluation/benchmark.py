@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from einthoven.run.memory import machine
 from einthoven.run.run_folder import RunFolder
 
 
 @script("benchmark", words="benchmark.parts")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Measures the parts that the config names."""
     from evaluation.benchmarks.cases import CASES
     from evaluation.benchmarks.measuring import list_cases, measure
@@ -17,7 +18,10 @@ def main(config: dict[str, Any]) -> str:
     sections = dict(config["benchmark"])
     cases = list_cases(sections, sections.pop("parts"), CASES)
     folder, note = RunFolder.create(run_path(config), config, seed=config["seed"], device="cpu"), machine()
-    return write_report(measure(cases), folder.path, note)
+    text = write_report(measure(cases), folder.path, note)
+    return Outcome(
+        text, [folder.path / name for name in ("benchmark.md", "benchmark.csv", "scaling.csv", "scaling.png")]
+    )
 
 
 if __name__ == "__main__":

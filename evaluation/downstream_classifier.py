@@ -7,12 +7,13 @@ python -m evaluation.downstream_classifier compare=[<run folder>,<run folder of 
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
 
 @script("downstream_classifier")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Trains or loads a classifier, reads the data sets with it, writes and prints the scores; or compares two runs."""
     import torch
 
@@ -31,7 +32,8 @@ def main(config: dict[str, Any]) -> str:
     folder, settings = run_path(config), TrainerSettings(**config["train"], seed=seed)
     draws = {"n_resamples": evaluate["n_resamples"], "seed": seed}
     if config["compare"]:
-        return compare_runs(config["compare"], RunFolder.create(folder, config, seed=seed, device="cpu").path, **draws)
+        path = RunFolder.create(folder, config, seed=seed, device="cpu").path
+        return Outcome(compare_runs(config["compare"], path, **draws), [path])
     runs = (config["generated"], evaluate["reconstructions"])
     data_sets = DataSets.open(config["dataset"]["database_path"], *runs, evaluate["split"])
     origin: dict[str, Any] = {"data_manifest_hash": data_sets.real.manifest_hash, "files": {}}
@@ -49,7 +51,8 @@ def main(config: dict[str, Any]) -> str:
         objective = ClassificationObjective(untrained)
         run = run_training(objective, data, settings, folder, config, origin=origin).run
         classifier = load_classifier(run.path)
-    return f"{write_report(classifier, data_sets.predict(classifier), run.path, **draws)}\nwritten to {run.path}"
+    text = write_report(classifier, data_sets.predict(classifier), run.path, **draws)
+    return Outcome(text, [run.path], ["downstream_classifier", f"compare=[{run.path},REFERENCE_RUN]"])
 
 
 if __name__ == "__main__":

@@ -5,18 +5,20 @@ python -m evaluation.evaluate_sweep run=<folder of a --multirun> "objective='CRP
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
 
 @script("evaluate_sweep")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Reads the jobs of the sweep that the config names and prints their table, the best first."""
     from evaluation.sweeps.results import read_sweep, write_sweep
 
     sweep = read_sweep(config["run"], config["maximise"])
     folder = RunFolder.create(run_path(config), config, seed=config["seed"], device="cpu")
-    return f"{write_sweep(sweep, folder.path, config['objective'])}\ntable and picture: {folder.path}"
+    text = write_sweep(sweep, folder.path, config["objective"])
+    return Outcome(text, [folder.path / name for name in ("sweep.md", "sweep.csv", "sweep.png")])
 
 
 if __name__ == "__main__":

@@ -33,8 +33,12 @@ class Report:
         """Writes the tables, and the Markdown under the name of the summary; returns the report."""
         for name, table in self.tables.items():
             (write_parquet if name.endswith(".parquet") else write_csv)(table, folder / name)
-        write_text((folder / next(iter(self.tables))).with_suffix(".md"), self.markdown)
+        write_text(self.page(folder), self.markdown)
         return self
+
+    def page(self, folder: Path) -> Path:
+        """Names the file that the Markdown has in a folder."""
+        return (folder / next(iter(self.tables))).with_suffix(".md")
 
 
 def bullets(lines: Sequence[str]) -> str:

@@ -3,17 +3,19 @@
 python -m evaluation.reproduce table=lead_i|missing_block|denoising|generation|noise|all size=smoke|shared|full
 """
 
+import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from einthoven.run.launch import Outcome, run_path, script
+from einthoven.command.ending import Outcome
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
 
 @script("reproduce")
-def main(config: dict[str, Any]) -> str | Outcome:
+def main(config: dict[str, Any]) -> Outcome:
     """Makes the plan, runs its missing stages, and writes the report."""
     from einthoven.run.progress import show_progress
     from evaluation.reproduction.plan import chosen_tables
@@ -30,7 +32,7 @@ def main(config: dict[str, Any]) -> str | Outcome:
     plan = make_plan(root, paths, size, settings["device"])
     stages = plan.wanted(tables)
     if settings["dry_run"]:
-        return "\n".join(stage.command for stage in stages if not is_finished(stage, plan.stages))
+        return Outcome("\n".join(stage.command for stage in stages if not is_finished(stage, plan.stages)))
     call = root / "calls" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     RunFolder.create(call, config, seed=config["seed"], device=settings["device"])
     if size["simulated_records"]:
@@ -43,8 +45,8 @@ def main(config: dict[str, Any]) -> str | Outcome:
 
         outcome = run_stages(stages, n_jobs=settings["n_jobs"], report=bar.write, progress=advance)
     files = write_report(plan, outcome, time.perf_counter() - start)
-    text = "\n".join([describe(outcome), *map(str, files)])
-    return Outcome(text, failed=not set(outcome.values()) <= {"done", "kept"})
+    failed = not set(outcome.values()) <= {"done", "kept"}
+    return Outcome(describe(outcome), files, ["reproduce", *sys.argv[1:]] if failed else [], failed=failed)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ python -m noise_quant.compute_scalograms dataset=cinc2011_scalograms dataset.raw
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
 
 @script("compute_scalograms")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Builds the store that the config asks for and says what was done."""
     from noise_quant.scalogram.image import ScalogramSettings
     from noise_quant.scalogram.preparation import prepare_scalograms
@@ -33,7 +34,8 @@ def main(config: dict[str, Any]) -> str:
         run_path(config), config, seed=config["seed"], device="cpu", data_manifest_hash=store.manifest_hash
     )
     text = summary.describe(Ptbxl.full_size if dataset["name"] == "ptbxl" else None)
-    return f"{text}\n  leads: {len(store.leads)}, unusable {int(store.leads['unusable'].sum())}"
+    text += f"\n  leads: {len(store.leads)}, unusable {int(store.leads['unusable'].sum())}"
+    return Outcome(text, [summary.store], ["train_autoencoder", f"dataset.stores=[{summary.store}]"])
 
 
 if __name__ == "__main__":

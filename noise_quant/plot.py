@@ -6,12 +6,13 @@ python -m noise_quant.plot                             # the bundled ECG
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
 
 @script("plot")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Scores one WFDB record, or the bundled ECG, and draws its windows."""
     import torch
 
@@ -37,10 +38,12 @@ def main(config: dict[str, Any]) -> str:
     run = RunFolder.create(folder, config, seed=seed, device=device, files=files)
     thresholds = find_thresholds(model, process)
     duration = recording.signal.shape[-1] / recording.sampling_rate
-    with show_progress(round(duration), "s of ECG", shown=duration > WINDOW_S) as bar:
+    with show_progress(round(duration), "second", shown=duration > WINDOW_S) as bar:
         settings = plot["max_windows"], plot["dpi"], bar.update
         report = report_recording(recording, run.path, scorer, thresholds, *settings)
-    return f"{report.describe()}\nwritten to {folder}"
+    restore = [f"data.path={config['record']}" if config["record"] else "data.path=RECORD", "denoising.noise_type=auto"]
+    made = [*report.pictures, folder / "scores.csv"]
+    return Outcome(report.describe(), made, ["denoise", "data=wfdb", *restore])
 
 
 if __name__ == "__main__":

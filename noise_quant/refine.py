@@ -5,12 +5,13 @@ python -m noise_quant.refine static_run=... burst_run=... metric=psnr static_per
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
 
 @script("refine")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Selects leads and writes `selection.parquet`, `selection.csv` and, in `metrics.jsonl`, their counts."""
     from einthoven.report.tables import write_csv, write_parquet
     from noise_quant.scoring.selection import read_scores, select_leads
@@ -27,9 +28,8 @@ def main(config: dict[str, Any]) -> str:
     write_csv(selection.leads, folder / "selection.csv")
     write_parquet(selection.leads, folder / "selection.parquet")
     run.log(**selection.counts)
-    return (
-        f"{selection.describe()}\nwritten to {folder / 'selection.parquet'}: train with dataset.selection=<this file>"
-    )
+    made = [folder / "selection.parquet", folder / "selection.csv"]
+    return Outcome(selection.describe(), made, ["train_autoencoder", f"dataset.selection={made[0]}"])
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ python -m noise_quant.score_noise source=recording record=my_record
 from functools import partial
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
 
 @script("score_noise")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Scores the leads that the config names into a run folder."""
     import torch
 
@@ -43,7 +44,9 @@ def main(config: dict[str, Any]) -> str:
     remote = {"engine": engine, "make_scoring": partial(make_scoring, device=device)}
     with show_progress(source.n_leads, "lead", "score") as bar:
         summary = score_source(source, scoring, run.path, score["chunk_records"], bar.update, **remote)
-    return f"{config['source']}, {config['method']}: {summary.describe()}\nwritten to {folder}"
+    made = [folder / "scores.parquet", folder / "records.parquet"]
+    text = f"{config['source']}, {config['method']}: {summary.describe()}"
+    return Outcome(text, made, ["evaluate_noise", f"runs=[{folder}]"])
 
 
 if __name__ == "__main__":

@@ -2,15 +2,20 @@
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 
 
 @script("train_latent_diffusion")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Trains from the config, draws the loss curve and says the last losses."""
     from noise_quant.training.training import train_scalogram_model
 
-    return train_scalogram_model("latent", config, run_path(config))
+    path = run_path(config)
+    made = [path / name for name in ("weights.safetensors", "loss.png", "metrics.jsonl")]
+    return Outcome(
+        train_scalogram_model("latent", config, path), made, ["score_noise", "split=val", f"checkpoint={path}"]
+    )
 
 
 if __name__ == "__main__":

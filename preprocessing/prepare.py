@@ -5,11 +5,12 @@ python -m preprocessing.prepare dataset.name=cinc2011 dataset.raw_path=... datas
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 
 
 @script("prepare")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Builds the store that the config asks for and says what was done."""
     from preprocessing.cohorts.cohort import prepare_run
     from preprocessing.cohorts.registry import COHORTS

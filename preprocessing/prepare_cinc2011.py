@@ -5,11 +5,12 @@ python -m preprocessing.prepare_cinc2011 dataset.raw_path=... dataset.sampling_r
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 
 
 @script("prepare_cinc2011")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Builds the store that the config asks for and says what was done."""
     from preprocessing.cohorts.cinc2011 import Cinc2011
     from preprocessing.cohorts.cohort import prepare_run

@@ -7,12 +7,13 @@ python -m reconstruction.denoise data=wfdb data.path=my_record denoising.noise_t
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from reconstruction.samplers.registry import ALL_METHODS
 
 
 @script("denoise", groups={"algo": ALL_METHODS})
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Denoises records of a store with noise added, one WFDB record, or the bundled ECG."""
     from preprocessing.cohorts.nstdb import load_noise
     from preprocessing.store.store import Store
@@ -29,7 +30,8 @@ def main(config: dict[str, Any]) -> str:
     if noise["prefilter"] is None:
         noise["prefilter"] = run.name != "fourier_em"  # as published
     task = AddNoise(recordings, prior_leads=run.sampler.leads, sampling_rate=rate, seed=config["seed"], **noise)
-    return run.restore_records(store, rows, task)
+    made = [run.folder / name for name in ("records.parquet", "samples.npy", "mean.npy")]
+    return Outcome(run.restore_records(store, rows, task), made, ["evaluate_denoising", f"runs=[{run.folder}]"])
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ python -m reconstruction.fit_spectra noise_path=... dataset.store=...
 from pathlib import Path
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.files import atomic_write
 from einthoven.run.launch import script
 
 
 @script("fit_spectra")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Fits the spectra to the first halves of the noise and the training records of a store, and writes them."""
     import numpy as np
 
@@ -26,7 +27,7 @@ def main(config: dict[str, Any]) -> str:
     noise = load_noise(config["noise_path"], "fit", store.sampling_rate)
     with atomic_write(path) as partial:
         np.savez_compressed(partial, **fit_spectra(noise, clean, store.sampling_rate))  # type: ignore[arg-type]
-    return f"spectra of bw, em, ma and {len(clean)} clean ECGs written to {path}"
+    return Outcome(f"spectra of bw, em, ma and {len(clean)} clean ECGs", [path])
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ python -m reconstruction.inpaint data=demo
 
 from typing import Any
 
-from einthoven.run.launch import Outcome, run_path, script
+from einthoven.command.ending import Outcome
+from einthoven.run.launch import run_path, script
 from reconstruction.samplers.registry import ALL_METHODS
 
 
 @script("inpaint", groups={"algo": ALL_METHODS})
-def main(config: dict[str, Any]) -> str | Outcome:
+def main(config: dict[str, Any]) -> Outcome:
     """Reconstructs the records of a store, one WFDB record, or the bundled ECG."""
     from preprocessing.store.store import Store
     from reconstruction.measurement.missingness import HideSamples, Missingness, stretch_length
@@ -30,7 +31,9 @@ def main(config: dict[str, Any]) -> str | Outcome:
         missingness.check(store.table["ecg_id"].to_numpy()[rows].tolist(), length)
         task = HideSamples(missingness, run.sampler.leads, config["seed"])
         text = run.restore_records(store, rows, task, segment_length=length)
-        return Outcome(text, objective=mean_crps(run.folder))
+        made = [run.folder / name for name in ("records.parquet", "samples.npy", "mean.npy")]
+        then = ["evaluate_reconstruction", f"run={run.folder}"]
+        return Outcome(text, made, then, objective=mean_crps(run.folder))
     recording = run.load_recording()
     keep = data["leads"] or leads_to_keep(recording, missingness.n_leads)
     return run.restore_recording(recording, keep=keep)

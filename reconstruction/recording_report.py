@@ -71,7 +71,7 @@ def reconstruct_recording(
     removed = "" if noise is None else f", noise removed ({noise})"
     title = f"{recording.name}: 12 leads from {', '.join(kept)}{removed} ({result.method}, {n_samples} samples)"
     _draw_pages(folder, shown, truth, noisy, title)
-    return "\n".join([title, *_describe(shown, truth), f"written to {folder}"])
+    return "\n".join([title, *_describe(shown, truth)])
 
 
 def _part(result: Reconstruction, start: float, stop: float) -> Reconstruction:

@@ -8,6 +8,7 @@ import torch
 from numpy import int64
 from numpy.typing import NDArray
 
+from einthoven.command.ending import Outcome
 from einthoven.ecg.reading import read
 from einthoven.ecg.recording import Recording
 from einthoven.run.chunks import ENGINES
@@ -45,12 +46,15 @@ class RestorationRun:
         """Reads the one recording."""
         return read(self.data["path"], start=self.data["start"], duration=self.data["duration"])
 
-    def restore_recording(self, recording: Recording, **settings: Any) -> str:  # noqa: ANN401
+    def restore_recording(self, recording: Recording, **settings: Any) -> Outcome:  # noqa: ANN401
         """Restores it: see `reconstruct_recording`."""
         folder, duration = self.create().path, recording.signal.shape[-1] / recording.sampling_rate
-        with show_progress(round(duration), "s of ECG", shown=duration > WINDOW_S) as bar:
+        with show_progress(round(duration), "second", self.name, shown=duration > WINDOW_S) as bar:
             settings |= {**self.settings, "progress": bar.update}
-            return reconstruct_recording(recording, folder, self.sampler, **settings)
+            text = reconstruct_recording(recording, folder, self.sampler, **settings)
+        made = [folder / f"reconstruction.{suffix}" for suffix in ("png", "npz", "hea")]
+        path = self.data["path"]
+        return Outcome(text, made, ["plot", f"record={path}"] if path else ["inpaint", "data=wfdb", "data.path=RECORD"])
 
     def restore_records(self, store: Store, rows: NDArray[int64], task: Task, **settings: Any) -> str:  # noqa: ANN401
         """Restores records of a store, and says what was done: see `reconstruct_batch`."""
@@ -58,4 +62,4 @@ class RestorationRun:
         settings |= self.settings | {"batch_size": self.batch_size, "engine": self.engine}
         with show_progress(len(rows), "ECG", self.name) as bar:
             summary = reconstruct_batch(store, rows, self.spec, run.path, task, progress=bar.update, **settings)
-        return f"{self.name}: {summary.describe()}\nwritten to {self.folder}"
+        return f"{self.name}: {summary.describe()}"

@@ -31,8 +31,8 @@ class TrainedModel:
     is_main: bool
 
     def __str__(self) -> str:
-        """Returns the last losses and the folder, a line each; nothing but in the main process."""
-        lines = [*(f"{name}: {loss:.5f}" for name, loss in self.losses.items()), f"weights in {self.run.path}"]
+        """Returns the last losses, a line each; nothing but in the main process."""
+        lines = [f"{name}: {loss:.5f}" for name, loss in self.losses.items()] or ["trained"]
         return "\n".join(lines) if self.is_main else ""
 
 

@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ from einthoven.command.command_line import (
     stoppable,
     suggest_keys,
 )
+from einthoven.command.ending import Outcome, describe_ending, fit_terminal
 from einthoven.command.help import CONFIGS, write_help
 from einthoven.run.registry import Registry
 from einthoven.run.sweep_job import run_job
@@ -67,15 +67,6 @@ _VERSION_BASE = "1.3"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 """What a full disk answers."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a script has done: text to print, a sweep's objective, and whether it ends with exit status 1."""
-
-    text: str
-    objective: float | None = None
-    failed: bool = False
 
 
 Task = Callable[[dict[str, Any]], str | Outcome]
@@ -187,7 +178,8 @@ def _print_outcome(outcome: str | Outcome) -> float | None:
     """Prints what a script has done and returns its objective."""
     outcome = outcome if isinstance(outcome, Outcome) else Outcome(outcome)
     if outcome.text:
-        sys.stdout.write(f"{outcome.text}\n")
+        text = fit_terminal(outcome.text) if sys.stdout.isatty() else outcome.text
+        sys.stdout.write("\n".join([text, *describe_ending(outcome)]) + "\n")
     if outcome.failed:
         raise SystemExit(1)
     return outcome.objective

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from einthoven.command.ending import Outcome
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.builder import MAX_SKIPPED, build_store
 from preprocessing.store.files import SignalForm
@@ -72,7 +73,7 @@ def prepare(
     )
 
 
-def prepare_run(cohort: Cohort, config: dict[str, Any], folder: Path) -> str:
+def prepare_run(cohort: Cohort, config: dict[str, Any], folder: Path) -> Outcome:
     """Prepares the store that a script's config asks for, leaves a run folder and says what was done.
 
     Args:
@@ -86,4 +87,5 @@ def prepare_run(cohort: Cohort, config: dict[str, Any], folder: Path) -> str:
     summary = prepare(cohort, raw_path, place, n_workers=dataset["n_workers"], max_skipped=max_skipped)
     manifest_hash = Store.open(summary.store).manifest_hash
     RunFolder.create(folder, config, seed=config["seed"], device="cpu", data_manifest_hash=manifest_hash)
-    return summary.describe(cohort.full_size)
+    then = ["inpaint", f"dataset.store={summary.store}"]
+    return Outcome(summary.describe(cohort.full_size), [summary.store], then)

@@ -170,4 +170,4 @@ def test_script_prints_its_table(fake, tmp_path):
         runs=tmp_path / "out",
     )
     assert done.returncode == 0, done.stderr
-    assert "| em, 0 dB |" in done.stdout and "tables and pictures" in done.stdout
+    assert "| em, 0 dB |" in done.stdout and "made: " in done.stdout

@@ -68,7 +68,7 @@ def with_stores(*stores, **changes):
 def test_scripts_train_an_autoencoder_and_both_diffusions(store, tmp_path):
     stores = f"dataset.stores=[{store.path}]"
     done = run("train_autoencoder", stores, f"train.results_path={tmp_path}/ae")
-    assert f"weights in {tmp_path}/ae" in done.stdout
+    assert f"made: {tmp_path}/ae/weights.safetensors" in done.stdout
     latent = [stores, f"autoencoder={tmp_path}/ae"]
     run("train_latent_diffusion", *latent, f"train.results_path={tmp_path}/latent")
     pd.DataFrame({"ecg_id": [1, 2], "lead": ["I", "V6"]}).to_csv(tmp_path / "selection.csv", index=False)
