@@ -69,7 +69,7 @@ def test_a_data_set_is_chosen_by_name():
 def test_a_run_folder_says_which_data_were_made(folder, tmp_path):
     place = {"raw_path": str(folder), "database_path": str(tmp_path / "store")}
     config = {"seed": 0, "dataset": {**place, "n_workers": 1, "max_skipped": 0.0}}
-    assert "3 records" in prepare_run(Mine(), config, tmp_path / "run")
+    assert "3 records" in prepare_run(Mine(), config, tmp_path / "run").text
     assert (tmp_path / "run" / "provenance.json").is_file()
 
 
