@@ -88,7 +88,7 @@ def reconstruct(
     """
     recording = as_recording(ecg, sampling_rate, leads)
     rate = recording.sampling_rate
-    x, names = check_recording(recording.signal, rate, recording.leads)
+    x, names = check_recording(recording.signal, rate, recording.leads, recording.notes)
     check_saturation(saturation)
     check_n_samples(n_samples)
     x, lost = without_lost_stretches(x, rate, names)

@@ -16,7 +16,7 @@ MAX_DURATION_S = 10.0
 
 
 def check_recording(
-    ecg: ArrayLike, sampling_rate: float, leads: Sequence[str]
+    ecg: ArrayLike, sampling_rate: float, leads: Sequence[str], notes: Sequence[str] = ()
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Checks shape, rate, duration, lead names, values and units of a recording.
 
@@ -24,6 +24,7 @@ def check_recording(
         ecg: ECG in mV, shape (n_leads, L), NaN where a sample is missing.
         sampling_rate: Sampling rate in Hz.
         leads: Lead names, in the order of `ecg`, any case.
+        notes: What its reader noted, told where no sample is left.
 
     Returns:
         The ECG in mV, float64, shape (n_leads, L), and the names as in `einthoven.ecg.leads.LEADS`.
@@ -47,7 +48,8 @@ def check_recording(
     if np.isinf(x).any():
         raise ValueError("the ECG has infinite values: write missing samples as NaN")
     if np.isnan(x).all():
-        raise ValueError("all samples are missing (NaN): at least one lead must be measured for some time")
+        why = "".join(f"; {note}" for note in notes)
+        raise ValueError(f"all samples are missing (NaN): at least one lead must be measured for some time{why}")
     check_units(x, sampling_rate)
     return x, names
 

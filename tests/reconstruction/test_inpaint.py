@@ -148,3 +148,20 @@ def test_report_of_a_low_rate(tiny_denoiser, tmp_path):
         assert np.isfinite(file["truth"]).all()
         assert "noisy" not in file
     assert "0.6-25 Hz" in text
+
+
+def test_report_of_a_long_recording(tiny_denoiser, tmp_path, monkeypatch):
+    recording = Recording(simulate_ecg(1, 100, 14.0)[0].astype(np.float64), 100.0, LEADS, "long")
+    sampler = AmortisedSampler(tiny_denoiser, n_steps=2)
+    seconds = []
+    text = reconstruct_recording(recording, tmp_path / "a", sampler, keep=["I"], n_samples=2, progress=seconds.append)
+    assert sum(seconds) == pytest.approx(14)
+    assert {path.name for path in (tmp_path / "a").glob("*.png")} == {"reconstruction.png", "reconstruction_0010s.png"}
+    with np.load(tmp_path / "a" / "reconstruction.npz", allow_pickle=False) as file:
+        assert file["samples"].shape == (2, 12, 1400)
+    assert "2 windows of 10 s" in text
+    monkeypatch.setattr("reconstruction.recording_report.MEMORY_UP_TO_S", 12.0)
+    reconstruct_recording(recording, tmp_path / "b", sampler, keep=["I"], n_samples=2)
+    assert not (tmp_path / "b" / "reconstruction.npz").exists()
+    mean = np.load(tmp_path / "b" / "reconstruction" / "mean.npy", mmap_mode="r")
+    assert wfdb.rdrecord(str(tmp_path / "b" / "reconstruction")).p_signal.shape == mean.T.shape == (1400, 12)
