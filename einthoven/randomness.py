@@ -50,9 +50,7 @@ def seeded_generator(*parts: int | str) -> Generator:
     return Generator().manual_seed(int.from_bytes(digest, "little", signed=True))
 
 
-def record_generators(
-    seed: int, keys: Sequence[int | str], n_samples: int
-) -> Sequence[Sequence[Generator | NoiseInTime]]:
+def record_generators(seed: int, keys: Sequence[int | str], n_samples: int) -> list[list[Generator]]:
     """Returns one generator for each sample of each record, indexed `[sample][record]`.
 
     Args:
