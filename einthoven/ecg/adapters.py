@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einthoven.ecg.checks import check_numbers
-from einthoven.ecg.formats.wfdb import MILLIVOLTS
+from einthoven.ecg.formats.channels import millivolts
 from einthoven.ecg.heart_rate import rate_note
 from einthoven.ecg.leads import LEADS, canonical_leads
 from einthoven.ecg.recording import Recording, Source
@@ -133,7 +133,7 @@ def _from_wfdb(record: Any) -> Recording:  # noqa: ANN401
     units = record.units or ["mV"] * len(record.sig_name)
     rows = []
     for lead, place in columns.items():
-        scale = MILLIVOLTS.get(str(units[place]).strip().lower())
+        scale = millivolts(str(units[place]))
         if scale is None:
             raise ValueError(f"lead {lead} of the wfdb record is in {units[place]!r}, not in one of mV, uV, nV, V")
         rows.append(np.asarray(values, dtype=np.float64)[:, place] * scale)

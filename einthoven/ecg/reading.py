@@ -6,12 +6,14 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, TypeAlias
 
 import numpy as np
 
 from einthoven.ecg.checks import check_units
+from einthoven.ecg.formats.channels import part_of
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.formats.registry import find_format
 from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix
@@ -62,11 +64,12 @@ def read(
     if path is None:
         recording = _cut(_read_demo(), options)
     else:
-        with _on_disk(path) as file:
+        files: list[File] = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
+        with _on_disk(files) as file:
             fmt = find_format(file)
             recording = fmt.read(file, options)
             recording = recording if fmt.cuts else _cut(recording, options)
-            if not isinstance(path, str | Path | Sequence):  # the copy is gone soon
+            if not all(isinstance(each, str | Path) for each in files):  # the copies are gone soon
                 recording = replace(recording, source=Source(fmt.name))
     return _without_lost(_take(recording, asked))
 
@@ -91,15 +94,9 @@ def _read_demo() -> Recording:
 
 def _cut(whole: Recording, options: ReadOptions) -> Recording:
     """Takes the part of a recording that was asked for."""
-    rate, length = whole.sampling_rate, whole.signal.shape[-1]
-    first = round(options.start * rate)
-    last = length if options.duration is None else first + round(options.duration * rate)
-    if not first < last <= length:
-        raise ValueError(
-            f"record {whole.name} lasts {length / rate:.1f} s: start={options.start:g} and "
-            f"duration={options.duration} do not lie in it"
-        )
-    return replace(whole, signal=whole.signal[:, first:last])
+    first, last = part_of(whole.signal.shape[-1], whole.sampling_rate, options, whole.name)
+    later = whole.start_time and whole.start_time + timedelta(seconds=first / whole.sampling_rate)
+    return replace(whole, signal=whole.signal[:, first:last], start_time=later)
 
 
 def _take(recording: Recording, asked: Sequence[str] | Mapping[str, str] | None) -> Recording:
@@ -116,9 +113,8 @@ def _take(recording: Recording, asked: Sequence[str] | Mapping[str, str] | None)
 
 
 @contextmanager
-def _on_disk(path: File | Sequence[File]) -> Iterator[Path]:
+def _on_disk(files: Sequence[File]) -> Iterator[Path]:
     """Gives the path of the file that names a record; open files are copied to a folder that is removed afterwards."""
-    files: list[File] = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
     if not files or any(isinstance(file, str) and not file.strip() for file in files):
         raise ValueError("the path is empty: give the path of a recording")
     with tempfile.TemporaryDirectory() as folder:

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from einthoven.ecg.checks import check_units
-from einthoven.ecg.formats.wfdb import read_wfdb
 from einthoven.ecg.leads import LEADS
+from einthoven.ecg.reading import read
 from einthoven.ecg.recording import Recording
 from einthoven.run.hashing import hash_json
 from einthoven.run.registry import Registry
@@ -94,6 +93,10 @@ def read_item(item: SourceItem) -> Recording:
     return replace(recording, signal=recording.ordered(item.leads), leads=item.leads)
 
 
+def _read_recording(item: SourceItem) -> Recording:
+    return read(item.file.path, leads=item.leads)
+
+
 def ptbxl_source(
     raw_path: str | Path, include_all_folds: bool = False, split: str | None = None, n_records: int | None = None
 ) -> Source:
@@ -144,21 +147,23 @@ def cinc2011_source(raw_path: str | Path, n_records: int | None = None) -> Sourc
 
 
 def recording_source(path: str | Path | None) -> Source:
-    """Lists the leads of one WFDB record of any length, of which nothing is known, keyed by its name.
+    """Lists the leads of one recording of any format and length, of which nothing is known, keyed by its name.
 
     Args:
-        path: The record, with or without extension; ValueError if it cannot be read or does not look like one in mV.
+        path: Its file, or a WFDB record; ValueError if it cannot be read or does not look like one in mV.
     """
     if path is None:
-        raise ValueError("no recording: give record=<path of a WFDB record>")
-    recording = read_wfdb(path)
-    check_units(recording.signal, recording.sampling_rate)
+        raise ValueError("no recording: give record=<path of a recording>")
+    recording = read(path)
     stem = Path(path)
     file = wfdb_file(stem.with_suffix("") if stem.suffix in (".hea", ".dat") else stem, 0, recording.sampling_rate)
-    assert file is not None
+    if file is None:
+        status = stem.stat()
+        signature = hash_json([stem.name, status.st_size, status.st_mtime_ns])[:16]
+        file = RecordFile(0, str(stem), recording.sampling_rate, signature)
     item = SourceItem({"ecg_id": recording.name}, recording.leads, file)
     labels = pd.DataFrame({"ecg_id": recording.name, "lead": recording.leads, "trained": False})
-    return Source([item], labels, read_item)
+    return Source([item], labels, _read_recording)
 
 
 def ptbxl_labels(root: Path) -> tuple[dict[int, RecordFile], pd.DataFrame]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from einthoven.ecg.filters import fill_gaps, resample
-from einthoven.ecg.formats.wfdb import INVALID
+from einthoven.ecg.formats.wfdb_files.samples import missing_value
 from einthoven.run.files import atomic_write, write_json
 from einthoven.run.hashing import hash_file, hash_json
 from preprocessing.mixing import mix_at_power, mix_at_snr
@@ -226,5 +226,5 @@ def _read_channels(root: Path, noise_type: str) -> NDArray[np.float64]:
     if record.fs != SOURCE_RATE or record.d_signal is None or record.d_signal.shape[1] != 2:
         raise ValueError(f"{stem} does not have two channels at {SOURCE_RATE} Hz: download NSTDB again")
     digital = np.asarray(record.d_signal, dtype=np.float64)
-    digital[record.d_signal == [INVALID.get(fmt, -(2**31)) for fmt in record.fmt]] = np.nan
+    digital[record.d_signal == [missing_value(fmt) or -(2**31) for fmt in record.fmt]] = np.nan
     return fill_gaps(digital.T)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from einthoven.ecg.formats.wfdb import read_wfdb
+from einthoven.ecg.formats.wfdb import STRICT, read_wfdb
 from einthoven.ecg.recording import Recording
 from einthoven.run.hashing import hash_json
 
@@ -67,7 +67,7 @@ def read_file(file: RecordFile, duration: float | None = None) -> Recording:
     """Reads a record; ValueError if its file is broken, or has another rate or, where given, another duration in s."""
     if file.problem:
         raise ValueError(file.problem)
-    recording = read_wfdb(file.path)
+    recording = read_wfdb(file.path, STRICT)
     if recording.sampling_rate != file.source_rate:
         raise ValueError(f"wrong rate: {recording.sampling_rate:g} Hz, not {file.source_rate:g} Hz")
     length = recording.signal.shape[-1]

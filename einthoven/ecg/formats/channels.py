@@ -149,6 +149,25 @@ def recording_of(
     )
 
 
+def part_of(length: int, rate: float, options: ReadOptions, name: str) -> tuple[int, int]:
+    """Returns the first sample of the part that was asked for, and the one after its last.
+
+    Args:
+        length: Samples of the whole.
+        rate: Sampling rate in Hz.
+        options: What was asked for; ValueError if it does not lie in the whole.
+        name: Name of the record, for the message.
+    """
+    first = round(options.start * rate)
+    last = length if options.duration is None else first + round(options.duration * rate)
+    if not first < last <= length:
+        raise ValueError(
+            f"record {name} lasts {length / rate:.1f} s: start={options.start:g} and duration={options.duration} do "
+            "not lie in it"
+        )
+    return first, last
+
+
 def _mapped(channels: Sequence[Channel], leads: Mapping[str, str], where: str) -> dict[int, tuple[str, int]]:
     """Returns the lead and sign of the channels that the user named, by their places."""
     found: dict[int, tuple[str, int]] = {}

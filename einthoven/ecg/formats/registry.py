@@ -48,7 +48,7 @@ class Format:
 
 
 FORMATS: list[Format] = [
-    Format("WFDB", "einthoven.ecg.formats.wfdb.matches", "einthoven.ecg.formats.wfdb.read_wfdb"),
+    Format("WFDB", "einthoven.ecg.formats.wfdb.matches", "einthoven.ecg.formats.wfdb.read_wfdb", cuts=True),
     Format("EDF", "einthoven.ecg.formats.edf.matches", "einthoven.ecg.formats.edf.read_edf"),
     Format("DICOM", "einthoven.ecg.formats.dicom.matches", "einthoven.ecg.formats.dicom.read_dicom", "formats"),
     Format("MUSE XML", "einthoven.ecg.formats.muse.matches_muse", "einthoven.ecg.formats.muse.read_muse"),

@@ -1,143 +1,259 @@
-"""WFDB records, read with all checks."""
+"""WFDB records: every sample format, several segments, skew, and what the headers of real archives leave out.
 
-from collections.abc import Iterable
+What is assumed or wrong is told in the recording's notes; with `strict` it is an error.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
+from einthoven.ecg.formats.channels import Channel, Choice, choose_channels, part_of
 from einthoven.ecg.formats.options import ReadOptions
-from einthoven.ecg.leads import canonical_leads
+from einthoven.ecg.formats.wfdb_files.header import (
+    DEFAULT_GAIN,
+    DEFAULT_RATE_HZ,
+    Header,
+    SignalLine,
+    file_beside,
+    find_header,
+    read_header,
+)
+from einthoven.ecg.formats.wfdb_files.samples import SampleFile, missing_value
 from einthoven.ecg.recording import Recording, Source
 
-MILLIVOLTS: dict[str, float] = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
-"""Known units of a signal, in lower case, in mV."""
+STRICT = ReadOptions(strict=True)
+"""For data sets: nothing is assumed, and what is wrong with a record is an error."""
+LARGEST_GAP = 1 << 28
+"""Samples beyond which a record whose files do not hold them is read in parts only: gaps cost memory too."""
 
-BITS: dict[str, int] = {"16": 16, "61": 16, "80": 8, "160": 16, "212": 12, "24": 24, "32": 32}
-"""Bits of a sample in the fixed-width WFDB formats, by which a truncated file is known before reading."""
-INVALID: dict[str, int] = {name: -(2 ** (bits - 1)) for name, bits in BITS.items()}
-"""The value that says that nothing was measured, by WFDB format."""
+
+@dataclass(frozen=True)
+class _Segment:
+    """A plain record, or a gap, within a record: frames `first` to `last` of the whole."""
+
+    header: Header | None
+    first: int
+    last: int
 
 
 def matches(head: bytes, path: Path) -> bool:
     """Says whether a path names a WFDB record: its header, the record without extension, or one of its files."""
-    return path.suffix == ".hea" or path.with_name(path.name + ".hea").is_file() or path.with_suffix(".hea").is_file()
+    return find_header(path) is not None
 
 
 def read_wfdb(path: str | Path, options: ReadOptions | None = None) -> Recording:
-    """Reads a WFDB record of ECG leads, with or without `.hea` or `.dat`, leads in the file's order.
+    """Reads a WFDB record, with or without `.hea` or `.dat`, leads in the file's order; of it, the part asked for.
 
-    Nothing is read before the header is known to name only files beside it. Lengths and, where the header states them,
-    checksums are verified.
+    Nothing is read before the header is known to name only files in its folder or below. Channels that are no leads
+    are not read. Checksums are verified where all of a record is read.
 
     Raises:
-        ValueError: If the header or signal file is missing or truncated, the header cannot be read, points outside its
-            folder, has several segments, signals of different rates, unknown units or lead names, or a checksum fails.
+        ValueError: If the header or a signal file is missing, cannot be read or points outside its folder, no channel
+            is a lead, or the part lies outside the record; with `options.strict` also where a file is truncated, a
+            checksum or a channel's name is wrong, or something would have to be assumed.
     """
-    stem = Path(path)
-    stem = stem.with_suffix("") if stem.suffix in (".hea", ".dat") else stem
-    header = _read_header(stem)
-    _check_files(stem, header)
-    digital = _read_format_16(stem, header) if _is_plain_format_16(header) else _read_other(stem)
-    if digital.shape != (header.sig_len, header.n_sig):
-        raise ValueError(f"signal file of {stem} is truncated: {digital.shape[0]} of {header.sig_len} samples")
-    _check_checksums(stem, digital, header)
-    scale = np.array([_millivolts(stem, unit) for unit in header.units])
-    physical = (digital - np.asarray(header.baseline, dtype=np.float64)) / np.asarray(header.adc_gain, dtype=np.float64)
-    physical[digital == np.array([INVALID.get(str(fmt), np.iinfo(np.int64).min) for fmt in header.fmt])] = np.nan
-    ecg = (physical * scale).T
-    try:
-        leads = canonical_leads(header.sig_name)
-    except ValueError as error:
-        raise ValueError(f"lead names in {stem}.hea: {error}") from error
-    return Recording(np.ascontiguousarray(ecg), float(header.fs), leads, stem.name, source=Source("WFDB", stem))
-
-
-def _read_header(stem: Path) -> Any:  # noqa: ANN401 (wfdb's untyped header)
-    """Reads a WFDB header and checks what does not need the signals."""
-    if not stem.with_name(stem.name + ".hea").is_file():
-        raise ValueError(f"no header {stem}.hea; give the path of a WFDB record, without extension")
-    _check_names(stem, _named_files(stem.with_name(stem.name + ".hea")))
-    try:
-        header = wfdb.rdheader(str(stem))
-    except Exception as error:
-        raise ValueError(f"header {stem}.hea cannot be read: {error}") from error
-    if isinstance(header, wfdb.MultiRecord):
-        raise ValueError(f"{stem} has several segments; convert it to a single-segment record first")
-    if not header.n_sig or not header.sig_len or not header.fs or header.fs <= 0:
-        raise ValueError(f"header {stem}.hea states no signals, no length or no sampling rate")
-    if any(frames != 1 for frames in header.samps_per_frame):
-        raise ValueError(f"{stem} has signals of different rates; resample them to one rate first")
-    return header
-
-
-def _check_files(stem: Path, header: Any) -> None:  # noqa: ANN401
-    """Refuses missing files and files that are too short."""
-    _check_names(stem, header.file_name)
-    for name in dict.fromkeys(header.file_name):
-        file = stem.parent / name
-        if not file.is_file():
-            raise ValueError(f"signal file {file} is missing")
-        columns = [index for index, other in enumerate(header.file_name) if other == name]
-        needed = header.sig_len * len(columns) * BITS.get(str(header.fmt[columns[0]]), 0) // 8
-        needed += int(header.byte_offset[columns[0]] or 0)
-        if file.stat().st_size < needed:
-            raise ValueError(f"signal file {file} is truncated: {file.stat().st_size} of {needed} bytes")
-
-
-def _named_files(header: Path) -> list[str]:
-    """Returns the first word of each signal line of a header, which names a file."""
-    lines = [line.split() for line in header.read_text(encoding="utf-8", errors="replace").splitlines()]
-    words = [line[0] for line in lines if line and not line[0].startswith("#")]
-    return words[1:]
-
-
-def _check_names(stem: Path, names: Iterable[str]) -> None:
-    """Refuses names of files that do not lie beside the header."""
-    for name in names:
-        if not name or name in (".", "..", "~") or Path(name).name != name or "\\" in name or ":" in name:
-            raise ValueError(f"header {stem}.hea points outside its folder ({name!r}): not read")
-
-
-def _is_plain_format_16(header: Any) -> bool:  # noqa: ANN401
-    """Says whether all signals are interleaved in one file of format 16, as in PTB-XL."""
-    return (
-        set(header.fmt) == {"16"}
-        and len(set(header.file_name)) == 1
-        and not any(header.skew or ())
-        and not any(header.byte_offset or ())
+    options = options or ReadOptions()
+    file = find_header(Path(path))
+    if file is None:
+        raise ValueError(f"no header {path}.hea; give the path of a WFDB record, without extension")
+    stem = file.with_suffix("")
+    notes: list[str] = []
+    header = read_header(file)
+    if header.rate is None:
+        notes.append(f"the header states no sampling rate: {DEFAULT_RATE_HZ:g} Hz assumed")
+    segments = _segments(header, options, notes)
+    lines = _channels(header, segments)
+    rate = header.rate or DEFAULT_RATE_HZ
+    channels = [Channel(line.name, line.unit, rate * line.frames) for line in lines]
+    choice = choose_channels(channels, options, str(stem))
+    frames = lines[choice.rows[0]].frames
+    length = segments[-1].last
+    first, last = part_of(length, choice.sampling_rate / frames, options, stem.name)
+    if (last - first) * frames * len(choice.rows) > max(LARGEST_GAP, 100 * _held_bytes(segments)):
+        raise ValueError(f"{stem} is mostly gaps, {length / rate:.0f} s: read a part of it, with start= and duration=")
+    signal = np.full((len(choice.rows), (last - first) * frames), np.nan)
+    names = [channels[row].name for row in choice.rows]
+    for segment in segments:
+        if segment.header is not None and segment.first < last and segment.last > first:
+            rows = choice.rows if segment.header is header else _rows_by_name(segment.header, lines, choice)
+            _read_segment(segment, rows, first, last, signal, notes)
+    gains = {row: lines[row].gain for row in choice.rows}
+    if header.signals and not all(gains.values()):
+        listed = ", ".join(name for name, gain in zip(names, gains.values(), strict=True) if not gain)
+        notes.append(
+            f"the header states no gain of {listed}: {DEFAULT_GAIN:g} counts per mV assumed, amplitudes may be wrong"
+        )
+    if options.strict and notes:
+        raise ValueError(f"{stem}: {notes[0]}")
+    signal *= choice.factors[:, None]
+    start = header.start_time
+    start = start and start + timedelta(seconds=first * frames / choice.sampling_rate)
+    source = Source("WFDB", stem)
+    all_notes = (*dict.fromkeys(notes), *choice.notes)
+    return Recording(
+        signal,
+        choice.sampling_rate,
+        choice.leads,
+        stem.name,
+        choice.other_channels,
+        start,
+        header.patient,
+        source,
+        all_notes,
     )
 
 
-def _read_format_16(stem: Path, header: Any) -> NDArray[np.int64]:  # noqa: ANN401
-    """Reads interleaved 16-bit samples, shape (L, n_leads), without parsing the header a second time."""
-    count = header.sig_len * header.n_sig
-    data = np.fromfile(stem.with_name(header.file_name[0]), dtype="<i2", count=count)
-    return data[: len(data) // header.n_sig * header.n_sig].reshape(-1, header.n_sig).astype(np.int64)
+def _segments(header: Header, options: ReadOptions, notes: list[str]) -> list[_Segment]:
+    """Lists what a record is made of, in time; a plain record is one segment."""
+    if not header.segments:
+        return [_Segment(header, 0, _length(header, notes))]
+    segments: list[_Segment] = []
+    place = 0
+    for name, length in header.segments:
+        if name == "~":
+            segments.append(_Segment(None, place, place + length))
+        else:
+            inner = read_header(_existing_header(file_beside(header.path, name + ".hea")))
+            if inner.segments:
+                raise ValueError(f"segment {name} of {header.path} has segments itself: not read")
+            segments.append(_Segment(inner, place, place + length))
+        place += length
+    if not place:
+        raise ValueError(f"header {header.path} states segments without any sample")
+    gaps = [segment for segment in segments if segment.header is None]
+    if gaps:
+        missing = sum(segment.last - segment.first for segment in gaps) / (header.rate or DEFAULT_RATE_HZ)
+        notes.append(f"{len(gaps)} gap(s) between its segments, {missing:.1f} s in all, are missing")
+    return segments
 
 
-def _read_other(stem: Path) -> NDArray[np.int64]:
-    """Reads samples of any other format, shape (L, n_leads), through wfdb."""
-    try:
-        record = wfdb.rdrecord(str(stem), physical=False)
-    except Exception as error:
-        raise ValueError(f"signal file of {stem} cannot be read: {error}") from error
-    return np.asarray(record.d_signal, dtype=np.int64)
+def _existing_header(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"header {path} of a segment is missing")
+    return path
 
 
-def _check_checksums(stem: Path, digital: NDArray[Any], header: Any) -> None:  # noqa: ANN401
-    """Compares the 16-bit sums of the samples with those that the header states."""
-    sums = digital.sum(axis=0, dtype=np.int64)
-    for name, total, stated in zip(header.sig_name, sums, header.checksum, strict=True):
-        if stated is not None and (int(total) - int(stated)) % 65536 != 0:
-            raise ValueError(f"checksum of lead {name} of {stem} is wrong: the file is damaged")
+def _length(header: Header, notes: list[str]) -> int:
+    """Returns how many frames a plain record has: as stated, but no more than its files hold."""
+    held = max(file.n_frames for file, _ in _files(header))
+    if not held:
+        raise ValueError(f"signal file of {header.path} holds no samples")
+    if header.length is None:
+        notes.append(f"the header states no length: {held} samples are in the file")
+        return held
+    least = min(file.n_frames for file, _ in _files(header))
+    if least < header.length:
+        notes.append(f"signal file is truncated: it holds {least} of {header.length} samples, the rest is missing")
+    return min(held, header.length)
 
 
-def _millivolts(stem: Path, unit: str | None) -> float:
-    """Returns the size of a unit in mV."""
-    factor = MILLIVOLTS.get((unit or "mV").strip().lower())
-    if factor is None:
-        raise ValueError(f"unit {unit!r} in {stem}.hea is not known; known units: {', '.join(MILLIVOLTS)}")
-    return factor
+def _channels(header: Header, segments: Sequence[_Segment]) -> tuple[SignalLine, ...]:
+    """Returns the signals of the whole record: of a layout header, or all that segments have, by name."""
+    if header.signals:
+        return header.signals
+    found: dict[str, SignalLine] = {}
+    for segment in segments:
+        if segment.header is not None:
+            for line in segment.header.signals:
+                found.setdefault(line.name, line)
+    return tuple(found.values())
+
+
+def _rows_by_name(segment: Header, lines: Sequence[SignalLine], choice: Choice) -> tuple[int | None, ...]:
+    """Finds the chosen channels in a segment, None for those that it lacks or has at another rate."""
+    places = {line.name: row for row, line in enumerate(segment.signals)}
+    rows: list[int | None] = []
+    for row in choice.rows:
+        place = places.get(lines[row].name)
+        fits = place is not None and segment.signals[place].frames == lines[row].frames
+        rows.append(place if fits else None)
+    return tuple(rows)
+
+
+def _files(header: Header) -> list[tuple[SampleFile, list[int]]]:
+    """Opens the signal files of a plain record, each with the places of its signals."""
+    files = []
+    for name, group in groupby(range(len(header.signals)), key=lambda row: header.signals[row].file):
+        rows = list(group)
+        if name == "~":
+            continue
+        lines = [header.signals[row] for row in rows]
+        if len({line.format for line in lines}) > 1:
+            raise ValueError(f"signals of {name} in {header.path} differ in format: not read")
+        frame = sum(line.frames for line in lines)
+        path = file_beside(header.path, name)
+        files.append((SampleFile(path, lines[0].format, lines[0].offset, frame, len(rows)), rows))
+    if not files:
+        raise ValueError(f"header {header.path} names no signal file")
+    return files
+
+
+def _held_bytes(segments: Sequence[_Segment]) -> int:
+    """Returns the size of all files of a record."""
+    headers = [segment.header for segment in segments if segment.header is not None]
+    return sum(
+        file.path.stat().st_size
+        for header in headers
+        if any(line.file != "~" for line in header.signals)
+        for file, _ in _files(header)
+    )
+
+
+def _read_segment(
+    segment: _Segment,
+    rows: Sequence[int | None],
+    first: int,
+    last: int,
+    signal: NDArray[np.float64],
+    notes: list[str],
+) -> None:
+    """Reads the part of a segment that lies in frames `first` to `last` into the signal, in its own unit."""
+    header = segment.header
+    assert header is not None
+    if all(line.file == "~" for line in header.signals):
+        return
+    begin, end = max(first, segment.first) - segment.first, min(last, segment.last) - segment.first
+    for file, places in _files(header):
+        wanted = [(place, row) for place, row in enumerate(rows) if row in places]
+        if not wanted:
+            continue
+        skew = max(header.signals[row].skew for row in places)
+        digital = file.read(begin, end + skew)
+        columns = np.cumsum([0, *(header.signals[row].frames for row in places)])
+        for place, row in wanted:
+            assert row is not None
+            line, column = header.signals[row], columns[places.index(row)]
+            samples = digital[:, column : column + line.frames]
+            if file.form == "8":
+                samples = (line.initial + np.cumsum(samples.reshape(-1), dtype=np.int64)).reshape(samples.shape)
+                samples = samples[begin:]
+            if begin == 0 and file.n_frames <= end + skew and line.skew == skew:
+                _verify(line, samples, header, notes)
+            samples = samples[line.skew : line.skew + end - begin]
+            target = signal[place, (segment.first + begin - first) * line.frames :][: samples.size]
+            _to_physical(samples.reshape(-1), line, target)
+
+
+def _to_physical(samples: NDArray[Any], line: SignalLine, target: NDArray[np.float64]) -> None:
+    """Writes samples in a signal's unit, NaN where they say that nothing was measured."""
+    np.subtract(samples, line.baseline, out=target, dtype=np.float64, casting="unsafe")
+    target /= line.gain or DEFAULT_GAIN
+    missing = missing_value(line.format)
+    if missing is not None:
+        target[samples == missing] = np.nan
+
+
+def _verify(line: SignalLine, samples: NDArray[Any], header: Header, notes: list[str]) -> None:
+    """Compares the 16-bit sum of all samples with the one that the header states."""
+    if line.checksum is None or (int(samples.sum(dtype=np.int64)) - line.checksum) % 65536 == 0:
+        return
+    if line.checksum == 0:
+        notes.append(f"checksum of {line.name} is 0, which says nothing")
+    else:
+        notes.append(f"checksum of lead {line.name} is wrong: {header.path.stem} may be damaged")

@@ -1,0 +1,1 @@
+"""Parts of WFDB records: headers, samples."""
