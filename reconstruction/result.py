@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.filters import clean_signal
 from einthoven.ecg.leads import canonical_leads
-from einthoven.ecg.recording import Recording
+from einthoven.ecg.recording import Recording, Source
 from einthoven.ecg.showing import Shown, duration_in_words, save_arrays, to_mne_raw, to_xarray_dataset
 
 if TYPE_CHECKING:
@@ -63,11 +63,15 @@ class Reconstruction(Shown):
 
     @property
     def recording(self) -> Recording:
-        """The mean as a recording, with name, patient, start and source of what it was reconstructed from."""
-        signal = self.mean.astype(np.float64)
+        """The mean as a recording, with name, patient, start and file of what it was reconstructed from.
+
+        Its source says "reconstructed" or "denoised", and so do its drawings.
+        """
+        signal, made = self.mean.astype(np.float64), "reconstructed" if self.noise_level is None else "denoised"
         if self.given is None:
-            return Recording(signal, self.sampling_rate, self.leads, notes=self.notes)
-        return replace(self.given, signal=signal, leads=self.leads, notes=self.notes)
+            return Recording(signal, self.sampling_rate, self.leads, source=Source(made), notes=self.notes)
+        source = Source(made, self.given.source.path if self.given.source else None)
+        return replace(self.given, signal=signal, leads=self.leads, source=source, notes=self.notes)
 
     @property
     def times(self) -> NDArray[np.float64]:

@@ -88,6 +88,10 @@ def test_modules_on_the_way_through_the_code_exist():
     assert [name for name in named if not any(f"/{module}".endswith(f"/{name}") for module in modules)] == []
 
 
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
 def test_pictures_and_links_exist():
     for page in PAGES:
         targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))

@@ -125,10 +125,12 @@ class Recording(Shown):
         Raises:
             ValueError: If a lead lacks, or one of the others is not possible.
         """
-        from einthoven.report.ecg_paper import draw_ecg
+        from einthoven.report.ecg_paper import MADE, draw_ecg
 
         names = self.leads if leads is None else canonical_leads(leads)
         look: dict[str, Any] = {"layout": layout, "speed": speed, "gain": gain, "start": start}
+        if self.source is not None and self.source.format in MADE:  # the sheet says that it was not measured
+            look |= {"observed": [[False]], "made": self.source.format}
         return draw_ecg(self.ordered(names), names, self.sampling_rate, title=self.name, **look)
 
     def to_data_frame(self) -> "pd.DataFrame":

@@ -70,7 +70,8 @@ def draw_ecg(
         gain: 5, 10 or 20 mm/mV.
         start: First time on the sheet in s.
         title: Text above the paper.
-        note: How the signal was filtered, for the line below the paper; "": the prior's band where leads are restored.
+        note: How the signal was filtered, for the line below the paper; "": the prior's band where leads are
+            restored.
         made: What was done to what is not measured: "reconstructed", "denoised", "repaired" or "generated"; "":
             "denoised" where `noisy` is given, else "reconstructed".
 
@@ -203,7 +204,8 @@ def _footer(
 ) -> str:
     """Says below the paper how the signal was filtered, what was done, and which part is shown."""
     is_restored = bool(curves.restored.any())
-    parts = [note or (PASS_BAND if is_restored else "")]
+    filtered = f"restored parts {PASS_BAND}, the rest as recorded" if made == "repaired" else PASS_BAND
+    parts = [note or (filtered if is_restored else "")]
     parts.append(f"{made}: research only" if is_restored else "")
     first, last = min(strip.start for strip in strips), max(strip.stop for strip in strips)
     if first > 0.0 or last < duration - 0.05:

@@ -60,7 +60,9 @@ def test_mistakes_are_named(arguments, message, tiny_weights):
 def test_generations_show_themselves(tiny_weights, tmp_path):
     result = generate("AFIB", 2, duration=1.0, n_steps=2, weights=tiny_weights)
     assert repr(result).startswith("Generation: 2 ECGs of 12 leads, 1.0 s at 100 Hz\n  statements  AFIB\n")
-    assert isinstance(result.plot(layout="6x2", place=1), Figure)
+    figure = result.plot(layout="6x2", place=1)
+    assert isinstance(figure, Figure)
+    assert any("generated: research only" in text.get_text() for text in figure.axes[0].texts)
     assert result.to_data_frame().loc[(1, 0.5), "V2"] == result.samples[1, 7, 50]
     with np.load(result.save(tmp_path / "ecgs.npz"), allow_pickle=False) as file:
         np.testing.assert_array_equal(file["samples"], result.samples)

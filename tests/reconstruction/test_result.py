@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.reading import read
+from einthoven.ecg.recording import Source
 from reconstruction.result import Reconstruction
 
 
@@ -44,7 +45,9 @@ def test_repr_says_what_was_done(result):
 def test_the_mean_is_a_recording(result):
     recording = result.recording
     np.testing.assert_array_equal(recording.signal, result.mean)
-    assert (recording.name, recording.leads, recording.source) == ("demo", LEADS, result.given.source)
+    assert (recording.name, recording.leads, recording.source) == ("demo", LEADS, Source("reconstructed"))
+    below = [text.get_text() for text in recording.plot().axes[0].texts]
+    assert any("reconstructed: research only" in text for text in below)
     assert recording.notes == ("filtered",)
     assert replace(result, given=None).recording.name == ""
 

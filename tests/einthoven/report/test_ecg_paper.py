@@ -130,6 +130,8 @@ def test_the_line_below_says_what_was_done():
         ecg, LEADS, RATE, observed=np.zeros((12, 1)), made="repaired", note="measured samples as recorded"
     )
     assert any("measured samples as recorded, repaired: research only" in text for text in texts(repaired))
+    repaired = draw_ecg(ecg, LEADS, RATE, observed=np.zeros((12, 1)), made="repaired")
+    assert any("restored parts 0.6-50 Hz, the rest as recorded, repaired" in text for text in texts(repaired))
     assert any("denoised: research only" in t for t in texts(draw_ecg(ecg, LEADS, RATE, observed=[[False]], noisy=ecg)))
     long = draw_ecg(beats(length=3000) + 2.0, LEADS, RATE, start=10.0)
     assert any("10 to 20 s of 30 s" in text and "offset taken away: I, II" in text for text in texts(long))
