@@ -1,7 +1,6 @@
 """EDF, EDF+ and BDF (Kemp and Olivan, "European data format 'plus'", Clinical Neurophysiology 114, 2003)."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from einthoven.ecg.formats.channels import Channel, recording_of
+from einthoven.ecg.formats.channels import Channel, choose_channels, part_of
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.formats.patients import age_between, age_of, patient_of
-from einthoven.ecg.leads import parse_lead
 from einthoven.ecg.recording import Patient, Recording, Source
 
 EDF_MARK = b"0       "
@@ -32,8 +30,11 @@ FIELDS: dict[str, int] = {
 """What the header says of each signal, and in how many characters."""
 FIXED = 256
 """Length of the header's first part, and of its part for each signal, in bytes."""
-LARGEST_GAP = 30 * 86400.0
+LONGEST_PAUSE_S = 30 * 86400.0
 """A pause between two data records of more seconds is no pause but a damaged time stamp."""
+LARGEST_GAP = 1 << 28
+"""Samples beyond which a recording that is mostly pauses is read in parts only: pauses cost memory too."""
+_CHUNK = 1 << 20
 _ONSET = re.compile(rb"([+-]\d+(?:\.\d*)?)\x14")
 _END = re.compile(rb"\+(\d+(?:\.\d*)?)(?:\x15[\d.]*)?\x14Recording ends\x14")
 _AGE = re.compile(r"\bAge_([\d.]+)")
@@ -89,37 +90,71 @@ def matches(head: bytes, path: Path) -> bool:
 
 
 def read_edf(path: Path, options: ReadOptions) -> Recording:
-    """Reads an EDF, EDF+ or BDF file; pauses between the records of EDF+D are missing samples.
+    """Reads an EDF, EDF+ or BDF file, or the part asked for; pauses between the records of EDF+D are missing samples.
 
     A sample of the smallest number of its width counts as missing where the header's range excludes it, which is how
     `einthoven.write` stores what was not measured.
 
     Raises:
-        ValueError: If the header contradicts itself, the file is shorter than it says, or no channel is a lead.
+        ValueError: If the header contradicts itself, the file is shorter than it says, no channel is a lead, or the
+            part does not lie in the recording.
     """
     header = _read_header(path)
     rows = _read_records(path, header)
     timing = _timing(rows, header)
-    channels, signals = [], []
-    for signal in header.signals:
-        if _is_annotation(signal):
-            continue
-        rate = signal.samples / header.duration
-        channels.append(Channel(signal.label, signal.unit or None, rate))
-        if parse_lead(signal.label) is None and not isinstance(options.leads, Mapping):
-            signals.append(np.zeros(0))  # it will not be asked for
-            continue
-        digital = _digital(rows, signal, header)
-        physical: NDArray[np.float64] = np.asarray(digital * signal.gain + signal.offset, dtype=np.float64)
-        physical[digital < min(signal.lowest, _smallest(header) + 1)] = np.nan
-        whole = _spread(physical, timing.places, rate)
-        signals.append(whole if timing.end is None else whole[: round(timing.end * rate)])
+    signals = [signal for signal in header.signals if not _is_annotation(signal)]
+    channels = [Channel(signal.label, signal.unit or None, signal.samples / header.duration) for signal in signals]
+    choice = choose_channels(channels, options, str(path))
+    taken = [signals[row] for row in choice.rows]
+    n = taken[0].samples  # all have one rate
+    places = np.round(timing.places * (n / header.duration)).astype(np.int64)
+    length = places[-1] + n if timing.end is None else min(places[-1] + n, round(timing.end * n / header.duration))
+    first, last = part_of(int(length), choice.sampling_rate, options, path.stem)
+    if (last - first) * len(taken) > max(LARGEST_GAP, 100 * rows.size):
+        raise ValueError(f"{path} is mostly pauses: read a part of it, with start= and duration=")
+    signal = _samples(taken, rows, places, first, last, header)
+    signal *= choice.factors[:, None]
     notes = [*header.notes]
     notes += [f"{timing.gaps} pause(s) between data records are missing samples"] if timing.gaps else []
-    start = _start_time(header, timing.begun)
-    source = Source("BDF" if header.width == 3 else "EDF+" if header.plus else "EDF", path)
-    patient = _patient(header, start)
-    return recording_of(channels, signals, options, source, start_time=start, patient=patient, notes=notes)
+    begun = _start_time(header, timing.begun)
+    return Recording(
+        signal,
+        choice.sampling_rate,
+        choice.leads,
+        path.stem,
+        choice.other_channels,
+        begun and begun + timedelta(seconds=first / choice.sampling_rate),
+        _patient(header, begun),
+        Source("BDF" if header.width == 3 else "EDF+" if header.plus else "EDF", path),
+        (*notes, *choice.notes),
+    )
+
+
+def _samples(
+    taken: list[_Signal], rows: NDArray[np.uint8], places: NDArray[np.int64], first: int, last: int, header: _Header
+) -> NDArray[np.float64]:
+    """Returns samples `first` to `last` of signals in their units, shape (n, last - first), NaN in pauses.
+
+    Args:
+        taken: The signals, of one rate.
+        rows: The data records as bytes.
+        places: The first sample of each data record.
+        first: The first sample.
+        last: The sample after the last.
+        header: The header.
+    """
+    n = taken[0].samples
+    begin, end = np.searchsorted(places, [first - n + 1, last])
+    found = np.full((len(taken), last - first), np.nan)
+    step = max(_CHUNK // n, 1)  # records looked at together: a day is there once only
+    for block in (slice(place, min(place + step, end)) for place in range(begin, end, step)):
+        within = (places[block, None] + np.arange(n)).ravel() - first
+        inside = (within >= 0) & (within < last - first)
+        for row, signal in enumerate(taken):
+            digital = _digital(rows[block], signal, header).ravel()[inside]
+            missing = digital < min(signal.lowest, _smallest(header) + 1)
+            found[row, within[inside]] = np.where(missing, np.nan, digital * signal.gain + signal.offset)
+    return found
 
 
 def _read_header(path: Path) -> _Header:
@@ -210,28 +245,24 @@ def _timing(rows: NDArray[np.uint8], header: _Header) -> _Timing:
     if not header.plus or clock is None:
         return _Timing(even, 0.0, 0, None)
     width = header.width
-    stamps = [stamp.tobytes() for stamp in rows[:, clock.start * width : (clock.start + clock.samples) * width]]
-    found = [_ONSET.match(stamp) for stamp in stamps]
-    onsets = np.array([float(match[1]) if match else np.nan for match in found])
+    stamps = rows[:, clock.start * width : (clock.start + clock.samples) * width]
+    onset = _onset(stamps[0])
+    begun = onset if 0 <= onset < 1 else 0.0
+    end = _END.search(stamps[-1].tobytes())
+    ending = float(end[1]) - onset if end else None
+    if abs(_onset(stamps[-1]) - onset - even[-1]) <= 0.01 * header.duration:  # the rest need not be looked at
+        return _Timing(even, begun, 0, ending)
+    onsets = np.array([_onset(stamp) for stamp in stamps])
     steps = np.diff(onsets)
-    if not np.isfinite(onsets).all() or (steps < 0.99 * header.duration).any() or (steps > LARGEST_GAP).any():
+    if not np.isfinite(onsets).all() or (steps < 0.99 * header.duration).any() or (steps > LONGEST_PAUSE_S).any():
         return _Timing(even, 0.0, 0, None)  # time stamps that run backwards say nothing
-    gaps = int((steps > 1.01 * header.duration).sum())
-    end = _END.search(stamps[-1])
-    begun = onsets[0] if 0 <= onsets[0] < 1 else 0.0
-    return _Timing(onsets - onsets[0] if gaps else even, begun, gaps, float(end[1]) - onsets[0] if end else None)
+    return _Timing(onsets - onset, begun, int((steps > 1.01 * header.duration).sum()), ending)
 
 
-def _spread(physical: NDArray[np.float64], places: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
-    """Lays data records of shape (records, samples) out in time, shape (L,), NaN in pauses."""
-    firsts = np.round(places * rate).astype(np.int64)
-    n = physical.shape[1]
-    if (np.diff(firsts) == n).all():
-        return physical.reshape(-1)
-    signal = np.full(firsts[-1] + n, np.nan)
-    for first, samples in zip(firsts, physical, strict=True):
-        signal[first : first + n] = samples
-    return signal
+def _onset(stamp: NDArray[np.uint8]) -> float:
+    """Returns when a data record begins, in s, NaN where it does not say."""
+    found = _ONSET.match(stamp.tobytes())
+    return float(found[1]) if found else np.nan
 
 
 def _is_annotation(signal: _Signal) -> bool:

@@ -4,13 +4,13 @@ Badilini, F. (1998). The ISHNE Holter standard output file format. Annals of Non
 """
 
 import struct
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from einthoven.ecg.formats.channels import Channel, recording_of
+from einthoven.ecg.formats.channels import Channel, choose_channels, part_of
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.formats.patients import age_between, patient_of
 from einthoven.ecg.leads import LEADS
@@ -32,7 +32,7 @@ def matches(head: bytes, path: Path) -> bool:
 
 
 def read_ishne(path: Path, options: ReadOptions) -> Recording:
-    """Reads an ISHNE Holter file.
+    """Reads an ISHNE Holter file, or the part asked for.
 
     Raises:
         ValueError: If the header contradicts itself or the file; `options.strict`: also if it is shorter than stated.
@@ -61,22 +61,33 @@ def read_ishne(path: Path, options: ReadOptions) -> Recording:
         if options.strict:
             raise ValueError(f"{path} is damaged: {reason}")
         notes.append(f"{reason}: these are read")
-    digital: NDArray[np.int16] = np.memmap(path, dtype="<i2", mode="r", offset=offset, shape=(held, n_leads))
-    channels, signals = [], []
-    for k in range(n_leads):
-        resolution = resolutions[k]
-        channels.append(Channel(CODES.get(codes[k], f"channel {k + 1}"), "nV" if resolution > 0 else None, rate))
-        lead = digital[:, k].astype(np.float64)
-        lead[lead == MISSING] = np.nan
-        signals.append(lead * max(resolution, 1))
+    channels = [
+        Channel(CODES.get(codes[k], f"channel {k + 1}"), "nV" if resolutions[k] > 0 else None, rate)
+        for k in range(n_leads)
+    ]
+    choice = choose_channels(channels, options, str(path))
+    first, last = part_of(held, choice.sampling_rate, options, path.stem)
+    whole: NDArray[np.int16] = np.memmap(path, dtype="<i2", mode="r", offset=offset, shape=(held, n_leads))
+    digital = whole[first:last, list(choice.rows)].T
+    scale = [factor * max(resolutions[row], 1) for row, factor in zip(choice.rows, choice.factors, strict=True)]
+    signal = np.where(digital == MISSING, np.nan, digital * np.array(scale)[:, None])
     day = _date(days[3:6])
     clock = days[9:12]
     start = None
     if day is not None and all(0 <= part < limit for part, limit in zip(clock, (24, 60, 60), strict=True)):
         start = datetime(day.year, day.month, day.day, *clock)
     patient = patient_of(age_between(_date(days[:3]), day), SEXES.get(sex))
-    source = Source("ISHNE", path)
-    return recording_of(channels, signals, options, source, start_time=start, patient=patient, notes=notes)
+    return Recording(
+        signal,
+        choice.sampling_rate,
+        choice.leads,
+        path.stem,
+        choice.other_channels,
+        start and start + timedelta(seconds=first / choice.sampling_rate),
+        patient,
+        Source("ISHNE", path),
+        (*notes, *choice.notes),
+    )
 
 
 def _date(parts: list[int]) -> date | None:

@@ -49,7 +49,7 @@ class Format:
 
 FORMATS: list[Format] = [
     Format("WFDB", "einthoven.ecg.formats.wfdb.matches", "einthoven.ecg.formats.wfdb.read_wfdb", cuts=True),
-    Format("EDF", "einthoven.ecg.formats.edf.matches", "einthoven.ecg.formats.edf.read_edf"),
+    Format("EDF", "einthoven.ecg.formats.edf.matches", "einthoven.ecg.formats.edf.read_edf", cuts=True),
     Format("DICOM", "einthoven.ecg.formats.dicom.matches", "einthoven.ecg.formats.dicom.read_dicom", "formats"),
     Format("MUSE XML", "einthoven.ecg.formats.muse.matches_muse", "einthoven.ecg.formats.muse.read_muse"),
     Format(
@@ -68,7 +68,7 @@ FORMATS: list[Format] = [
         "einthoven.ecg.formats.devices.read_mortara",
         "formats",
     ),
-    Format("ISHNE", "einthoven.ecg.formats.ishne.matches", "einthoven.ecg.formats.ishne.read_ishne"),
+    Format("ISHNE", "einthoven.ecg.formats.ishne.matches", "einthoven.ecg.formats.ishne.read_ishne", cuts=True),
     Format("Kardia", "einthoven.ecg.formats.kardia.matches", "einthoven.ecg.formats.kardia.read_kardia"),
     Format("SCP-ECG", "einthoven.ecg.formats.devices.matches_scp", "einthoven.ecg.formats.devices.read_scp", "formats"),
     Format("MFER", "einthoven.ecg.formats.devices.matches_mfer", "einthoven.ecg.formats.devices.read_mfer", "formats"),

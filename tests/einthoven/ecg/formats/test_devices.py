@@ -125,6 +125,13 @@ def test_ishne(tmp_path, extra):
     assert recording.start_time.isoformat() == "2019-02-28T10:11:12"
 
 
+def test_part_of_ishne(tmp_path):
+    path = write(tmp_path, binary.ishne(EIGHT[:3], ("I", "II", "V1"), 200), "rec.ecg")
+    part = read(path, start=1.5, duration=2.0, leads=("V1", "I"))
+    np.testing.assert_array_equal(part.signal, read(path).signal[[2, 0], 300:700])
+    assert part.start_time.isoformat() == "2019-02-28T10:11:13.500000"
+
+
 def test_ishne_that_is_shorter_than_it_says(tmp_path):
     content = binary.ishne(EIGHT[:3], ("I", "II", "V1"), 200)
     path = write(tmp_path, content[: len(content) * 3 // 4])

@@ -81,6 +81,29 @@ def test_pauses_are_missing_samples(tmp_path, ecg):
     assert any("pause" in note for note in recording.notes)
 
 
+@pytest.mark.parametrize("paused", [False, True])
+def test_parts_are_those_of_the_whole(tmp_path, ecg, paused):
+    known = {"recording": edfio.Recording(startdate=datetime.date(2020, 1, 2)), "starttime": datetime.time(23, 59, 58)}
+    notes = [edfio.EdfAnnotation(0, None, "x")]
+    path = write(tmp_path / "rec.edf", ecg, data_record_duration=1, annotations=notes, **known)
+    if paused:
+        raw = path.read_bytes().replace(b"+7\x14\x14", b"+9\x14\x14")
+        path.write_bytes(raw[:192] + b"EDF+D" + raw[197:])
+    whole = read(path)
+    for start, duration in ((0.0, 1.0), (0.998, 2.01), (3.3, None), (6.5, 1.5), (7.0, None)):
+        part = read(path, start=start, duration=duration)
+        first = round(start * 250)
+        last = None if duration is None else first + round(duration * 250)
+        np.testing.assert_array_equal(part.signal, whole.signal[:, first:last])
+        assert part.start_time == whole.start_time + datetime.timedelta(seconds=first / 250)
+    check_refused_part(path, start=20.0)
+
+
+def check_refused_part(path, **options):
+    with pytest.raises(ValueError, match="do not lie in it"):
+        read(path, **options)
+
+
 def test_length_that_the_header_does_not_know(tmp_path, ecg):
     path = write(tmp_path / "rec.edf", ecg)
     raw = path.read_bytes()
