@@ -9,7 +9,7 @@ def extra(name: str) -> Iterator[None]:
     """Says what to install where an import of the block fails.
 
     Args:
-        name: The extra of this project that brings what the block imports, as `pip install "einthoven[train]"` does.
+        name: The extra of this project that brings what the block imports, as `pip install 'einthoven[train]'` does.
 
     Raises:
         ValueError: If a package is missing.
@@ -18,4 +18,4 @@ def extra(name: str) -> Iterator[None]:
         yield
     except ImportError as error:
         package = (error.name or str(error)).partition(".")[0]
-        raise ValueError(f'{package} is not installed: pip install "einthoven[{name}]"') from error
+        raise ValueError(f"{package} is not installed: pip install 'einthoven[{name}]'") from error

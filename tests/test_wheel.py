@@ -77,18 +77,28 @@ def test_the_wheel_holds_configs_weights_and_the_demo_ecg(wheel):
 
 
 def test_the_installed_command_runs_the_demo_in_any_folder(installed, tmp_path):
-    answer = run(installed, "inpaint", "data=demo", "inpaint.n_samples=2", folder=tmp_path)
+    answer = run(installed, "inpaint", "data=demo", "algo.n_samples=2", folder=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert "12 leads from I" in answer.stdout
     assert list((tmp_path / "runs" / "inpaint").glob("*/*.png"))
 
 
 def test_python_gets_every_door_from_the_core(installed, tmp_path):
-    code = (
-        "import einthoven\n"
-        "ecg = einthoven.read()\n"
-        "assert einthoven.reconstruct(ecg.signal[:1], 500, ['I'], n_samples=2).mean.shape == ecg.signal.shape\n"
-        "assert len(einthoven.score(ecg.signal, 500).psnr) == 12\n"
-    )
+    code = """
+import einthoven
+ecg = einthoven.read()
+assert einthoven.reconstruct(ecg.ordered(("I",)), 500, ["I"], n_samples=2).mean.shape == ecg.signal.shape
+assert len(einthoven.score(ecg).psnr) == 12
+assert len(einthoven.generate(n=1, n_steps=2)) == 1
+"""
     answer = run(installed.with_name("python"), "-c", code, folder=tmp_path)
     assert answer.returncode == 0, answer.stderr
+
+
+def test_a_file_that_hides_a_package_of_ours_is_named(installed, tmp_path):
+    file = tmp_path / "preprocessing.py"
+    file.write_text("")
+    answer = run(installed.with_name("python"), "-c", "import einthoven; einthoven.read()", folder=tmp_path)
+    assert answer.returncode != 0
+    assert str(file) in answer.stderr.splitlines()[-1]
+    assert run(installed, "--version", folder=tmp_path).returncode == 0  # which does not look there

@@ -282,7 +282,7 @@ def _missing_plugin(message: str) -> str | None:
     if found is None:
         return None
     extra = "ray" if "ray" in found[1] else "sweep"
-    return f"{found[1].replace('_', '-')}, or what it needs, is not installed: pip install einthoven[{extra}]"
+    return f"{found[1].replace('_', '-')}, or what it needs, is not installed: pip install 'einthoven[{extra}]'"
 
 
 def _describe_missing_option(error: MissingConfigException) -> str:

@@ -4,7 +4,7 @@ from einthoven.extras import extra
 
 
 def test_a_missing_package_is_named_with_what_to_install():
-    with pytest.raises(ValueError, match=r'^no_such_package is not installed: pip install "einthoven\[train\]"$'):
+    with pytest.raises(ValueError, match=r"^no_such_package is not installed: pip install 'einthoven\[train\]'$"):
         with extra("train"):
             import no_such_package.part  # noqa: F401
 

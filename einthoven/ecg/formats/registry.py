@@ -75,12 +75,7 @@ FORMATS: list[Format] = [
     Format("NPY", "einthoven.ecg.formats.arrays.matches_npy", "einthoven.ecg.formats.arrays.read_npy"),
     Format("NPZ", "einthoven.ecg.formats.arrays.matches_npz", "einthoven.ecg.formats.arrays.read_npz"),
     Format("MAT", "einthoven.ecg.formats.arrays.matches_mat", "einthoven.ecg.formats.arrays.read_mat"),
-    Format(
-        "Parquet",
-        "einthoven.ecg.formats.arrays.matches_parquet",
-        "einthoven.ecg.formats.arrays.read_parquet",
-        "formats",
-    ),
+    Format("Parquet", "einthoven.ecg.formats.arrays.matches_parquet", "einthoven.ecg.formats.arrays.read_parquet"),
     Format("CSV", "einthoven.ecg.formats.table.matches", "einthoven.ecg.formats.table.read_table"),
 ]
 """Looked through in this order."""

@@ -127,7 +127,7 @@ def test_a_missing_plugin_is_named(sweep):
     answer = sweep("hydra/launcher=ray", "x=1,2", WITHOUT_PLUGINS="1")
     assert answer.returncode == 2
     assert len(answer.stderr.splitlines()) == 1, answer.stderr
-    assert "hydra-ray-launcher, or what it needs, is not installed: pip install einthoven[ray]" in answer.stderr
+    assert "hydra-ray-launcher, or what it needs, is not installed: pip install 'einthoven[ray]'" in answer.stderr
 
 
 def test_a_broken_record_of_a_job_is_refused(tmp_path):
