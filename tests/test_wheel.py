@@ -90,6 +90,9 @@ ecg = einthoven.read()
 assert einthoven.reconstruct(ecg.ordered(("I",)), 500, ["I"], n_samples=2).mean.shape == ecg.signal.shape
 assert len(einthoven.score(ecg).psnr) == 12
 assert len(einthoven.generate(n=1, n_steps=2)) == 1
+assert einthoven.repair(ecg, n_samples=2).recording.signal.shape == ecg.signal.shape
+einthoven.write(ecg, "ecg.csv")
+assert einthoven.read("ecg.csv").leads == ecg.leads
 """
     answer = run(installed.with_name("python"), "-c", code, folder=tmp_path)
     assert answer.returncode == 0, answer.stderr
