@@ -33,7 +33,8 @@ def main(config: dict[str, Any]) -> Outcome:
     recording = read(config["record"], leads=config["lead"])
     process = ReverseProcess(config["timestep"], config["step_interval"], config["noise_scheduler_type"])
     model = load_model(config["checkpoint"]).to(device)
-    scorer = Scorer(model, process, seed, config["batch_size"], config["discretization"], keep_images=True)
+    images = {"keep_images": True, "most_images": plot["max_windows"]}
+    scorer = Scorer(model, process, seed, config["batch_size"], config["discretization"], **images)
     files = {"model": hash_weights(find_model(config["checkpoint"]))}
     run = RunFolder.create(folder, config, seed=seed, device=device, files=files)
     thresholds = find_thresholds(model, process)

@@ -147,6 +147,7 @@ class Scorer:
         batch_size: Images that the network takes at once; ValueError below 1.
         discretization: Whether images are compared by whole levels; None: as the model was trained.
         keep_images: Whether results hold the images.
+        most_images: Of so many windows of each recording, the first ones; None: of all.
     """
 
     def __init__(
@@ -157,12 +158,14 @@ class Scorer:
         batch_size: int = 64,
         discretization: bool | None = None,
         keep_images: bool = False,
+        most_images: int | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         self.model = model.eval()
         self.process = process or ReverseProcess()
         self.seed, self.batch_size, self.keep_images = seed, batch_size, keep_images
+        self._most_images = most_images
         self.discretization = model.discretization if discretization is None else discretization
 
     def score(
@@ -218,7 +221,7 @@ class Scorer:
         starts = np.array([window.start for window in windows])[segment] / sampling_rate
         columns = np.array([columns for part in parts for columns in part]) * WINDOW_S / WIDTH
         scored = (len(x), len(segment))
-        shape = (len(x), len(windows), HEIGHT, WIDTH)
+        shape = (len(x), len(windows[: self._most_images]), HEIGHT, WIDTH)
         result = LeadScores(
             **{name: np.full(scored, np.nan) for name in SCORE_NAMES},
             unusable=np.zeros(scored, dtype=bool),
@@ -290,7 +293,7 @@ class Scorer:
         for item, image, restored_image in zip(items, levels, cleaned, strict=True):
             item.job.n_left -= 1
             result = item.job.result
-            if result.levels is not None and result.cleaned is not None:
+            if result.levels is not None and result.cleaned is not None and item.window < result.levels.shape[1]:
                 result.levels[item.lead, item.window] = image.numpy()
                 result.cleaned[item.lead, item.window] = restored_image.numpy()
 

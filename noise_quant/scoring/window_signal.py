@@ -16,8 +16,9 @@ from einthoven.ecg.hum import mains_hum
 from noise_quant.scalogram.image import WIDTH, WINDOW_S
 from noise_quant.scoring.windows import MIN_DURATION_S, Window
 
-SHORT_GAP_S = 0.04
-"""Gaps up to so long are bridged and count: one column of an image, less than the shortest wave."""
+SHORT_GAP_S = 0.2
+"""Gaps up to so long are bridged and count: that moves scores of the bundled ECG by 0.13 dB on average (one sample by
+less than 0.01), leaving them out by 0.14; of 2 s it is 1.4 and 1.1 dB."""
 GAP_MARGIN_S = 0.3
 """What lies so near to a longer gap does not count: the wavelets of high frequencies reach so far."""
 MISSING = "missing"

@@ -55,6 +55,19 @@ def test_shapes(scored):
     assert np.isfinite(scored.psnr).all()
 
 
+def test_images_of_the_first_windows_alone(tiny_model, recording, scored):
+    scores = Scorer(tiny_model, keep_images=True, most_images=2).score(recording, RATE, key=7)
+    np.testing.assert_array_equal(scores.levels, scored.levels[:, :2])
+    np.testing.assert_array_equal(scores.psnr, scored.psnr)
+
+
+def test_progress_counts_seconds(tiny_model, recording):
+    seconds = []
+    Scorer(tiny_model, batch_size=12).score(recording, RATE, progress=seconds.append)
+    assert len(seconds) == 3
+    assert sum(seconds) == pytest.approx(23, abs=0.05)
+
+
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
 def test_scores_do_not_depend_on_the_batch(tiny_model, recording, scored, batch_size):
     others = Scorer(tiny_model, batch_size=batch_size)
