@@ -44,7 +44,8 @@ def main(config: dict[str, Any]) -> Outcome:
         report = report_recording(recording, run.path, scorer, thresholds, *settings)
     restore = [f"data.path={config['record']}" if config["record"] else "data.path=RECORD", "denoising.noise_type=auto"]
     made = [*report.pictures, folder / "scores.csv"]
-    return Outcome(report.describe(), made, ["denoise", "data=wfdb", *restore])
+    text = "\n".join([report.describe(), *recording.notes])
+    return Outcome(text, made, ["denoise", "data=file", *restore])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 python -m reconstruction.denoise denoising.noise_type=em denoising.snr_db=6
 python -m reconstruction.denoise denoising.noise_type=bw denoising.power=2.0 algo=fourier_em
-python -m reconstruction.denoise data=wfdb data.path=my_record denoising.noise_type=auto
+python -m reconstruction.denoise data=file data.path=my_record denoising.noise_type=auto
 """
 
 from typing import Any

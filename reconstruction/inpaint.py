@@ -1,7 +1,7 @@
 """Reconstructs twelve leads from parts of them.
 
 python -m reconstruction.inpaint algo.missingness_type=lead algo.missingness=1 algo.n_samples=10
-python -m reconstruction.inpaint data=wfdb data.path=my_record
+python -m reconstruction.inpaint data=file data.path=my_record
 python -m reconstruction.inpaint data=demo
 """
 
@@ -14,7 +14,7 @@ from reconstruction.samplers.registry import ALL_METHODS
 
 @script("inpaint", groups={"algo": ALL_METHODS})
 def main(config: dict[str, Any]) -> Outcome:
-    """Reconstructs the records of a store, one WFDB record, or the bundled ECG."""
+    """Reconstructs the records of a store, one recording, or the bundled ECG."""
     from preprocessing.store.store import Store
     from reconstruction.measurement.missingness import HideSamples, Missingness, stretch_length
     from reconstruction.objective import mean_crps

@@ -55,12 +55,12 @@ def reconstruct_recording(
     beside it. The other arguments are those of `reconstruct`.
     """
     kept = recording.leads if keep is None else canonical_leads(keep)
-    given = Recording(recording.ordered(kept), recording.sampling_rate, kept, recording.name)
+    given = replace(recording, signal=recording.ordered(kept), leads=kept)
     settings: dict[str, Any] = {"noise": noise, "saturation": saturation, "sigma_y": sigma_y, "device": device}
     settings |= {"seed": seed, "sampler": sampler, "key": recording.name, "progress": progress}
     is_large = recording.signal.shape[-1] > MEMORY_UP_TO_S * recording.sampling_rate
     settings |= {"folder": folder / "reconstruction"} if is_large else {"keep_samples": True}
-    result = reconstruct(given.signal, given.sampling_rate, kept, n_samples, **settings)
+    result = reconstruct(given, n_samples=n_samples, **settings)
     shown = _part(result, 0.0, MEMORY_UP_TO_S)
     known = _twelve_filtered(recording if noise is None else given, sampler.sampling_rate)
     truth, noisy = (known, None) if noise is None else (np.full(known.shape, np.nan), known)

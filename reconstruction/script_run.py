@@ -44,7 +44,8 @@ class RestorationRun:
 
     def load_recording(self) -> Recording:
         """Reads the one recording."""
-        return read(self.data["path"], start=self.data["start"], duration=self.data["duration"])
+        told = {name: self.data.get(name) for name in ("sampling_rate", "unit", "duration")}
+        return read(self.data["path"], leads=self.data.get("channels"), start=self.data["start"], **told)
 
     def restore_recording(self, recording: Recording, **settings: Any) -> Outcome:  # noqa: ANN401
         """Restores it: see `reconstruct_recording`."""
@@ -54,7 +55,9 @@ class RestorationRun:
             text = reconstruct_recording(recording, folder, self.sampler, **settings)
         made = [folder / f"reconstruction.{suffix}" for suffix in ("png", "npz", "hea")]
         path = self.data["path"]
-        return Outcome(text, made, ["plot", f"record={path}"] if path else ["inpaint", "data=wfdb", "data.path=RECORD"])
+        return Outcome(
+            text, made, ["plot", f"record={path}"] if path else ["inpaint", "data=file", "data.path=RECORDING"]
+        )
 
     def restore_records(self, store: Store, rows: NDArray[int64], task: Task, **settings: Any) -> str:  # noqa: ANN401
         """Restores records of a store, and says what was done: see `reconstruct_batch`."""

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from preprocessing.cohorts.simulator import simulate_ecg, simulate_store
 from reconstruction.recording_report import leads_to_keep, reconstruct_recording
 from reconstruction.samplers.amortised import AmortisedSampler
 from reconstruction.samplers.ddnm import DDNM
+from reconstruction.script_run import RestorationRun
 from tests.scripts import run_script
 
 
@@ -165,3 +167,23 @@ def test_report_of_a_long_recording(tiny_denoiser, tmp_path, monkeypatch):
     assert not (tmp_path / "b" / "reconstruction.npz").exists()
     mean = np.load(tmp_path / "b" / "reconstruction" / "mean.npy", mmap_mode="r")
     assert wfdb.rdrecord(str(tmp_path / "b" / "reconstruction")).p_signal.shape == mean.T.shape == (1400, 12)
+
+
+def test_a_recording_as_people_have_them(tiny_denoiser, tmp_path):
+    ecg = np.round(read(None, start=1.0, duration=4.0).signal, 3)
+    ecg[8] = 0.0
+    columns = ["I", "MLII", "III", "-aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
+    ecg[3] *= -1
+    np.savetxt(tmp_path / "mine.csv", 1e3 * ecg.T, delimiter=",", header=",".join(columns), comments="", fmt="%.0f")
+    data = {"kind": "file", "path": tmp_path / "mine.csv", "start": 0.0, "sampling_rate": 500, "unit": "uV"}
+    script = SimpleNamespace(data={**data, "duration": None, "channels": None, "leads": None})
+    recording = RestorationRun.load_recording(script)
+    assert recording.leads == LEADS and np.isnan(recording.signal[8]).all()
+    assert leads_to_keep(recording, 1) is None
+    text = reconstruct_recording(recording, tmp_path, AmortisedSampler(tiny_denoiser), noise="auto", n_samples=2)
+    for note in (
+        "lead V3 is flat throughout",
+        "-aVR is read as aVR, with its sign turned",
+        "MLII, a modified limb lead",
+    ):
+        assert note in text
