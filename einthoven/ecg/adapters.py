@@ -38,7 +38,11 @@ def as_recording(
     Raises:
         ValueError: If an argument is missing, contradicts `ecg` or does not fit it; the message says what to do.
     """
-    recording = _adapt(ecg, sampling_rate, leads)
+    return with_rate_noted(_adapt(ecg, sampling_rate, leads))
+
+
+def with_rate_noted(recording: Recording) -> Recording:
+    """Returns a recording with a note where its heart rate cannot be at its sampling rate: see `rate_note`."""
     note = rate_note(recording.signal, recording.sampling_rate)
     if note is None or note in recording.notes:
         return recording

@@ -12,6 +12,7 @@ from typing import IO, TypeAlias
 
 import numpy as np
 
+from einthoven.ecg.adapters import with_rate_noted
 from einthoven.ecg.checks import check_units
 from einthoven.ecg.formats.channels import part_of
 from einthoven.ecg.formats.options import ReadOptions
@@ -71,7 +72,7 @@ def read(
             recording = recording if fmt.cuts else _cut(recording, options)
             if not all(isinstance(each, str | Path) for each in files):  # the copies are gone soon
                 recording = replace(recording, source=Source(fmt.name))
-    return _without_lost(_take(recording, asked))
+    return with_rate_noted(_without_lost(_take(recording, asked)))
 
 
 def _without_lost(recording: Recording) -> Recording:

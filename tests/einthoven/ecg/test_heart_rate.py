@@ -40,6 +40,12 @@ def test_the_note_is_the_recordings(ecg):
     assert as_recording(ecg[:1], 500, "I").notes == ()
 
 
+def test_files_are_noted_too(ecg, write_record, tmp_path):
+    wrong, right = (read(write_record(tmp_path, f"rec{rate}", ecg, rate)).notes for rate in (250, 500))
+    assert any("250 Hz stated; 500 Hz would give" in note for note in wrong)
+    assert not any("Hz would give" in note for note in right)
+
+
 @pytest.mark.parametrize("signal", [np.zeros((2, 5000)), np.full((2, 5000), np.nan), np.zeros((1, 3))])
 def test_what_has_no_beats_has_no_note(signal):
     assert rate_note(signal, 500) is None
