@@ -9,7 +9,7 @@ import hydra
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from einthoven.cli import find_commands
+from einthoven.cli import STATEMENTS, find_commands
 from einthoven.command.command_line import spell_out
 from einthoven.run.launch import CONFIGS
 
@@ -36,7 +36,9 @@ def commands():
                 words = shlex.split(line, comments=True)
                 for opening in OPENINGS:
                     if words[: len(opening)] == opening and len(words) > len(opening):
-                        name, *rest = words[len(opening) :]
+                        name, *rest = (word for word in words[len(opening) :] if word != "--help")
+                        if name in (STATEMENTS, "--completion"):
+                            continue
                         module = modules[name] if opening in NAMES else name
                         yield module, [word for word in rest if word != "--multirun"]
 

@@ -42,11 +42,14 @@ def describe_ending(outcome: Outcome) -> list[str]:
 
 
 def fit_terminal(text: str, width: int = WIDTH) -> str:
-    """Fits a text's Markdown tables into a number of columns: one that is too wide becomes several, below each other.
+    """Fits a text into a number of columns; a Markdown table that is too wide becomes several, below each other.
 
     Args:
-        text: Tables and other lines; these are wrapped if they belong to a list.
+        text: Tables and other lines.
         width: Columns.
+
+    Returns:
+        The text; lines of several columns and commands are left as they are.
     """
     lines: list[str] = []
     for is_table, group in groupby(text.split("\n"), lambda line: line.startswith("|")):
@@ -59,9 +62,10 @@ def fit_terminal(text: str, width: int = WIDTH) -> str:
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    if len(line) <= width or not line.startswith("- "):
+    if len(line) <= width or "  " in line or line.startswith(("python ", "einthoven ")):
         return [line]
-    return textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    indent = "  " if line.startswith("- ") else ""
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _split_table(rows: Sequence[str], width: int) -> Iterator[str]:

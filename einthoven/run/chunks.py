@@ -6,6 +6,7 @@ chunks that have no part yet, wherever they are worked on, and a chunk that is d
 
 import multiprocessing
 import os
+import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Sequence
@@ -126,6 +127,7 @@ def _begin(make_work: Callable[[], Work]) -> None:
             parent.join()
             os._exit(1)
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, Ctrl-C reaches all processes: the parent decides
     threading.Thread(target=wait, daemon=True).start()
     _work = make_work()
 

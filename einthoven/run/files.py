@@ -1,13 +1,19 @@
 """Files that are either whole or absent: written beside their place, then renamed."""
 
+import errno
 import json
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_TORN = re.compile(r"inline_container|PytorchStreamWriter|requested and \d+ written")
+"""What torch and numpy say where a write has ended early."""
+_NEARLY_FULL = 1_000_000
+"""Bytes."""
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp(\.\w+)?")
 
 
@@ -17,7 +23,8 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 
     The temporary file lies in the same folder, is hidden, and has the suffix of `path`. Missing folders are made.
     When the block raises, the temporary file is removed and `path` stays as it was; when the process is killed, a
-    hidden temporary file may remain. FileNotFoundError, if the block has not written the temporary file.
+    hidden temporary file may remain. FileNotFoundError, if the block has not written the temporary file; an OSError
+    that names `path`, if the disk is full, whatever torch or numpy say then.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,6 +33,10 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        if _is_full(error, path.parent):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     if os.name == "posix":
@@ -51,6 +62,13 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, content: object) -> None:
     """Writes plain data as a JSON file atomically, indented by two spaces; TypeError, if it holds anything else."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _is_full(error: OSError | RuntimeError, folder: Path) -> bool:
+    """Tells whether a write has failed because the disk is full: errors of torch and numpy do not say it."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOSPC
+    return _TORN.search(str(error)) is not None and shutil.disk_usage(folder).free < _NEARLY_FULL
 
 
 def _flush(path: Path) -> None:

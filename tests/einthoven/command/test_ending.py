@@ -23,5 +23,7 @@ def test_a_wide_table_becomes_several():
     assert fit_terminal(TABLE, 20) == f"{text}\n"
 
 
-def test_long_points_of_a_list_are_wrapped_and_other_lines_are_not():
-    assert fit_terminal("- one two three\nfour five six seven", 10) == "- one two\n  three\nfour five six seven"
+def test_long_lines_are_wrapped_but_for_columns_and_commands():
+    assert fit_terminal("- one two three\nfour five six", 10) == "- one two\n  three\nfour five\nsix"
+    for line in ("einthoven inpaint data=demo", "I     0.123     0.456"):
+        assert fit_terminal(line, 10) == line

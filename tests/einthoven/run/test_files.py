@@ -1,6 +1,8 @@
 """Atomic files: the old content or the new one, and nothing left behind."""
 
+import errno
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,3 +65,25 @@ def test_json_of_something_else_keeps_the_old_file(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "manifest.json", {"n": object()})
     assert json.loads((tmp_path / "manifest.json").read_text()) == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"),
+        OSError("200000 requested and 38384 written"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch, error):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(OSError, match="No space left") as raised, atomic_write(tmp_path / "state.pt"):
+        raise error
+    assert raised.value.errno == errno.ENOSPC and raised.value.filename == str(tmp_path / "state.pt")
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(RuntimeError, match="unexpected pos"), atomic_write(tmp_path / "state.pt"):
+        raise RuntimeError("inline_container: unexpected pos")
+    with pytest.raises(PermissionError), atomic_write(tmp_path / "state.pt"):
+        raise PermissionError(errno.EACCES, "no")
