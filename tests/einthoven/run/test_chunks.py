@@ -117,5 +117,5 @@ def test_numbers_out_of_range_are_refused(settings):
 
 def test_without_ray_the_engine_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(ValueError, match=r"pip install einthoven\[ray\]"):
+    with pytest.raises(ValueError, match=r"pip install 'einthoven\[ray\]'"):
         list(RayEngine().run(Writing, chunks(tmp_path)))
