@@ -11,6 +11,7 @@ from einthoven.stray import check_stray_modules
 
 if TYPE_CHECKING:
     from diffusion_prior.api import generate
+    from einthoven.ecg.folders import find_recordings
     from einthoven.ecg.reading import DEMO_ECG, read
     from einthoven.ecg.recording import Recording
     from einthoven.ecg.writing import write
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from reconstruction.api import denoise, reconstruct
     from reconstruction.repairs.repairing import repair
 
-__all__ = ["DEMO_ECG", "Recording", "denoise", "generate", "read", "reconstruct", "repair", "score", "write"]
+__all__ = ["DEMO_ECG", "Recording", "denoise", "find_recordings", "generate", "read", "reconstruct", "repair", "score", "write"]
 
 check_stray_modules()
 
@@ -31,6 +32,7 @@ _PLACES = {
     "DEMO_ECG": "einthoven.ecg.reading",
     "Recording": "einthoven.ecg.recording",
     "denoise": "reconstruction.api",
+    "find_recordings": "einthoven.ecg.folders",
     "generate": "diffusion_prior.api",
     "read": "einthoven.ecg.reading",
     "reconstruct": "reconstruction.api",

@@ -29,6 +29,8 @@ from einthoven.ecg.recording import Recording, Source
 
 STRICT = ReadOptions(strict=True)
 """For data sets: nothing is assumed, and what is wrong with a record is an error."""
+_CHUNK = 1 << 20
+"""Samples of a file that are decoded together."""
 LARGEST_GAP = 1 << 28
 """Samples beyond which a record whose files do not hold them is read in parts only: gaps cost memory too."""
 
@@ -223,21 +225,28 @@ def _read_segment(
         wanted = [(place, row) for place, row in enumerate(rows) if row in places]
         if not wanted:
             continue
-        skew = max(header.signals[row].skew for row in places)
-        digital = file.read(begin, end + skew)
         columns = np.cumsum([0, *(header.signals[row].frames for row in places)])
-        for place, row in wanted:
-            assert row is not None
-            line, column = header.signals[row], columns[places.index(row)]
-            samples = digital[:, column : column + line.frames]
-            if file.form == "8":
-                samples = (line.initial + np.cumsum(samples.reshape(-1), dtype=np.int64)).reshape(samples.shape)
-                samples = samples[begin:]
-            if begin == 0 and file.n_frames <= end + skew and line.skew == skew:
-                _verify(line, samples, header, notes)
-            samples = samples[line.skew : line.skew + end - begin]
-            target = signal[place, (segment.first + begin - first) * line.frames :][: samples.size]
-            _to_physical(samples.reshape(-1), line, target)
+        skew = max(header.signals[row].skew for row in places)
+        sums = dict.fromkeys(places, 0)
+        step = end - begin if file.form == "8" else max(1, _CHUNK // file.frame)
+        for start in range(begin, end, step):
+            stop = min(start + step, end)
+            digital = file.read(start, stop + skew)
+            for place, row in wanted:
+                assert row is not None
+                line, column = header.signals[row], columns[places.index(row)]
+                samples = digital[:, column : column + line.frames]
+                if file.form == "8":
+                    samples = (line.initial + np.cumsum(samples.reshape(-1), dtype=np.int64)).reshape(samples.shape)
+                    samples = samples[begin:]
+                sums[row] += int(samples[: None if stop == end else stop - start].sum(dtype=np.int64))
+                samples = samples[line.skew : line.skew + stop - start]
+                target = signal[place, (segment.first + start - first) * line.frames :][: samples.size]
+                _to_physical(samples.reshape(-1), line, target)
+        if begin == 0 and file.n_frames <= end + skew:
+            for _, row in wanted:
+                assert row is not None
+                _verify(header.signals[row], sums[row], header, notes)
 
 
 def _to_physical(samples: NDArray[Any], line: SignalLine, target: NDArray[np.float64]) -> None:
@@ -249,9 +258,9 @@ def _to_physical(samples: NDArray[Any], line: SignalLine, target: NDArray[np.flo
         target[samples == missing] = np.nan
 
 
-def _verify(line: SignalLine, samples: NDArray[Any], header: Header, notes: list[str]) -> None:
+def _verify(line: SignalLine, total: int, header: Header, notes: list[str]) -> None:
     """Compares the 16-bit sum of all samples with the one that the header states."""
-    if line.checksum is None or (int(samples.sum(dtype=np.int64)) - line.checksum) % 65536 == 0:
+    if line.checksum is None or (total - line.checksum) % 65536 == 0:
         return
     if line.checksum == 0:
         notes.append(f"checksum of {line.name} is 0, which says nothing")

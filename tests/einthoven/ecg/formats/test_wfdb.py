@@ -41,7 +41,7 @@ def write_numbers(folder, name, digital, fmt):
 
 
 @pytest.mark.parametrize("fmt", [*FORMATS, *FLAC_MISSING])
-def test_values_of_every_format_and_of_any_part(tmp_path, fmt):
+def test_values_of_every_format_and_of_any_part(tmp_path, fmt, monkeypatch):
     generator = np.random.default_rng(0)
     for length in (1000, 1001, 1002):
         for n in (2, 3):
@@ -55,6 +55,9 @@ def test_values_of_every_format_and_of_any_part(tmp_path, fmt):
             np.testing.assert_array_equal(wfdb.rdrecord(str(path), physical=False).d_signal, digital)
             part = read_wfdb(path, ReadOptions(start=1.23, duration=4.56))
             np.testing.assert_array_equal(part.signal, recording.signal[:, 123:579])
+            with monkeypatch.context() as context:
+                context.setattr(reader, "_CHUNK", 200)
+                np.testing.assert_array_equal(read_wfdb(path, STRICT).signal, recording.signal)
 
 
 @pytest.mark.parametrize("fmt", [name for name in [*FORMATS, *FLAC_MISSING] if name != "8"])
@@ -184,7 +187,7 @@ def test_checksum_zero_says_nothing(tmp_path):
     assert all("0, which says nothing" in note or "wrong" in note for note in read_wfdb(path).notes)
 
 
-def test_skewed_channels_are_put_right(tmp_path):
+def test_skewed_channels_are_put_right(tmp_path, monkeypatch):
     digital = np.tile(np.arange(-50, 50)[:, None], (3, 2))
     path = write_encoded(tmp_path, "rec", digital, "16")
     edit_header(path, "16 100/mV 0 0 -50 65386 0 II", "16:3 100/mV 0 0 -50 65386 0 II")
@@ -193,6 +196,8 @@ def test_skewed_channels_are_put_right(tmp_path):
     assert np.isnan(recording.signal[1, -3:]).all() and np.isfinite(recording.signal[0]).all()
     part = read_wfdb(path, ReadOptions(start=0.5, duration=1.0))
     np.testing.assert_array_equal(part.signal, recording.signal[:, 50:150])
+    monkeypatch.setattr(reader, "_CHUNK", 100)
+    np.testing.assert_array_equal(read_wfdb(path, STRICT).signal, recording.signal)
 
 
 def test_channels_of_another_rate_are_passed_over(tmp_path):
