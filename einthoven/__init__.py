@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from reconstruction.api import denoise, reconstruct
     from reconstruction.repairs.repairing import repair
 
-__all__ = ["DEMO_ECG", "Recording", "denoise", "find_recordings", "generate", "read", "reconstruct", "repair", "score", "write"]
+__all__ = [
+    "DEMO_ECG",
+    "Recording",
+    "denoise",
+    "find_recordings",
+    "generate",
+    "read",
+    "reconstruct",
+    "repair",
+    "score",
+    "write",
+]
 
 check_stray_modules()
 
