@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SCORES = ("psnr", "ssim", "mse", "mae", "unusable", "missing_s", "hum_mv")
+MOST_NAMED = 6
+"""Leads whose scores a `repr` lists; of more it says the lowest and the highest."""
 _TABLE = ("lead", "segment", "start", "end", "psnr", "verdict", "reason")
 
 
@@ -59,9 +61,14 @@ class NoiseScores(Shown, LeadScores):
         title = f"NoiseScores{f' of {name}' if name else ''}: {n_leads} lead{'s' * (n_leads != 1)}"
         title += f", {n_segments} segment{'s' * (n_segments != 1)}, {duration_in_words(float(self.stop_s[-1]))}"
         facts = {}
-        if not self.unusable.all():
-            middle = [f"{lead} {value:.1f}" for lead, value in zip(self.leads, self._medians(), strict=True)]
-            facts["PSNR"] = f"{', '.join(middle)} dB (higher is cleaner)"
+        known = [(lead, value) for lead, value in zip(self.leads, self._medians(), strict=True) if not np.isnan(value)]
+        if len(known) > MOST_NAMED:
+            known.sort(key=lambda pair: pair[1])
+            facts["PSNR"] = (
+                f"{known[0][0]} {known[0][1]:.1f} to {known[-1][0]} {known[-1][1]:.1f} dB (higher is cleaner)"
+            )
+        elif known:
+            facts["PSNR"] = ", ".join(f"{lead} {value:.1f}" for lead, value in known) + " dB (higher is cleaner)"
         for verdict, count in Counter(self.verdict[self.verdict != ""].tolist()).most_common():
             leads = [lead for lead, row in zip(self.leads, self.verdict, strict=True) if (row == verdict).any()]
             facts[verdict] = f"{count} of {self.psnr.size} segments" + (

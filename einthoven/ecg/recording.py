@@ -90,7 +90,8 @@ class Recording(Shown):
         missing = np.isnan(self.signal)
         if missing.any():
             lacking = [lead for lead, row in zip(self.leads, missing, strict=True) if row.any()]
-            facts["missing"] = f"{100 * missing.mean():.2g} % of all samples, in {', '.join(lacking)}"
+            where = "all leads" if len(lacking) == n_leads > 1 else ", ".join(lacking)
+            facts["missing"] = f"{100 * missing.mean():.2g} % of all samples, in {where}"
         if not missing.all():
             facts["range"] = f"{np.nanmin(self.signal):.2f} to {np.nanmax(self.signal):.2f} mV"
         if self.other_channels:

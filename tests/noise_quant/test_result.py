@@ -40,6 +40,8 @@ def test_repr_names_the_leads_that_are_not_clean(scores):
         "  unusable       1 of 4 segments: V2",
         "  notes          a note",
     ]
+    many = {name: np.repeat(getattr(scores, name), 4, axis=0) for name in ("psnr", "unusable", "verdict")}
+    assert "PSNR           1 25.0 to 8 29.0 dB" in repr(replace(scores, leads=tuple("12345678"), **many))
     lost = replace(scores, unusable=np.ones((2, 2), dtype=bool))
     assert "PSNR" not in repr(lost)
 

@@ -119,7 +119,7 @@ def test_mne_gets_volts(recording, monkeypatch):
 @pytest.mark.parametrize(("method", "package"), [("to_mne", "mne"), ("to_xarray", "xarray")])
 def test_what_is_not_installed_is_named(recording, method, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ValueError, match=rf'{package} is not installed: pip install "einthoven\[exchange\]"'):
+    with pytest.raises(ValueError, match=rf"{package} is not installed: pip install .einthoven\[exchange\]."):
         getattr(recording, method)()
 
 
