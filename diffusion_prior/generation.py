@@ -126,7 +126,7 @@ def check_settings(denoiser: Denoiser, labels: NDArray[np.float32], settings: Ge
     """Refuses what a prior cannot draw; arguments and errors as for `generate_ecgs`."""
     if labels.any() and not denoiser.n_labels:
         raise ValueError(
-            "this prior was trained without labels (model.unconditional=true): give none (generate.labels=[])"
+            "this prior was trained without labels (model.unconditional=true): give none ('generate.labels=[]')"
         )
     _build_sampler(denoiser.given(), settings)
 

@@ -114,8 +114,8 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
-        """Opens a run folder that exists; ValueError, if it is none."""
-        path = Path(path)
+        """Opens a run folder that exists (see `find_result`); ValueError, if it is none."""
+        path = find_result(path)
         if not (path / CONFIG).is_file():
             reason = f"has no {CONFIG}" if path.is_dir() else "does not exist"
             like = "such as runs/inpaint/2025-01-31_12-00-00"
@@ -154,6 +154,12 @@ class RunFolder:
         if (self.path / METRICS).is_file():
             kept = [entry for entry in self.metrics() if entry.get("step", step) <= step]
             write_text(self.path / METRICS, "".join(map(_json_line, kept)))
+
+
+def find_result(path: Path | str) -> Path:
+    """Returns the place of a result: a relative path that leads nowhere is looked for below `ECG_RUNS` too."""
+    below = Path(os.environ.get("ECG_RUNS") or "") / path
+    return below if below.exists() and not Path(path).exists() else Path(path)
 
 
 def code_commit() -> str | None:

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from einthoven.run.files import atomic_write
+from einthoven.run.run_folder import find_result
 
 WEIGHTS = "weights.safetensors"
 """Where a run folder keeps its weights."""
@@ -93,7 +94,7 @@ def find_weights(path: str | Path, names: Sequence[str] = (WEIGHTS,)) -> Path:
     Raises:
         ValueError: If there is no such file.
     """
-    file = Path(path)
+    file = find_result(path)
     if file.is_dir():
         found = [file / name for name in names if (file / name).is_file()]
         if not found:

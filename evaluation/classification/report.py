@@ -110,7 +110,7 @@ def compare_runs(paths: Sequence[Path | str], folder: Path, *, n_resamples: int 
         seed: Seed of the draws.
     """
     if not 1 <= len(paths) <= 2:
-        raise ValueError("compare takes one or two run folders: compare=[<run>,<run of the reference>]")
+        raise ValueError("compare takes one or two run folders: 'compare=[RUN,RUN_OF_THE_REFERENCE]'")
     name, first = _read_predictions(paths[0])
     reference_name, others = _read_predictions(paths[-1])
     reference = others[REAL]

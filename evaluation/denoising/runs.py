@@ -71,7 +71,7 @@ class DenoisingRun(Reconstructions):
         run = RunFolder.open(path)
         settings = run.config.get("denoising")
         if not isinstance(settings, dict):
-            raise ValueError(f"{path} is no run of reconstruction.denoise: give runs=[<its run folders>]")
+            raise ValueError(f"{path} is no run of reconstruction.denoise: give 'runs=[...]', its run folders")
         if not (run.path / "truth.npy").is_file() and (run.path / "mean.npy").is_file():
             raise ValueError(
                 f"{path} holds no true ECGs: evaluate a run on clean records with added noise (data=store)"
@@ -110,7 +110,7 @@ def open_denoising_runs(paths: Sequence[Path | str]) -> dict[Condition, list[Den
     folder is not fit, or the runs of a group met different ECGs or noise.
     """
     if not paths:
-        raise ValueError("no run to evaluate: give runs=[<run folders of reconstruction.denoise>]")
+        raise ValueError("no run to evaluate: give 'runs=[...]', run folders of reconstruction.denoise")
     opened = [(path, DenoisingRun.open(path)) for path in paths]
     groups: dict[Condition, list[DenoisingRun]] = {}
     for condition in sorted({run.condition for _, run in opened}, key=Condition.order):

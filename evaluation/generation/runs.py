@@ -69,7 +69,7 @@ def open_twins(paths: Sequence[Path | str], split: str, store: Path | str | None
     """
     command = TWINS.format(split=split)
     if not paths:
-        raise ValueError(f"no run to evaluate: give runs=[<run folders of {command}>]")
+        raise ValueError(f"no run to evaluate: give 'runs=[...]', run folders of {command}")
     if split not in OTHER:
         raise ValueError(f"evaluate.split is test or val, not {split}: records of train are what might be copied")
     runs = [(Path(path).resolve().name, RunFolder.open(path)) for path in paths]

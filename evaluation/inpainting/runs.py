@@ -137,7 +137,7 @@ def method_name(config: Mapping[str, Any], path: Path) -> str:
 def open_runs(paths: Sequence[Path | str]) -> list[Reconstructions]:
     """Opens several run folders of one length and rate; methods of the same name get their folder's name appended."""
     if not paths:
-        raise ValueError("no run to evaluate: give run=<run folder of reconstruction.inpaint> or runs=[first,second]")
+        raise ValueError("no run to evaluate: give run=RUN of reconstruction.inpaint, or 'runs=[FIRST,SECOND]'")
     runs = [Reconstructions.open(path) for path in paths]
     shapes = {(run.mean.shape[-1], run.sampling_rate) for run in runs}
     if len(shapes) > 1:

@@ -120,7 +120,7 @@ def open_runs(paths: Sequence[Path | str], metric: str = "psnr", names: Sequence
     Models score by `metric`; the names, one per folder, are by default from the runs' configs.
     """
     if not paths:
-        raise ValueError("no run to evaluate: give runs=[<run folder of noise_quant.score_noise>,...]")
+        raise ValueError("no run to evaluate: give 'runs=[...]', run folders of noise_quant.score_noise")
     if names is not None and len(names) != len(paths):
         raise ValueError(f"{len(names)} evaluate.names for {len(paths)} runs: give one name per run")
     chosen: Sequence[str | None] = names if names is not None else [None] * len(paths)

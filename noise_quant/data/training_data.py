@@ -103,7 +103,7 @@ class ScalogramData(TrainingData):
         max_validation: int = 512,
     ) -> None:
         if not stores:
-            raise ValueError("no store of scalograms to train on: give dataset.stores=[<folder>, ...]")
+            raise ValueError("no store of scalograms to train on: give 'dataset.stores=[FOLDER,...]'")
         if len({store.scalogram for store in stores}) > 1:
             raise ValueError(
                 "the stores' images have different scalogram settings: compute them with the same ones, "

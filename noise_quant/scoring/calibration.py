@@ -176,7 +176,7 @@ def verdict_shares(clean: pd.DataFrame, mixtures: pd.DataFrame, thresholds: Thre
 def _check_settings(runs: list[RunFolder]) -> dict[str, Any]:
     """Returns the settings that all runs share."""
     if not runs:
-        raise ValueError("no runs: give runs=[<run of score_noise, split=val>,<run of source=mixtures, split=val>]")
+        raise ValueError("no runs: give 'runs=[RUN,RUN_OF_MIXTURES]', of score_noise split=val")
     for run in runs:
         absent = [key for key in (*SAME_SETTINGS, "source", "split") if key not in run.config]
         if absent or not (run.path / SCORES).is_file():

@@ -38,7 +38,7 @@ def test_evaluation_prints_its_table_and_leaves_a_run_folder(tmp_path):
 
 
 def test_evaluation_says_what_is_missing(tmp_path):
-    for overrides, message in (([], "give runs="), (["runs=[nowhere]"], "nowhere")):
+    for overrides, message in (([], "give 'runs="), (["runs=[nowhere]"], "nowhere")):
         done = evaluate(*overrides, runs=tmp_path / message.split()[0])
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1 and message in done.stderr

@@ -194,3 +194,15 @@ def test_truncation_drops_later_steps_only(run):
 def test_files_are_plain_yaml_and_json(run):
     assert "!!" not in (run.path / "config.yaml").read_text()
     assert json.loads((run.path / "provenance.json").read_text())["seed"] == 3
+
+
+def test_a_relative_run_is_found_below_the_folder_of_runs(tmp_path, monkeypatch):
+    RunFolder.create(tmp_path / "runs" / "first", {"seed": 1}, seed=1, device="cpu")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="first is not a run folder"):
+        RunFolder.open("first")
+    monkeypatch.setenv("ECG_RUNS", str(tmp_path / "runs"))
+    assert RunFolder.open("first").path == tmp_path / "runs" / "first"
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "config.yaml").write_text("seed: 2")
+    assert RunFolder.open("first").config == {"seed": 2}

@@ -153,7 +153,7 @@ def test_errors_are_reported_before_any_work(store, tmp_path):
 
     ecgs = store.read(store.rows("test"))
     twins = generate(store, tmp_path / "twins", ecgs)
-    refused("give runs=", [])
+    refused("give 'runs=", [])
     refused("dataset.training_class=test", [generate(store, tmp_path / "drawn", ecgs, labels=["SR"])])
     refused("no record of split val", [twins], split="val")
     refused("test or val", [twins], split="train")

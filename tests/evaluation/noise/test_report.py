@@ -245,7 +245,7 @@ def test_a_missing_column_is_named(tmp_path, column):
 
 def test_errors_are_reported(tmp_path):
     path = write_run(tmp_path / "a", score(ptbxl_leads(), 1.0))
-    with pytest.raises(ValueError, match="give runs="):
+    with pytest.raises(ValueError, match="give 'runs="):
         open_runs([])
     with pytest.raises(ValueError, match="unknown metric"):
         open_runs([path], "snr")

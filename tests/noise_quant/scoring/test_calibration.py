@@ -120,7 +120,7 @@ def test_runs_that_do_not_fit_are_refused(runs, tmp_path):
     other = runs("other", mixture_table(20), source="mixtures", timestep=50)
     test = runs("test", clean_table(), split="test")
     for chosen, message in (
-        ([], "give runs="),
+        ([], "give 'runs="),
         ([mixed], "no run of clean leads"),
         ([clean, other], "differ in timestep"),
         ([clean, test], "split val"),
