@@ -52,6 +52,7 @@ class Findings:
         bad: What counts as bad, after hysteresis, same shape.
         reason: Why: "flat", "saturated", "missing", "fast noise", "slow noise", or that it does not fit; "" where good.
         score: Noise score (PSNR) in dB, NaN where none could be given.
+        features: `FEATURES` of each piece, shape (n_leads, pieces, features), NaN where they do not apply.
     """
 
     edges: NDArray[np.int64]
@@ -59,6 +60,7 @@ class Findings:
     bad: NDArray[np.bool_]
     reason: NDArray[np.object_]
     score: NDArray[np.float64]
+    features: NDArray[np.float32]
 
     @property
     def lost(self) -> NDArray[np.bool_]:
@@ -135,6 +137,7 @@ class Finder:
             bad,
             np.where(bad, reason, GOOD).astype(object),
             np.concatenate([part.score for part in parts], axis=-1),
+            np.concatenate([part.features for part in parts], axis=1),
         )
 
     def decide(self, probability: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -176,7 +179,8 @@ class Finder:
         surely = (missing > LOST_SHARE) | (held >= LOST_SHARE) | (saturated >= LOST_SHARE)
         probability = np.where(surely, 1.0, probability)
         score = features[..., FEATURES.index("score")]
-        return Findings(edges, probability, probability >= self.begin, reason, score), holds
+        bad = probability >= self.begin
+        return Findings(edges, probability, bad, reason, score, features.astype(np.float32)), holds
 
     def features(
         self,

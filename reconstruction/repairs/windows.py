@@ -17,10 +17,12 @@ from diffusion_prior.model.denoiser import Conditions, Denoiser
 from diffusion_prior.sampler import Sampler
 from einthoven.ecg.filters import clean_signal, fill_gaps, resample
 from einthoven.ecg.leads import LEADS, independent_part, to_twelve
-from einthoven.randomness import randn, record_generators
+from einthoven.randomness import NoiseInTime, randn, record_generators
 from reconstruction.measurement.operators import MeasuredLeads
 from reconstruction.repairs.pieces import runs
 
+RecordGenerators = Sequence[Sequence[Generator | NoiseInTime]]
+"""Generators indexed `[sample][record]`."""
 N_STEPS = 18
 N_FIRST_GUESSES = 4
 """Calls that the first guess of what is bad is averaged over: the noise is what a stretch differs from it by."""
@@ -85,7 +87,9 @@ class WindowRepairer:
         return Restored(resample(twelve, self.rate, sampling_rate, ecg.shape[-1]).astype(np.float32), noise)
 
     @torch.no_grad()
-    def expect(self, values: Tensor, observed: Tensor, generators: Sequence[Sequence[Generator]]) -> Tensor:
+    def expect(
+        self, values: Tensor, observed: Tensor, generators: Sequence[Sequence[Generator | NoiseInTime]]
+    ) -> Tensor:
         """Returns the network's own estimate of the prior's leads in mV, (B, C, L), from what was measured of them."""
         denoiser = self.denoiser.given(Conditions(y=values, observed=observed))
         n_guesses = len(generators)

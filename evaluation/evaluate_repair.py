@@ -1,0 +1,30 @@
+"""Damages clean records on purpose, repairs them, and tells what was found, how near it came and what it did to waves.
+
+python -m evaluation.evaluate_repair source=ptbxl fold=10
+python -m evaluation.evaluate_repair source=external
+"""
+
+from typing import Any
+
+from einthoven.run.launch import run_path, script
+from einthoven.run.run_folder import RunFolder
+
+
+@script("evaluate_repair")
+def main(config: dict[str, Any]) -> str:
+    """Evaluates repairs of a fold of PTB-XL or of a folder of WFDB records, and prints the tables."""
+    import torch
+
+    from evaluation.repairing.runs import evaluate_repairs
+
+    if config["n_threads"]:
+        torch.set_num_threads(config["n_threads"])
+    folder = RunFolder.create(run_path(config), config, seed=config["seed"], device=config["device"])
+    names = ("source", "fold", "ptbxl_path", "wfdb_path", "nstdb_path", "half", "n_records", "n_fit", "n_samples")
+    settings = {name: config[name] for name in (*names, "n_resamples", "seed", "device")}
+    report = evaluate_repairs(folder.path, **settings)
+    return f"{report.markdown}\ntables: {folder.path}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How well recordings are repaired: clean ones, damaged on purpose."""

@@ -1,0 +1,153 @@
+"""The report on repairs: what was found, how near it came, and what it did to waves, with intervals over records."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from einthoven.report.tables import format_interval, markdown_table
+from einthoven.statistics import Interval
+from evaluation.repairing.scoring import BAD_SHARE, REPAIRED, Scored
+from evaluation.report import Report, bullets
+
+PARTS = ("score", "checks", "plain", "misfit", "all")
+Tables = Mapping[str, pd.DataFrame]
+
+
+def write_report(scored: list[Scored], folder: Path, n_resamples: int, seed: int, notes: list[str]) -> Report:
+    """Sums up over records with bootstrap 95 % intervals; writes `table.csv`, `table.md` and the rows themselves."""
+    tables = {name: pd.concat([getattr(one, name) for one in scored]) for name in ("pieces", "errors", "waves")}
+    draws = _Draws([one.pieces["record"].iloc[0] for one in scored], n_resamples, seed)
+    parts = {
+        "Finding what is bad (lead-seconds)": _detection(tables["pieces"], draws),
+        "Error in the damaged parts": _errors(tables["errors"], draws),
+        "Waves in the damaged parts, against the clean record's": _waves(tables["waves"], draws),
+    }
+    text = [f"{len(scored)} records; 95 % bootstrap intervals over records in brackets", ""]
+    for heading, table in parts.items():
+        rows = [[cell if isinstance(cell, str) else _cell(cell) for cell in row] for row in table.to_numpy()]
+        text += [f"## {heading}", "", markdown_table(list(table.columns), rows)]
+    summary = pd.concat([_flat(table).assign(part=heading) for heading, table in parts.items()])
+    files = {"table.csv": summary, **{f"{name}.parquet": table for name, table in tables.items()}}
+    return Report(files, "\n".join([*text, bullets(notes)])).write(folder)
+
+
+class _Draws:
+    """Draws of records with replacement, and statistics over them; sums per record are taken once."""
+
+    def __init__(self, records: list[str], n_resamples: int, seed: int) -> None:
+        self.records = pd.Index(records)
+        rng = np.random.default_rng(seed)
+        self.rows = rng.integers(0, len(records), (n_resamples, len(records)))
+
+    def ratio(self, table: pd.DataFrame, function: Callable[[np.ndarray], np.ndarray]) -> Interval:
+        """Sums the columns of a table over records, and takes a function of the sums, (k,) or (n, k), to (n,)."""
+        sums = table.groupby("record").sum().reindex(self.records).fillna(0.0).to_numpy(dtype=float)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self._interval(float(function(sums.sum(axis=0)[None])[0]), function(sums[self.rows].sum(axis=1)))
+
+    def auroc(self, table: pd.DataFrame, column: str) -> Interval:
+        """AUROC of a column for `is_bad`; a tenth of the draws, as each sorts all."""
+        groups = [part for _, part in table.groupby("record")]
+        truth, values = ([part[name].to_numpy() for part in groups] for name in ("is_bad", column))
+        draws = [
+            roc_auc_score(np.concatenate([truth[k] for k in row]), np.concatenate([values[k] for k in row]))
+            for row in self.rows[: max(20, len(self.rows) // 10)] % len(groups)
+        ]
+        return self._interval(float(roc_auc_score(np.concatenate(truth), np.concatenate(values))), np.array(draws))
+
+    def _interval(self, estimate: float, draws: np.ndarray) -> Interval:
+        finite = draws[np.isfinite(draws)]
+        lower, upper = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
+        return Interval(estimate, float(lower), float(upper))
+
+
+def _detection(pieces: pd.DataFrame, draws: _Draws) -> pd.DataFrame:
+    counted = pieces[pieces["damaged"] & ((pieces["hurt"] == 0) | (pieces["hurt"] >= BAD_SHARE))]
+    counted = counted.assign(is_bad=counted["hurt"] > 0)
+    rows: list[tuple[object, ...]] = [(f"AUROC, {part}", draws.auroc(counted, part)) for part in PARTS]
+    bad, found = counted["is_bad"], counted["bad"]
+    counts = pd.DataFrame({"record": counted["record"], "both": bad & found, "bad": bad, "found": found, "n": 1})
+    rows.append(("F1 of the decision", draws.ratio(counts, lambda s: 2 * s[:, 0] / (s[:, 1] + s[:, 2]))))
+    rows.append(("share of bad lead-seconds found", draws.ratio(counts, lambda s: s[:, 0] / s[:, 1])))
+    rows.append(("share of those found that are bad", draws.ratio(counts, lambda s: s[:, 0] / s[:, 2])))
+    for name, part in (
+        ("damaged records", counted[~counted["is_bad"]]),
+        ("records left alone", pieces[~pieces["damaged"]]),
+    ):
+        touched = pd.DataFrame({"record": part["record"], "touched": part["touched"], "n": 1})
+        rows.append((f"good lead-seconds touched, {name} (%)", draws.ratio(touched, lambda s: 100 * s[:, 0] / s[:, 1])))
+    return pd.DataFrame(rows, columns=["", "value"])
+
+
+def _errors(errors: pd.DataFrame, draws: _Draws) -> pd.DataFrame:
+    methods = [name for name in dict.fromkeys(errors["method"])]
+    rows = []
+    for kind in ("all", *sorted(errors["kind"].unique())):
+        part = errors if kind == "all" else errors[errors["kind"] == kind]
+        cells: list[object] = [f"RMSE (mV), {kind}"]
+        for name in methods:
+            sums = part[part["method"] == name][["record", "squares", "n"]]
+            cells.append(draws.ratio(sums, lambda s: np.sqrt(s[:, 0] / s[:, 1])))
+        rows.append(cells)
+    own = errors[errors["method"] == REPAIRED]
+    blank: list[object] = ["-"] * len(methods)
+    place = 1 + methods.index(REPAIRED)
+    band = own.assign(n_all=own["n_denoised"] + own["n_restored"], in_all=own["in_denoised"] + own["in_restored"])
+    values = [
+        (f"coverage of the 90 % band, {kind} (%)", band[["record", f"in_{kind}", f"n_{kind}"]])
+        for kind in ("all", "denoised", "restored")
+    ]
+    lines = [(label, draws.ratio(sums, lambda s: 100 * s[:, 0] / s[:, 1])) for label, sums in values]
+    found = band[["record", "n_all", "n"]]
+    lines.append(
+        ("share of the damaged samples that was repaired (%)", draws.ratio(found, lambda s: 100 * s[:, 0] / s[:, 1]))
+    )
+    missing = draws.ratio(own[["record", "missing", "n"]], lambda s: 100 * s[:, 0] / (s[:, 0] + s[:, 1]))
+    for label, value in (*lines, ("left missing (%)", missing)):
+        cells = [label, *blank]
+        cells[place] = value
+        rows.append(cells)
+    cells = ["RMSE below this method's (%)", *blank]
+    wide = errors.pivot_table(index="record", columns="method", values=["squares", "n"], aggfunc="sum")
+    for name in methods:
+        if name != REPAIRED:
+            sums = pd.DataFrame({"own": wide["squares", REPAIRED], "other": wide["squares", name]})
+            cells[1 + methods.index(name)] = draws.ratio(
+                sums.reset_index(), lambda s: 100 * (1 - np.sqrt(s[:, 0] / s[:, 1]))
+            )
+    return pd.DataFrame([*rows, cells], columns=["", *methods])
+
+
+def _waves(waves: pd.DataFrame, draws: _Draws) -> pd.DataFrame:
+    methods = list(dict.fromkeys(waves["method"]))
+    rows = []
+    for wave in dict.fromkeys(waves["wave"]):
+        part = waves[waves["wave"] == wave]
+        label = {"QRS": "R peak"}.get(wave, wave)
+        for what, columns, function in (
+            (f"{label}, F1", ["matched", "true", "found"], lambda s: 2 * s[:, 0] / (s[:, 1] + s[:, 2])),
+            (f"{label}, error (ms)", ["error_ms", "matched"], lambda s: s[:, 0] / s[:, 1]),
+        ):
+            cells: list[object] = [what]
+            cells += [draws.ratio(part[part["method"] == name][["record", *columns]], function) for name in methods]
+            rows.append(cells)
+    return pd.DataFrame(rows, columns=["", *methods])
+
+
+def _cell(cell: object) -> str:
+    assert isinstance(cell, Interval)
+    return format_interval(cell, 1 if abs(cell.estimate) >= 2 else 3)
+
+
+def _flat(table: pd.DataFrame) -> pd.DataFrame:
+    """Lays a table of intervals out: a row a cell."""
+    rows = []
+    for row in table.to_dict("records"):
+        label = row.pop("")
+        for method, cell in row.items():
+            if isinstance(cell, Interval):
+                rows.append((label, method, cell.estimate, cell.lower, cell.upper))
+    return pd.DataFrame(rows, columns=["metric", "method", "value", "lower", "upper"])
