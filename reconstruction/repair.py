@@ -1,18 +1,19 @@
 """Repairs recordings: finds what is bad in them, and puts there what the other leads and times tell.
 
-python -m reconstruction.repair recording=my_record.dcm
-python -m reconstruction.repair recording=my_folder engine=ray
+python -m reconstruction.repair my_record.dcm
+python -m reconstruction.repair recordings=[my_folder] engine=ray
 """
 
 from typing import Any
 
-from einthoven.run.launch import Outcome, run_path, script
+from einthoven.command.ending import Outcome
+from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
 
-@script("repair")
-def main(config: dict[str, Any]) -> str | Outcome:
-    """Repairs the recording, or all recordings of the folder, that the config names; None: the bundled ECG."""
+@script("repair", words="recordings")
+def main(config: dict[str, Any]) -> Outcome:
+    """Repairs the recordings that the config names, files or folders of them; or the bundled ECG."""
     import torch
 
     from diffusion_prior.checkpoint import find_prior
@@ -22,13 +23,14 @@ def main(config: dict[str, Any]) -> str | Outcome:
 
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
-    files = find_recordings(config["recording"])
+    files = find_recordings(config["recordings"])
     origin = {"prior": hash_weights(find_prior(config["checkpoint"]))}
     run = RunFolder.create(run_path(config), config, seed=config["seed"], device=config["device"], files=origin)
     names = ("complete", "n_samples", "seed", "device", "format")
     settings = {name: config[name] for name in names} | {"weights": config["checkpoint"]}
     text, failed = repair_all(files, run.path, settings, ENGINES.build(config["engine"]))
-    return Outcome(f"{text}\nwritten to {run.path}", failed=failed)
+    shown = [run.path / name for name in ("report.html", "actions.csv", "recordings.csv")]
+    return Outcome(f"{text}\nwritten to {run.path}", shown, failed=failed)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ OPENINGS = (
     [".venv/bin/python", "-m"],
     ["accelerate", "launch", "--multi_gpu", "--num_processes", "2", "-m"],
 )
-WORDS = {"evaluation.benchmark": "benchmark.parts"}
+WORDS = {"evaluation.benchmark": "benchmark.parts", "reconstruction.repair": "recordings"}
 """Scripts that take bare words, and what these make up."""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 _USER_MISTAKE = 2
+_WORD = re.compile(r"[^\W\d][\w.-]*")
 _OPTIONS_WITH_VALUE = re.compile(r"--(config-(path|name|dir)|cfg|package|info|experimental-rerun)|-(c[pnd]?|p|i)")
 """Options of Hydra after which a bare word is their value."""
 
@@ -22,7 +23,8 @@ def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
     """Writes the bare words of a command line as the override that they stand for, which Hydra reads and runs note.
 
     `["scoring", "seed=1", "superlet"]` with the key `benchmark.parts` is `["benchmark.parts=[scoring,superlet]",
-    "seed=1"]`. Without a key the arguments, the command line without the program, are returned as they are.
+    "seed=1"]`; the names of files that are there are words too. Without a key the arguments, the command line without
+    the program, are returned as they are.
 
     Raises:
         ValueError: If the key has a value of its own beside the words.
@@ -33,7 +35,7 @@ def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
     places = [
         place
         for place, argument in enumerate(arguments)
-        if re.fullmatch(r"[^\W\d][\w.-]*", argument) and not _OPTIONS_WITH_VALUE.fullmatch(before[place])
+        if (_WORD.fullmatch(argument) or _is_file(argument)) and not _OPTIONS_WITH_VALUE.fullmatch(before[place])
     ]
     if not places:
         return list(arguments)
@@ -41,7 +43,19 @@ def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
     if any(argument.lstrip("+").partition("=")[0] == key for argument in arguments):
         raise ValueError(f"give {key}=... or the bare words {' '.join(found)}, not both")
     others = [argument for place, argument in enumerate(arguments) if place not in places]
-    return [*others[: places[0]], f"{key}=[{','.join(found)}]", *others[places[0] :]]
+    words = ",".join(word if _WORD.fullmatch(word) else _quoted(word) for word in found)
+    return [*others[: places[0]], f"{key}=[{words}]", *others[places[0] :]]
+
+
+def _is_file(argument: str) -> bool:
+    """Tells whether an argument names a file, a folder or a WFDB record that is there."""
+    is_other = not argument or argument[0] in "-+~" or "=" in argument
+    return not is_other and (Path(argument).exists() or Path(f"{argument}.hea").exists())
+
+
+def _quoted(word: str) -> str:
+    """Writes any text as a value of Hydra's command line."""
+    return "'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def check_config_path(arguments: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """`evaluate_repairs`: record after record, each kept in a file of its own, so that a killed run goes on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from einthoven.ecg.filters import clean_signal
 from einthoven.report.tables import write_parquet
+from einthoven.run.progress import show_progress
 from evaluation.repairing.baselines import RATE_HZ, RidgeFromOthers
 from evaluation.repairing.records import CleanRecord, ptbxl_records, wfdb_records
 from evaluation.repairing.report import write_report
@@ -58,7 +58,7 @@ def evaluate_repairs(
         return damage_noise(nstdb_path, rate, half)
 
     scored = []
-    for record in tqdm(chosen, unit="ECG"):
+    for record in _shown(chosen):
         parts = [folder / PARTS / f"{record.name.replace('/', '_')}.{name}.parquet" for name in TABLES]
         if not parts[-1].is_file():
             found = score_record(record, noise(record.sampling_rate), ridge, tools, seed)
@@ -72,6 +72,14 @@ def evaluate_repairs(
         "the regression is told which leads are damaged; the filters are applied to the whole recording",
     ]
     return write_report(scored, folder, n_resamples, seed, notes)
+
+
+def _shown(records: Sequence[CleanRecord]) -> Iterator[CleanRecord]:
+    """Goes through records, and shows how far it has come."""
+    with show_progress(len(records), "record") as bar:
+        for record in records:
+            yield record
+            bar.update()
 
 
 def _training(root: Path) -> Iterator[CleanRecord]:

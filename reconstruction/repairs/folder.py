@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from diffusion_prior.checkpoint import find_prior
 from einthoven.ecg.formats.registry import find_format
@@ -18,6 +17,7 @@ from einthoven.run.chunked_job import ChunkedJob
 from einthoven.run.chunks import Chunk, Engine, Problems, describe_failure, describe_problems
 from einthoven.run.files import atomic_write, write_json
 from einthoven.run.hashing import hash_file
+from einthoven.run.progress import show_progress
 from einthoven.run.weights_cache import hash_weights
 from reconstruction.repairs.finder import FINDER
 from reconstruction.repairs.repairing import Tools, repair
@@ -29,15 +29,16 @@ _BESIDE = (".dat", ".atr", ".json", ".md", ".pdf", ".html", ".png")
 """What lies beside recordings and is none, or belongs to a header."""
 
 
-def find_recordings(place: str | Path | None) -> list[Path | None]:
-    """Lists the recordings of a file, a folder (with those inside it), or None (the bundled ECG).
+def find_recordings(places: Sequence[str | Path]) -> list[Path | None]:
+    """Lists the recordings of files and folders (with those inside them); without any, None: the bundled ECG.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If a place is no recording, or holds none.
     """
-    if place is None:
-        return [None]
-    path = Path(place)
+    return [file for place in places for file in _recordings_of(Path(place))] if places else [None]
+
+
+def _recordings_of(path: Path) -> list[Path]:
     if not path.is_dir():
         find_format(path)
         return [path]
@@ -50,9 +51,7 @@ def find_recordings(place: str | Path | None) -> list[Path | None]:
                 continue
             found.append(file)
     headers = {file.with_suffix("") for file in found if file.suffix.lower() == ".hea"}
-    recordings: list[Path | None] = [
-        file for file in found if file.suffix.lower() == ".hea" or file.with_suffix("") not in headers
-    ]
+    recordings = [file for file in found if file.suffix.lower() == ".hea" or file.with_suffix("") not in headers]
     if not recordings:
         raise ValueError(f"{path} holds no recording of a known format")
     return recordings
@@ -78,10 +77,10 @@ def repair_all(
     for file in files:
         name = "demo" if file is None else file.relative_to(common).with_suffix("").as_posix().replace("/", "_")
         target = folder if len(files) == 1 else folder / name
-        digest = "" if file is None else hash_file(file)
+        digest = "" if file is None or not file.is_file() else hash_file(file)
         job.add([name], [[name, digest]], 1, (None if file is None else str(file), str(target)))
     make = partial(RepairWork, dict(settings))
-    with tqdm(total=len(files), unit="recording", disable=len(files) == 1) as bar:
+    with show_progress(len(files), "recording", shown=len(files) > 1) as bar:
         job.work(engine, make, _give_up, bar.update, max_failures=None)
     lines = [pd.read_json(chunk.part, typ="series", convert_dates=False) for chunk in job.chunks]
     problems = {str(line["name"]): str(line["problem"]) for line in lines if line["problem"]}

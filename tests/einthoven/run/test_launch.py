@@ -240,6 +240,13 @@ def test_only_bare_words_are_spelt_out(arguments, expected):
     assert spell_out(arguments, None) == arguments
 
 
+def test_files_that_are_there_are_bare_words(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("100.hea", "my ecg's.edf"):
+        (tmp_path / name).touch()
+    assert spell_out(["100", "my ecg's.edf", "9"], "parts") == [r"parts=['100','my ecg\'s.edf']", "9"]
+
+
 def test_plain_resolves_and_holds_no_omegaconf():
     cfg = OmegaConf.create({"a": 1, "b": {"c": "${a}", "d": [{"e": "${b.c}"}]}})
     settings = plain(cfg)

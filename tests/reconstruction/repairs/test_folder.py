@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,14 +41,11 @@ def quick(monkeypatch):
         tools.repairer.n_steps = 2
         return replace(tools, scorer=None)
 
-    class Quick:
-        load = staticmethod(load)
-
-    monkeypatch.setattr(module, "Tools", Quick)
+    monkeypatch.setattr(module, "Tools", SimpleNamespace(load=load))
 
 
 def test_a_folder_is_repaired_and_taken_up_again(files, tmp_path, quick):
-    found = find_recordings(files)
+    found = find_recordings([files])
     assert {file.name for file in found} >= {"one.csv", "two.hea"}
     found = [file for file in found if file.suffix != ".edf"]
     text, failed = repair_all(found, tmp_path, SETTINGS, LocalEngine())
@@ -75,8 +74,12 @@ def test_one_that_cannot_be_read_costs_no_other(files, tmp_path, quick):
     assert "notes" in text
 
 
+def test_without_a_place_it_is_the_bundled_one():
+    assert find_recordings([]) == [None]
+
+
 def test_places_without_recordings_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no recording"):
-        find_recordings(tmp_path)
+        find_recordings([tmp_path])
     with pytest.raises(ValueError, match="none.edf"):
-        find_recordings(tmp_path / "none.edf")
+        find_recordings([tmp_path / "none.edf"])
