@@ -44,6 +44,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(module, "Tools", SimpleNamespace(load=load))
 
 
+@pytest.mark.slow
 def test_a_folder_is_repaired_and_taken_up_again(files, tmp_path, quick):
     found = find_recordings([files])
     assert {file.name for file in found} >= {"one.csv", "two.hea"}
@@ -68,6 +69,7 @@ def test_a_folder_is_repaired_and_taken_up_again(files, tmp_path, quick):
     assert (tmp_path / "one" / "result.npz").stat().st_mtime_ns == stamp
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_read_costs_no_other(files, tmp_path, quick):
     text, failed = repair_all([files / "one.csv", files / "notes.md"], tmp_path, SETTINGS, LocalEngine())
     assert failed
