@@ -27,7 +27,7 @@ class SignalLine:
         frames: Samples in each frame.
         skew: Frames by which it lies later in its file.
         offset: Bytes before the first sample.
-        gain: Counts in a unit; 0: not stated.
+        gain: Counts in a unit; 0: not stated, or no number that a recorder has.
         baseline: Count that stands for zero.
         unit: Physical unit.
         initial: Value before the first difference.
@@ -188,13 +188,14 @@ def _signal_line(line: str, number: int) -> SignalLine:
         numbers.append(int(word))
     name = " ".join(words[3 + len(numbers) :]).strip()
     zero = numbers[1] if len(numbers) > 1 else 0
+    size = float(gain[1] or 0)
     return SignalLine(
         words[0],
         form[1],
         max(1, int(form[2] or 1)),
         int(form[3] or 0),
         int(form[4] or 0),
-        float(gain[1] or 0),
+        size if 1e-9 <= abs(size) <= 1e15 else 0.0,
         int(gain[2]) if gain[2] else zero,
         gain[3] or "mV",
         numbers[2] if len(numbers) > 2 else zero,

@@ -172,6 +172,9 @@ def test_what_the_header_leaves_out(tmp_path):
     recording = read_wfdb(tmp_path / "rec")
     np.testing.assert_allclose(recording.signal.T, digital / 200)
     assert "no length" in " ".join(recording.notes) and "no gain of I, II" in " ".join(recording.notes)
+    for gain in ("1e-320", "1e400"):
+        (tmp_path / "odd.hea").write_text(f"odd 1 100 300\nrec.dat 16 {gain}/mV 16 0 0 0 0 I\n")
+        assert "no gain of I" in " ".join(read_wfdb(tmp_path / "odd").notes)
     (tmp_path / "least.hea").write_text("least 1\nrec.dat 16\n")
     least = read_wfdb(tmp_path / "least", ReadOptions(leads={"channel 1": "II"}))
     assert (least.sampling_rate, least.leads, least.signal.shape) == (250.0, ("II",), (1, 600))
