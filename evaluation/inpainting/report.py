@@ -24,6 +24,7 @@ RIDGE = "ridge"
 MEAN_ECG = "mean ECG"
 INTERPOLATION = "interpolation"
 COPIED_BEATS = "copied beats"
+SHOWN_SAMPLES = 3
 
 
 Values = Mapping[str, np.ndarray]
@@ -193,12 +194,14 @@ def _draw(run: Reconstructions, scored: _Scored, reported: tuple[str, ...], fold
     errors = scored.values["mae_mean"][:, -1]
     for name, row, count in best_median_worst(errors):
         title = f"{run.name}: {name} of {count} records (ecg_id {run.ecg_ids[row]}, MAE {errors[row]:.3f} mV)"
+        samples = run.samples[row][:SHOWN_SAMPLES]
         picture = draw_ecg(
             run.mean[row],
             LEADS,
             run.sampling_rate,
             lower=run.lower[row],
             upper=run.upper[row],
+            samples=samples if np.ptp(samples, axis=0).any() else None,  # a point estimate has none
             truth=run.truth[row],
             observed=run.observed[row],
             title=title,
