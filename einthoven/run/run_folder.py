@@ -174,8 +174,8 @@ def code_commit() -> str | None:
 
 
 def _without_free_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a config without `FREE_KEYS` and without the name of the folder itself, a `results_path` of a part."""
-    parts = {key: value for key, value in config.items() if key not in FREE_KEYS}
+    """Returns a config without `FREE_KEYS` and without the name of the folder itself, `results_path`."""
+    parts = {key: value for key, value in config.items() if key not in (*FREE_KEYS, "results_path")}
     return {
         key: {name: one for name, one in value.items() if name != "results_path"} if isinstance(value, dict) else value
         for key, value in parts.items()

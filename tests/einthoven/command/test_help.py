@@ -9,6 +9,8 @@ from einthoven.cli import CONFIGS, find_commands
 from einthoven.command.command_line import spell_out
 from einthoven.command.help import WIDTH, describe, find_block, find_options, read_page, sections, write_help
 
+WORDS = {"benchmark": "benchmark.parts", "repair": "recordings"}
+"""Keys that bare words stand for."""
 ROOT_FILE = """\
 # Does it: python -m package.do it=1
 #
@@ -106,4 +108,4 @@ def test_examples_fit_their_config(name):
     assert len(examples) >= 2
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         for example in examples:
-            hydra.compose(name, spell_out(shlex.split(example)[1:], "benchmark.parts" if name == "benchmark" else None))
+            hydra.compose(name, spell_out(shlex.split(example)[1:], WORDS.get(name)))

@@ -206,3 +206,11 @@ def test_a_relative_run_is_found_below_the_folder_of_runs(tmp_path, monkeypatch)
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "config.yaml").write_text("seed: 2")
     assert RunFolder.open("first").config == {"seed": 2}
+
+
+@pytest.mark.parametrize("config", [{"results_path": "{}"}, {"inpaint": {"results_path": "{}"}}])
+def test_a_run_goes_on_under_another_name_of_its_folder(tmp_path, config):
+    for name in (None, tmp_path):
+        text = json.dumps(config).replace('"{}"', json.dumps(name and str(name)))
+        RunFolder.create(tmp_path, json.loads(text), seed=1, device="cpu")
+        gc.collect()
