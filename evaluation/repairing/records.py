@@ -1,4 +1,4 @@
-"""Clean recordings to damage: PTB-XL's without a remark on noise, the external test set, and LUDB with its marks."""
+"""Clean recordings to damage: PTB-XL's without a remark on noise, and all of a folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,15 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import wfdb
 from numpy.typing import NDArray
 
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.reading import read
 from preprocessing.cohorts.ptbxl import NOISE_COLUMNS
-
-WAVES = {"p": "P", "N": "QRS", "t": "T"}
-"""Waves by the symbol of their peak in LUDB's files."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +35,6 @@ def wfdb_records(root: Path) -> Iterator[CleanRecord]:
     """Reads all WFDB records below a folder."""
     for header in sorted(root.rglob("*.hea")):
         yield from _whole(header.with_suffix(""))
-
-
-def ludb_marks(path: Path, lead: str) -> dict[str, NDArray[np.float64]]:
-    """Reads the cardiologists' marks of a lead of LUDB: the peaks of each of `WAVES`, in s."""
-    marks = wfdb.rdann(str(path), lead.lower())
-    symbols = np.array(marks.symbol)
-    rate = wfdb.rdheader(str(path)).fs
-    return {wave: np.asarray(marks.sample)[symbols == symbol] / rate for symbol, wave in WAVES.items()}
 
 
 def _whole(path: Path) -> Iterator[CleanRecord]:
