@@ -2,7 +2,7 @@
 
 Windows of ten seconds are looked at one by one. Plain features and usability checks, joined by one set of trees, say
 what is surely bad; the prior's misfit is then asked without it, and a second set of trees joins everything, the noise
-score in parts of the window too. Both were fitted on damaged training records: see `reconstruction.fit_finder`.
+score in parts of the window too. Both were fitted on damaged training records (`preprocessing.damage`, `Trees.fit`).
 """
 
 import math
