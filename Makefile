@@ -51,4 +51,4 @@ check: env docs ## Lint, format, types, import layers, and the documentation
 	$(BIN)/lint-imports
 
 docs: env ## Build the documentation's site into site/, with every link checked
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
