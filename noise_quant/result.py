@@ -32,8 +32,8 @@ class NoiseScores(Shown, LeadScores):
     Beside what `LeadScores` holds, each of shape (leads, segments):
 
     Attributes:
-        verdict: "clean", "partly noisy", "heavily noisy", "unusable", or "" where no thresholds are known for these
-            settings, shape (leads, segments).
+        verdict: "clean", "partly noisy", "heavily noisy", "partly missing", "unusable", or "" where no
+            thresholds are known for these settings, shape (leads, segments).
         leads: Names of the leads, or their numbers.
         given: What was scored.
         notes: What was noted of it, in words.

@@ -14,10 +14,10 @@ from einthoven.report.figures import new_figure
 from einthoven.report.sheet import INK, MM_PER_INCH, PAPER, rule_paper
 from noise_quant.scalogram.image import MAX_LEVEL, WIDTH, WINDOW_S, ScalogramSettings
 from noise_quant.scoring.scorer import LeadScores
-from noise_quant.scoring.verdict import CLEAN, HEAVY, PARTLY, UNUSABLE
+from noise_quant.scoring.verdict import CLEAN, GAPPED, HEAVY, PARTLY, UNUSABLE
 from noise_quant.scoring.windows import Window
 
-VERDICT_COLOURS = {CLEAN: "#007a5a", PARTLY: "#b87700", HEAVY: "#c04a00", UNUSABLE: "#666666"}
+VERDICT_COLOURS = {CLEAN: "#007a5a", PARTLY: "#b87700", HEAVY: "#c04a00", GAPPED: "#5a6fa8", UNUSABLE: "#666666"}
 """Readable on white, and apart for colour-blind readers."""
 COLOUR_MAP = "viridis"
 SPEED = 25.0

@@ -38,7 +38,8 @@ class DiffusionScoring:
     def __call__(self, item: SourceItem, record: Recording) -> pd.DataFrame:
         """Returns the scores of a record."""
         scores = self.scorer.score(record.signal, record.sampling_rate, item.seed_key, self.n_partitions, record.leads)
-        return scores.to_table(record.leads, verdicts(scores.psnr, scores.unusable, self.thresholds, scores.hum_mv))
+        found = verdicts(scores.psnr, scores.unusable, self.thresholds, scores.hum_mv, scores.missing_s)
+        return scores.to_table(record.leads, found)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def report_recording(
     """
     signal, rate = recording.signal, recording.sampling_rate
     scores = scorer.score(signal, rate, recording.name, leads=recording.leads, progress=progress)
-    verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv)
+    verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv, scores.missing_s)
     table = scores.to_table(recording.leads, verdict)
     table = table[["lead", "segment", "start_s", "stop_s", "psnr", "verdict", "reason", "missing_s"]]
     write_csv(table, folder / "scores.csv")

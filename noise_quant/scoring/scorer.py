@@ -22,7 +22,7 @@ from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scalogram.image import HEIGHT, WIDTH, WINDOW_S, image_levels, scalogram_image
 from noise_quant.scoring.image_scores import ImageScores, image_scores
-from noise_quant.scoring.window_signal import MISSING, WindowSignal, cut_signal
+from noise_quant.scoring.window_signal import MISSING, TOLD_GAP_S, WindowSignal, cut_signal
 from noise_quant.scoring.windows import Columns, Window, cut_windows
 
 Key = int | str
@@ -116,7 +116,10 @@ class _Job:
             if piece.counted is None:
                 continue
             left_out = (~piece.counted[:, first:last]).sum(axis=-1)
-            self.result.missing_s[:, place] = left_out * WINDOW_S / WIDTH
+            missing = left_out * (WINDOW_S / WIDTH)
+            self.result.missing_s[:, place] = missing
+            for row in np.flatnonzero((missing > TOLD_GAP_S) & (self.result.reason[:, place] == USABLE)):
+                self.result.reason[row, place] = f"{missing[row]:.1f} s {MISSING}"
             nothing = (left_out == last - first) & ~self.result.unusable[:, place]
             self.result.reason[nothing, place], self.result.unusable[nothing, place] = MISSING, True
 

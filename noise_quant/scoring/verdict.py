@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
+from noise_quant.scoring.window_signal import TOLD_GAP_S
 
 CLEAN = "clean"
 PARTLY = "partly noisy"
 HEAVY = "heavily noisy"
 UNUSABLE = "unusable"
+GAPPED = "partly missing"
 HEAVY_HUM_MV = 1.0
 """Hum as large as an R wave hides the ECG until it is filtered."""
 UNKNOWN = ""
@@ -59,21 +61,28 @@ def find_thresholds(model: ScalogramDiffusion, process: ReverseProcess) -> Thres
 
 
 def verdicts(
-    psnr: ArrayLike, unusable: ArrayLike, thresholds: Thresholds | None, hum_mv: ArrayLike = 0.0
+    psnr: ArrayLike,
+    unusable: ArrayLike,
+    thresholds: Thresholds | None,
+    hum_mv: ArrayLike = 0.0,
+    missing_s: ArrayLike = 0.0,
 ) -> NDArray[np.object_]:
     """Gives a verdict on each score.
 
     Images end below the mains, whose hum they do not show: where there is some, a lead is not clean, and heavily noisy
-    from `HEAVY_HUM_MV` on.
+    from `HEAVY_HUM_MV` on. What is clean where it was measured, but is missing for more than `TOLD_GAP_S`, is "partly
+    missing".
 
     Args:
         psnr: In dB, any shape.
         unusable: True where a lead is not usable, same shape.
         thresholds: Limits, or None where none are known.
         hum_mv: Amplitude of the mains' hum in mV, 0 where there is none, same shape.
+        missing_s: Seconds that were not scored, as samples are missing, same shape.
 
     Returns:
-        "clean", "partly noisy", "heavily noisy", "unusable", or "" without thresholds, same shape, object.
+        "clean", "partly noisy", "heavily noisy", "partly missing", "unusable", or "" without thresholds, same shape,
+        object.
     """
     values, broken = np.asarray(psnr, dtype=np.float64), np.asarray(unusable, dtype=bool)
     verdict = np.full(values.shape, UNKNOWN, dtype=object)
@@ -84,5 +93,7 @@ def verdicts(
         hum = np.broadcast_to(np.asarray(hum_mv, dtype=np.float64), values.shape)
         verdict[(hum > 0) & (verdict == CLEAN)] = PARTLY
         verdict[hum >= HEAVY_HUM_MV] = HEAVY
+        gap = np.broadcast_to(np.asarray(missing_s, dtype=np.float64), values.shape)
+        verdict[(gap > TOLD_GAP_S) & (verdict == CLEAN)] = GAPPED
     verdict[broken] = UNUSABLE
     return verdict

@@ -23,6 +23,8 @@ GAP_MARGIN_S = 0.3
 """What lies so near to a longer gap does not count: the wavelets of high frequencies reach so far."""
 MISSING = "missing"
 """Why there is no score where less than a second was measured."""
+TOLD_GAP_S = 1.0
+"""Where more than this of a lead is not scored, it is said, and the lead is not called clean."""
 _LARGEST_MV = 1e9
 
 

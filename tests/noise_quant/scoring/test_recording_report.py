@@ -26,7 +26,7 @@ def test_a_report_has_a_table_and_a_picture_of_each_window(recording, tiny_model
     report = report_recording(recording, tmp_path, scorer, Thresholds(50.0, 1.0), dpi=40)
     table = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False)
     assert table[["lead", "segment"]].to_numpy().tolist() == [[lead, k] for lead in ("I", "II", "V1") for k in (0, 1)]
-    assert table["reason"].tolist() == ["", "", "", "", "flat", "flat"]
+    assert table["reason"].tolist() == ["", "", "1.1 s missing", "", "flat", "flat"]
     assert table["verdict"].tolist() == ["partly noisy"] * 4 + ["unusable"] * 2
     assert [path.name for path in report.pictures] == ["patient_00000s.png", "patient_00004s.png"]
     missing = table["missing_s"].tolist()

@@ -45,3 +45,8 @@ def test_hans_thresholds_are_for_his_settings_only(model):
 def test_thresholds_in_the_wrong_order_are_refused():
     with pytest.raises(ValueError, match="must not exceed"):
         Thresholds(clean=20, heavy=25)
+
+
+def test_what_is_clean_where_it_was_measured_is_not_called_clean():
+    found = verdicts([30.0, 30.0, 25.0], [False] * 3, Thresholds(26, 24), missing_s=[1.0, 4.0, 4.0])
+    assert found.tolist() == ["clean", "partly missing", "partly noisy"]

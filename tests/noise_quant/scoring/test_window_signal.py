@@ -49,7 +49,7 @@ def test_parts_and_windows_without_a_sample_have_no_score(recording, tiny_model)
     gap[0, 1200:3000] = np.nan
     gap[2, 2500:] = np.nan
     scores = Scorer(tiny_model).score(gap, RATE, n_partitions=2)
-    assert scores.reason[0].tolist() == ["", MISSING, "", "", ""]
+    assert scores.reason[0].tolist() == ["", MISSING, "2.3 s missing", "", ""]
     assert scores.reason[2].tolist() == ["", "", MISSING, MISSING, MISSING]
     np.testing.assert_array_equal(np.isnan(scores.psnr), scores.unusable)
     np.testing.assert_array_equal(scores.unusable, scores.reason == MISSING)
