@@ -78,7 +78,11 @@ def read(
 def _without_lost(recording: Recording) -> Recording:
     """Checks the unit and makes missing what shows no heart; cut waves stay, as they may be restored."""
     signal, rate, leads = recording.signal, recording.sampling_rate, recording.leads
-    check_units(signal, rate)
+    try:
+        check_units(signal, rate)
+    except ValueError as error:
+        named = recording.source and recording.source.path or recording.name or "the recording"
+        raise ValueError(f"{named}: {error}") from error
     lost = lost_stretches(signal, rate, leads, saturated=False)
     if not lost:
         return recording

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from einthoven.ecg.hum import Lines
 from reconstruction.repairs.finder import Findings
-from reconstruction.repairs.hum import Lines
 from reconstruction.repairs.joining import Bounds
 from reconstruction.repairs.pieces import runs
 from reconstruction.repairs.result import COLUMNS, DENOISED, HUM_REMOVED, KINDS, LEFT_MISSING, REBUILT, RESTORED

@@ -18,6 +18,7 @@ from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.checks import CONSTANT_MV, LARGEST_RANGE_MV, check_units
 from einthoven.ecg.filters import HIGH_PASS_HZ
+from einthoven.ecg.hum import Lines, find_hum
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import Recording
 from noise_quant.api import load_scorer_model
@@ -27,7 +28,7 @@ from reconstruction.repairs.actions import Told, list_actions
 from reconstruction.repairs.estimate import Estimate, estimate_bad
 from reconstruction.repairs.features import lost_samples
 from reconstruction.repairs.finder import Finder, Findings, bad_samples, piece_scores, windows
-from reconstruction.repairs.hum import Lines, find_hum, without_hum
+from reconstruction.repairs.hum import LEAST_MV, without_hum
 from reconstruction.repairs.joining import join
 from reconstruction.repairs.pieces import runs, spread_pieces
 from reconstruction.repairs.result import (
@@ -110,8 +111,8 @@ def repair(
     lost, noisy = _bad_parts(signal, findings, rate)
     wanted = LEADS if complete else before.leads
     estimate = Estimate.nothing(len(wanted), signal.shape[-1])
-    is_usable = signal.shape[-1] >= SHORTEST_S * rate and not lost.all()
-    if is_usable:
+    hindrance = _hindrance(lost, rate)
+    if not hindrance:
         given = np.where(lost, np.nan, signal)
         estimate = estimate_bad(given, noisy, rate, before.leads, wanted, used.repairer, key, progress)
     places = [wanted.index(lead) for lead in before.leads]
@@ -123,7 +124,7 @@ def repair(
     joined = join(values, kinds, estimate, rate)
     after = _scores(joined.values[places], before, findings, used.scorer, key)
     actions = list_actions(joined, wanted, rate, Told(findings, after, estimate.noise, places, hum))
-    notes = (*before.notes, *_notes(actions, is_usable))
+    notes = (*before.notes, *_notes(actions, hindrance))
     recording = replace(before, signal=joined.values, leads=wanted, notes=notes)
     return Repair(recording, joined.lower, joined.upper, joined.kinds, actions, before, findings, after, notes)
 
@@ -132,7 +133,7 @@ def _hum_removed(recording: Recording) -> tuple[NDArray[np.float64], dict[int, L
     """Takes mains hum out of the leads that have it; returns the signal and, by row, the lines that were found."""
     signal, found = recording.signal, {}
     for row, lead in enumerate(recording.signal):
-        if lines := find_hum(lead, recording.sampling_rate):
+        if lines := find_hum(lead, recording.sampling_rate, LEAST_MV):
             found[row] = lines
     if found:
         signal = signal.copy()
@@ -179,15 +180,23 @@ def _scores(
     return after
 
 
-def _notes(actions: pd.DataFrame, is_usable: bool) -> list[str]:
+def _hindrance(lost: NDArray[np.bool_], rate: float) -> str:
+    """Says why nothing at all can be restored where samples (n_leads, L) are lost; "" where something can."""
+    if lost.all():
+        return "every lead is lost throughout, so nothing tells what was there"
+    duration = lost.shape[-1] / rate
+    return "" if duration >= SHORTEST_S else f"that takes {SHORTEST_S:g} s, and the recording has {duration:.3g} s"
+
+
+def _notes(actions: pd.DataFrame, hindrance: str) -> list[str]:
     """Says what was assumed and what not to trust."""
     notes = []
-    if len(actions):
+    kinds = set(actions["kind"])
+    if kinds - {KINDS[LEFT_MISSING]}:
         notes.append(
             f"repaired stretches hold {HIGH_PASS_HZ:g} to 50 Hz, on a straight line between the ends of what was kept; "
             "everything else is kept to the bit"
         )
-    kinds = set(actions["kind"])
     if kinds & {KINDS[RESTORED], KINDS[REBUILT]}:
         notes.append(
             "restored and rebuilt stretches show what is probable, not what happened: do not read single extra beats, "
@@ -197,6 +206,6 @@ def _notes(actions: pd.DataFrame, is_usable: bool) -> list[str]:
         left = actions[actions["kind"] == KINDS[LEFT_MISSING]]
         seconds = float((left["end_s"] - left["start_s"]).sum())
         notes.append(f"{seconds:.1f} lead-seconds could not be restored and stay missing")
-    if not is_usable:
-        notes.append(f"nothing could be restored: that takes {SHORTEST_S:g} s, and a lead that is not lost throughout")
+    if hindrance:
+        notes.append(f"nothing could be restored: {hindrance}")
     return [*notes, CAUTION]

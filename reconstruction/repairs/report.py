@@ -23,6 +23,7 @@ MAX_ROWS = 200
 HEADER = ("lead", "from (s)", "to (s)", "what was done", "why", "noise (mV)", "score before", "after", "90 % band (mV)")
 _LEVELS = (("noise_mv", 3), ("score_before", 1), ("score_after", 1), ("band_mv", 3))
 ROWS_PER_SHEET = 42
+LINES_PER_SHEET = 40
 DPI = 110
 
 
@@ -65,7 +66,7 @@ def distrust(repair: Repair) -> list[str]:
     left = repair.actions[repair.actions["kind"] == KINDS[LEFT_MISSING]]
     if len(left):
         leads = ", ".join(dict.fromkeys(left["lead"]))
-        lines.append(f"could not be restored, and is left empty: parts of {leads}")
+        lines.append(f"could not be restored, and is left empty, in part or throughout: {leads}")
     return lines or ["nothing was changed"]
 
 
@@ -100,7 +101,9 @@ def _write_pdf(repair: Repair, path: Path) -> None:
     facts = {"Title": f"Repair of {repair.recording.name or 'a recording'}", "CreationDate": None, "Creator": None}
     with PdfPages(content, metadata=facts) as document:
         lines = [CAUTION, "", *repair.summary(), "", "What not to trust:", *distrust(repair)]
-        document.savefig(_text_sheet(lines))
+        lines += ["", "Notes of the recording:", *(repair.before.notes or ("none",))]
+        for sheet in _text_sheets(lines):
+            document.savefig(sheet)
         for _, _, figure in _figures(repair):
             document.savefig(figure)
         rows = action_rows(repair.actions)[:MAX_ROWS]
@@ -121,12 +124,13 @@ def _figures(repair: Repair) -> Iterator[tuple[str, str, Figure]]:
         yield "Noise", "noise score of each lead, second by second", draw_scores(repair)
 
 
-def _text_sheet(lines: list[str]) -> Figure:
-    figure = Figure(figsize=(11.7, 8.3))
-    FigureCanvasAgg(figure)
+def _text_sheets(lines: list[str]) -> Iterator[Figure]:
     wrapped = [part for line in lines for part in textwrap.wrap(line, 130) or [""]]
-    figure.text(0.05, 0.95, "\n".join(wrapped), va="top", fontsize=10)
-    return figure
+    for first in range(0, len(wrapped), LINES_PER_SHEET):
+        figure = Figure(figsize=(11.7, 8.3))
+        FigureCanvasAgg(figure)
+        figure.text(0.05, 0.95, "\n".join(wrapped[first : first + LINES_PER_SHEET]), va="top", fontsize=10)
+        yield figure
 
 
 def _table_sheet(rows: list[list[str]]) -> Figure:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from einthoven.ecg.hum import describe_hum, mains_hum
+from einthoven.ecg.hum import describe_hum, find_hum, mains_hum
 from preprocessing.cohorts.simulator import simulate_ecg
 
 RATE = 500
@@ -42,3 +42,20 @@ def test_rates_that_do_not_show_it_and_gaps():
 def test_it_is_said_in_words():
     notes = describe_hum(["I", "V2"], np.array([[0.0, 0.0], [0.517, 0.0]]))
     assert notes == ["mains hum of 50 Hz removed: V2 0.52 mV"]
+
+
+def test_lines_of_a_long_lead_come_with_their_harmonics(ecg):
+    lead = np.tile(ecg[1], 3)[: 25 * RATE]
+    time = np.arange(len(lead)) / RATE
+    hum = 0.2 * np.sin(2 * np.pi * 50.1 * time) + 0.05 * np.sin(2 * np.pi * 100.2 * time)
+    (first, amplitude), (second, smaller) = find_hum(lead + hum, RATE, 0.03)
+    assert (first, second) == pytest.approx((50.1, 100.2), abs=0.05)
+    assert (amplitude, smaller) == pytest.approx((0.2, 0.05), rel=0.1)
+    assert len(find_hum(lead + hum, RATE)) == 1
+    assert find_hum(lead + 0.2 * np.sin(2 * np.pi * 100 * time), RATE) == []
+
+
+def test_a_lead_without_hum_has_no_lines(ecg):
+    for lead, rate in ((ecg[1], RATE), (np.zeros(5000), RATE), (np.full(5000, np.nan), RATE), (ecg[1, ::5], 100)):
+        assert find_hum(lead, rate, 0.03) == []
+    assert find_hum(np.sin(2 * np.pi * 50 * np.arange(500) / RATE), RATE) == []

@@ -6,6 +6,8 @@ import pytest
 
 from einthoven.ecg.formats.wfdb import read_wfdb
 from einthoven.ecg.leads import LEADS
+from einthoven.ecg.reading import read
+from einthoven.ecg.writing import write
 from noise_quant.data.sources import cinc2011_source, ptbxl_source, recording_source
 from preprocessing.cohorts.cinc2011 import cinc2011_half
 
@@ -65,11 +67,14 @@ def test_cinc2011_has_its_labels(cinc2011_folder):
     assert source.read(source.items[0]).signal.shape == (12, 5000)
 
 
-def test_a_recording_of_the_user(noisy_ptbxl):
+def test_a_recording_of_the_user(noisy_ptbxl, tmp_path):
     source = recording_source(noisy_ptbxl / "records100/00000/00004_lr.hea")
     [item] = source.items
     assert item.columns == {"ecg_id": "00004_lr"}
     assert source.read(item).signal.shape == (12, 1000)
+    write(read(None), tmp_path / "mine.csv")
+    source = recording_source(tmp_path / "mine.csv")
+    assert source.read(source.items[0]).signal.shape == (12, 5000)
     with pytest.raises(ValueError, match="record="):
         recording_source(None)
     with pytest.raises(ValueError, match="no header"):

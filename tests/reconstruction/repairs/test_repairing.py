@@ -9,8 +9,10 @@ from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.reading import read
 from einthoven.ecg.recording import Recording
+from einthoven.ecg.writing import write
 from preprocessing.cohorts.simulator import simulate_ecg
 from reconstruction.repairs.finder import Finder
+from reconstruction.repairs.folder import write_repair
 from reconstruction.repairs.repairing import Tools, repair
 from reconstruction.repairs.result import DENOISED, KEPT, LEFT_MISSING, REBUILT, RESTORED
 from reconstruction.repairs.windows import WindowRepairer
@@ -100,11 +102,43 @@ def test_what_nothing_tells_of_stays_missing(clean, tools, rows):
     assert np.isnan(result.recording.signal[left]).all()
 
 
-@pytest.mark.parametrize("ecg", [np.zeros((2, 1000)), np.full((2, 1000), np.nan), np.ones((2, 120))])
-def test_nothing_is_refused(ecg, tools):
+@pytest.mark.parametrize(
+    ("ecg", "why"),
+    [
+        (np.zeros((2, 1000)), "every lead is lost throughout"),
+        (np.full((2, 1000), np.nan), "every lead is lost throughout"),
+        (
+            simulate_ecg(1, sampling_rate=RATE, seed=1)[0, :2, :120].astype(np.float64),
+            "2.5 s, and the recording has 1.2",
+        ),
+    ],
+)
+def test_nothing_is_refused(ecg, why, tools):
     result = repair(ecg, RATE, ["I", "II"], tools=tools)
     assert result.recording.signal.shape == ecg.shape
-    assert any("nothing could be restored" in note for note in result.notes)
+    assert any(f"nothing could be restored: {why}" in note or f"that takes {why}" in note for note in result.notes)
+
+
+@pytest.mark.slow
+def test_a_file_without_any_heart_is_told_in_its_report(tools, tmp_path):
+    folder = tmp_path / "result"
+    write(Recording(np.zeros((12, 1000)), RATE, LEADS), tmp_path / "flat.csv")
+    result = repair(read(tmp_path / "flat.csv"), tools=tools)
+    assert (result.done == LEFT_MISSING).all()
+    write_repair(result, folder, ".csv")
+    page = (folder / "report.html").read_text()
+    assert "every lead is lost throughout" in page
+    assert "lead V6 is flat throughout" in page
+    assert (folder / "report.pdf").stat().st_size > 100
+    assert (folder / "actions.csv").read_text().count("left missing") == 12
+
+
+@pytest.mark.data
+def test_a_real_recording_without_any_heart_is_told(ecg_data, tools):
+    result = repair(read(ecg_data / "cinc2011" / "set-a" / "1691516"), tools=tools)
+    assert (result.done == LEFT_MISSING).all()
+    assert any("every lead is lost throughout" in note for note in result.notes)
+    assert any("is flat throughout" in note for note in result.notes)
 
 
 def test_front_door():
