@@ -33,7 +33,8 @@ def main(config: dict[str, Any]) -> Outcome:
     draws = {"n_resamples": evaluate["n_resamples"], "seed": seed}
     if config["compare"]:
         path = RunFolder.create(folder, config, seed=seed, device="cpu").path
-        return Outcome(compare_runs(config["compare"], path, **draws), [path])
+        then = ["downstream_classifier", f"compare=[{config['compare'][0]},OTHER_RUN]"]
+        return Outcome(compare_runs(config["compare"], path, **draws), [path], then)
     runs = (config["generated"], evaluate["reconstructions"])
     data_sets = DataSets.open(config["dataset"]["database_path"], *runs, evaluate["split"])
     origin: dict[str, Any] = {"data_manifest_hash": data_sets.real.manifest_hash, "files": {}}

@@ -6,12 +6,13 @@ python -m evaluation.evaluate_repair source=external
 
 from typing import Any
 
+from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
 
 @script("evaluate_repair")
-def main(config: dict[str, Any]) -> str:
+def main(config: dict[str, Any]) -> Outcome:
     """Evaluates repairs of a fold of PTB-XL or of a folder of WFDB records, and prints the tables."""
     import torch
 
@@ -23,7 +24,7 @@ def main(config: dict[str, Any]) -> str:
     names = ("source", "fold", "ptbxl_path", "wfdb_path", "nstdb_path", "half", "n_records", "n_fit", "n_samples")
     settings = {name: config[name] for name in (*names, "n_resamples", "seed", "device")}
     report = evaluate_repairs(folder.path, **settings)
-    return f"{report.markdown}\ntables: {folder.path}"
+    return Outcome(report.markdown, [report.page(folder.path), folder.path], ["repair", "recordings=[RECORDING]"])
 
 
 if __name__ == "__main__":

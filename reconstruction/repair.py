@@ -29,8 +29,9 @@ def main(config: dict[str, Any]) -> Outcome:
     names = ("complete", "n_samples", "seed", "device", "format")
     settings = {name: config[name] for name in names} | {"weights": config["checkpoint"]}
     text, failed = repair_all(files, run.path, settings, ENGINES.build(config["engine"]))
-    shown = [run.path / name for name in ("report.html", "actions.csv", "recordings.csv")]
-    return Outcome(f"{text}\nwritten to {run.path}", shown, failed=failed)
+    repaired = sorted(path for path in run.path.rglob("repaired.*") if path.suffix != ".dat")
+    made = [*(run.path / name for name in ("report.html", "actions.csv", "recordings.csv")), *repaired[:1]]
+    return Outcome(text, made, ["plot", f"record={repaired[0]}"] if repaired else [], failed=failed)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,23 @@
-"""The commands of the README and of docs/: every one names a script and overrides that its config takes."""
+"""The commands of the README and of docs/ name scripts and overrides that configs take; the README's are run."""
 
+import ast
 import importlib.util
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import hydra
+import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from einthoven.cli import STATEMENTS, find_commands
 from einthoven.command.command_line import spell_out
 from einthoven.run.launch import CONFIGS
+from preprocessing.cohorts.simulator import simulate_ecg
+from tests.scripts import run_script
+from tests.wfdb_files import write_wfdb
 
 ROOT = CONFIGS.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -23,24 +29,31 @@ OPENINGS = (
     [".venv/bin/python", "-m"],
     ["accelerate", "launch", "--multi_gpu", "--num_processes", "2", "-m"],
 )
+WITHOUT_NEXT = {"reconstruction.fit_spectra"}
+"""Scripts after which no command comes."""
 WORDS = {"evaluation.benchmark": "benchmark.parts", "reconstruction.repair": "recordings"}
 """Scripts that take bare words, and what these make up."""
+
+
+def shell_lines(page: Path):
+    """Yields the words of each line of a page's shell blocks."""
+    for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+        yield from (
+            words for line in block.replace("\\\n", " ").splitlines() if (words := shlex.split(line, comments=True))
+        )
 
 
 def commands():
     """Yields (module, words) of each call of a script in the pages' shell blocks."""
     modules = {name: command.module for name, command in find_commands().items()}
-    for page in PAGES:
-        for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                words = shlex.split(line, comments=True)
-                for opening in OPENINGS:
-                    if words[: len(opening)] == opening and len(words) > len(opening):
-                        name, *rest = (word for word in words[len(opening) :] if word != "--help")
-                        if name in (STATEMENTS, "--completion"):
-                            continue
-                        module = modules[name] if opening in NAMES else name
-                        yield module, [word for word in rest if word != "--multirun"]
+    for words in (words for page in PAGES for words in shell_lines(page)):
+        for opening in OPENINGS:
+            if words[: len(opening)] == opening and len(words) > len(opening):
+                name, *rest = (word for word in words[len(opening) :] if word != "--help")
+                if name in (STATEMENTS, "--completion"):
+                    continue
+                module = modules[name] if opening in NAMES else name
+                yield module, [word for word in rest if word != "--multirun"]
 
 
 @pytest.mark.parametrize(("module", "words"), list(commands()), ids=lambda value: str(value)[:60])
@@ -70,6 +83,52 @@ def test_every_script_of_the_foundation_is_shown():
         "evaluation.downstream_classifier",
         "reconstruction.train_rival",
     }
+
+
+@pytest.fixture(scope="module")
+def my_record(tmp_path_factory) -> Path:
+    """A folder with the record that the README's commands are about: V2 is off for a second."""
+    folder = tmp_path_factory.mktemp("mine")
+    ecg = simulate_ecg(1, 500, duration=2.5, seed=0, rhythm="sinus")[0].astype(np.float64)
+    ecg[7, 600:1100] = 0.0
+    write_wfdb(folder, "my_record", ecg, 500)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [words[1:] for words in shell_lines(PAGES[0]) if words[:1] in NAMES], ids="-".join)
+def test_the_readmes_command_runs_as_it_stands(words, my_record):
+    runs = {"ECG_RUNS": str(my_record / "runs"), "OMP_NUM_THREADS": "1"}
+    done = run_script("einthoven", *words, environment=runs, folder=my_record)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    (first,) = (number for number, line in enumerate(lines) if line.startswith("made: "))
+    made = [Path(line[6:]) for line in lines[first:-1]]
+    assert len(made) >= 2
+    assert all(path.is_file() and path.stat().st_size > 0 for path in made)
+    assert all(path.is_relative_to(my_record / "runs" / words[0]) for path in made)
+    assert lines[-1].startswith("next: einthoven ")
+
+
+def test_the_readmes_other_lines_are_targets_of_make_and_extras():
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    others = [words for words in shell_lines(PAGES[0]) if words[:1] not in NAMES]
+    allowed = [["make", target] for target in targets] + [["pip", "install", f".[{extra}]"] for extra in extras]
+    assert others
+    assert [words for words in others if words not in allowed] == []
+
+
+def test_every_script_that_makes_files_names_the_next_command():
+    silent = set()
+    for command in find_commands().values():
+        file = ROOT / f"{command.module.replace('.', '/')}.py"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Outcome":
+                names = {keyword.arg for keyword in node.keywords}
+                if len(node.args) == 2 and "then" not in names:
+                    silent.add(command.module)
+    assert silent == WITHOUT_NEXT
 
 
 @pytest.mark.slow

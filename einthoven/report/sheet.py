@@ -145,11 +145,9 @@ class Sheet:
 
     def _draw_pulses(self) -> None:
         """Draws 1 mV for 200 ms left of each row."""
-        width = PULSE_S * self.speed
-        left = self.strips[0].left - width - 2.0
-        shape = np.array([(-1, 0), (0, 0), (0, self.gain), (width, self.gain), (width, 0), (width + 1, 0)])
+        left = self.strips[0].left - PULSE_S * self.speed - 2.0
         for row in self.rows:
-            x, y = (shape + (left, row.baseline)).T
+            x, y = (calibration_pulse(self.speed, self.gain) + (left, row.baseline)).T
             self.axes.plot(x, y, color=INK, linewidth=0.8, solid_joinstyle="miter", zorder=3)
 
     def points(self, strip: Strip, values: NDArray[np.floating], sampling_rate: float) -> tuple[np.ndarray, np.ndarray]:
@@ -298,6 +296,12 @@ def _hatching(left: float, right: float, low: float, height: float) -> list[NDAr
     starts = np.arange(left - height, right, 1.5)
     first, last = np.maximum(starts, left), np.minimum(starts + height, right)
     return list(np.stack([np.stack([x, low + x - starts], axis=-1) for x in (first, last)], axis=1))
+
+
+def calibration_pulse(speed: float, gain: float) -> NDArray[np.float64]:
+    """Returns the corners, shape (6, 2), of 1 mV for 200 ms in mm, at a speed in mm/s and a gain in mm/mV."""
+    width = PULSE_S * speed
+    return np.array([(-1, 0), (0, 0), (0, gain), (width, gain), (width, 0), (width + 1, 0)], dtype=np.float64)
 
 
 def rule_paper(axes: Axes, x: tuple[float, float], y: tuple[float, float], mm: tuple[float, float]) -> None:

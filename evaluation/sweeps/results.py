@@ -1,5 +1,6 @@
 """What the jobs of a sweep came to: their settings and objectives, as a table and a picture."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pandas as pd
 
 from einthoven.report.tables import markdown_table, write_csv
 from einthoven.run.files import write_text
+from einthoven.run.run_folder import PROVENANCE, RunFolder
 from einthoven.run.sweep_job import JOB, read_job
 from evaluation.sweeps.figures import draw_sweep
 
@@ -75,6 +77,15 @@ def write_sweep(sweep: Sweep, folder: Path, name: str) -> str:
     if sweep.parameters:
         draw_sweep(sweep.table, sweep.parameters, OBJECTIVE, name, folder / "sweep.png")
     return markdown
+
+
+def best_command(sweep: Sweep, folder: Path | str) -> list[str]:
+    """Names what makes the best job once more, alone: the script and its overrides; [], if the job is no run folder."""
+    job = Path(folder, str(sweep.table["job"].iloc[0]))
+    if not (job / PROVENANCE).is_file():
+        return []
+    program = shlex.split(RunFolder.open(job).provenance()["command"])[0]
+    return [Path(program.split()[-1]).stem, *read_job(job)["overrides"]]
 
 
 def _key_and_value(override: str) -> tuple[str, str]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.recording import Recording
 from einthoven.report.figures import new_figure
-from einthoven.report.sheet import INK, MM_PER_INCH, PAPER, rule_paper
+from einthoven.report.layouts import PULSE_S
+from einthoven.report.sheet import INK, MM_PER_INCH, PAPER, calibration_pulse, rule_paper
 from noise_quant.scalogram.image import MAX_LEVEL, WIDTH, WINDOW_S, ScalogramSettings
 from noise_quant.scoring.scorer import LeadScores
 from noise_quant.scoring.verdict import CLEAN, GAPPED, HEAVY, PARTLY, UNUSABLE
@@ -25,7 +26,7 @@ SPEED = 25.0
 GAIN = 10.0
 """Gain in mm/mV."""
 
-_LABEL, _SIGNAL, _IMAGE, _TEXT = 14.0, SPEED * WINDOW_S, 110.0, 46.0
+_LABEL, _SIGNAL, _IMAGE, _TEXT = 24.0, SPEED * WINDOW_S, 110.0, 46.0
 _GAP, _AXIS_GAP, _HEADER, _FOOTER = 5.0, 16.0, 20.0, 24.0
 _FIRST_IMAGE = _LABEL + _SIGNAL + _AXIS_GAP
 _PLACES = (_LABEL, _FIRST_IMAGE, _FIRST_IMAGE + _IMAGE + _GAP, _FIRST_IMAGE + 2 * _IMAGE + 2 * _GAP)
@@ -94,7 +95,7 @@ def _new_page(height: float, title: str, settings: ScalogramSettings) -> Figure:
     for text, place in zip(("ECG", "scalogram", "reconstruction", "PSNR"), _PLACES, strict=True):
         figure.text(place / _WIDTH, 1 - 16.0 / height, text, fontsize=10, color=INK, va="center")
     _draw_scale(figure, (_PLACES[1] / _WIDTH, 9.0 / height, _IMAGE / _WIDTH, 3.0 / height), settings)
-    footer = f"{SPEED:g} mm/s   {GAIN:g} mm/mV"
+    footer = f"{SPEED:g} mm/s, {GAIN:g} mm/mV, as recorded; scores and reconstructions: research only"
     figure.text(_LABEL / _WIDTH, 8.0 / height, footer, fontsize=9, color=INK, va="center")
     return figure
 
@@ -125,10 +126,15 @@ def _draw_signal(
     axes.set_facecolor(PAPER)
     rule_paper(axes, (start_s, start_s + WINDOW_S), (bottom, top), (1.0 / SPEED, 1.0 / GAIN))
     axes.plot(start_s + np.arange(len(lead)) / sampling_rate, lead, color=INK, linewidth=0.8)
+    left = start_s - PULSE_S - 2.0 / SPEED
+    zero = float(np.clip(0.0, bottom, top - 1.0))
+    pulse = calibration_pulse(SPEED, GAIN) / (SPEED, GAIN) + (left, zero)
+    axes.plot(*pulse.T, color=INK, linewidth=0.8, solid_joinstyle="miter", clip_on=False)
     axes.set_xlim(start_s, start_s + WINDOW_S)
     axes.set_ylim(bottom, top)
     axes.set_yticks([])
-    axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11, fontweight="bold")
+    beside = ((left - start_s - 2.5 / SPEED) / WINDOW_S, 0.5)
+    axes.text(*beside, name, transform=axes.transAxes, ha="right", va="center", fontsize=11, fontweight="bold")
     _label_time(axes, labelled)
 
 

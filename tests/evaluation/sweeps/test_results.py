@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from einthoven.run.run_folder import RunFolder
 from einthoven.run.sweep_job import run_job
-from evaluation.sweeps.results import read_sweep, write_sweep
+from evaluation.sweeps.results import best_command, read_sweep, write_sweep
 
 
 def make_jobs(folder, settings, objective):
@@ -44,6 +45,15 @@ def test_any_kind_of_settings_is_drawn(tmp_path, settings):
     sweep = read_sweep(tmp_path / "sweep")
     write_sweep(sweep, tmp_path, "loss")
     assert (tmp_path / "sweep.png").is_file() == (len(settings) > 1)
+
+
+def test_the_next_command_makes_the_best_job_again(tmp_path, monkeypatch):
+    make_jobs(tmp_path, [{"n_steps": 4}, {"n_steps": 8}], lambda chosen: 1 / chosen["n_steps"])
+    sweep = read_sweep(tmp_path)
+    assert best_command(sweep, tmp_path) == []
+    monkeypatch.setattr("sys.argv", ["/a place/reconstruction/inpaint.py", "n_steps=8"])
+    RunFolder.create(tmp_path / "1", {}, seed=0, device="cpu")
+    assert best_command(sweep, tmp_path) == ["inpaint", "experiment=a", "n_steps=8"]
 
 
 def test_folders_that_are_no_sweep_are_refused(tmp_path):
