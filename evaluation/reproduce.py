@@ -13,14 +13,12 @@ from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
 from einthoven.run.run_folder import RunFolder
 
-NEXT_SIZE = {"smoke": "shared", "shared": "full"}
-
 
 @script("reproduce")
 def main(config: dict[str, Any]) -> Outcome:
     """Makes the plan, runs its missing stages, and writes the report."""
     from einthoven.run.progress import show_progress
-    from evaluation.reproduction.plan import chosen_tables
+    from evaluation.reproduction.plan import chosen_tables, next_command
     from evaluation.reproduction.plans import make_plan
     from evaluation.reproduction.report import write_report
     from evaluation.reproduction.stages import describe, is_finished, run_stages
@@ -48,15 +46,8 @@ def main(config: dict[str, Any]) -> Outcome:
         outcome = run_stages(stages, n_jobs=settings["n_jobs"], report=bar.write, progress=advance)
     files = write_report(plan, outcome, time.perf_counter() - start)
     failed = not set(outcome.values()) <= {"done", "kept"}
-    then = ["reproduce", *sys.argv[1:]] if failed else _after(size["name"], tables)
+    then = ["reproduce", *sys.argv[1:]] if failed else next_command(size["name"], tables)
     return Outcome(describe(outcome), files, then, failed=failed)
-
-
-def _after(size: str, tables: Sequence[str]) -> list[str]:
-    """Names the command after one that is done: the next size, or a recording of the user's own."""
-    if size in NEXT_SIZE:
-        return ["reproduce", f"table=[{','.join(tables)}]", f"size={NEXT_SIZE[size]}"]
-    return ["inpaint", "data=file", "data.path=RECORDING"]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ TABLES: dict[str, str] = {
     "noise": "Noise scores",
 }
 """The tables and their titles."""
+NEXT_SIZE: dict[str, str] = {"smoke": "shared", "shared": "full"}
+"""The size after one that is done."""
 
 
 @dataclass(frozen=True)
@@ -138,3 +140,10 @@ def chosen_tables(table: str | Sequence[str]) -> list[str]:
     for name in names or [""]:
         check_choice("table", name, [*TABLES, "all"])
     return list(TABLES) if "all" in names else [name for name in TABLES if name in names]
+
+
+def next_command(size: str, tables: Sequence[str]) -> list[str]:
+    """Names what comes after a size that is done: the next one, or a recording of the user's own."""
+    if size in NEXT_SIZE:
+        return ["reproduce", f"table=[{','.join(tables)}]", f"size={NEXT_SIZE[size]}"]
+    return ["inpaint", "data=file", "data.path=RECORDING"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from einthoven.run.launch import plain
-from evaluation.reproduction.plan import TABLES
+from evaluation.reproduction.plan import TABLES, next_command
 from evaluation.reproduction.plans import make_plan
 from evaluation.reproduction.report import write_report
 from evaluation.reproduction.stages import Stage, is_finished, run_stages
@@ -64,6 +64,11 @@ def test_dry_run_lists_commands(tmp_path):
     first, *_, last = done.stdout.splitlines()
     assert first.startswith("python -m preprocessing.prepare_ptbxl") and "evaluation.evaluate_noise" in last
     assert not (tmp_path / "reproduce" / "smoke" / "data").exists()
+
+
+def test_the_next_command_is_the_next_size_and_then_a_recording():
+    assert next_command("smoke", ["lead_i", "noise"]) == ["reproduce", "table=[lead_i,noise]", "size=shared"]
+    assert next_command("full", ["noise"])[0] == "inpaint"
 
 
 def test_unknown_table_is_reported_before_any_work(tmp_path):
