@@ -115,7 +115,9 @@ class RepairWork:
             write_json(chunk.part, {"name": name, "problem": reason, "text": ""})
             return {name: reason}
         shares = {kind: round(float((result.done == number).mean()), 6) for number, kind in enumerate(KINDS)}
-        lines = {"name": name, "problem": "", "text": "\n".join([repr(result), *result.notes]), **shares}
+        title, facts = result.facts()
+        text = "\n".join([title, *(f"  {fact}: {value}" for fact, value in facts.items()), *result.notes])
+        lines = {"name": name, "problem": "", "text": text, **shares}
         write_json(chunk.part, {**lines, "n_actions": len(result.actions)})
         return {}
 
