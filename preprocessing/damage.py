@@ -31,6 +31,8 @@ DROPOUT_S = (0.2, 1.0)
 FADE_S = 0.1
 """In so many seconds noise sets in and ends."""
 MA_HIGH_PASS_HZ = 1.0
+BAD_SHARE = 0.25
+"""A second is bad where so much of it is damaged; where it is less, but not nothing, it is not counted."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from einthoven.report.tables import format_interval, markdown_table
 from einthoven.statistics import Interval
-from evaluation.repairing.scoring import BAD_SHARE, REPAIRED, Scored
+from evaluation.repairing.scoring import REPAIRED, Scored
 from evaluation.report import Report, bullets
+from preprocessing.damage import BAD_SHARE
 
 PARTS = ("score", "checks", "plain", "misfit", "all")
 Tables = Mapping[str, pd.DataFrame]

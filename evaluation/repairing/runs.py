@@ -13,10 +13,10 @@ from einthoven.ecg.filters import clean_signal
 from einthoven.report.tables import write_parquet
 from einthoven.run.progress import show_progress
 from evaluation.repairing.baselines import RATE_HZ, RidgeFromOthers
-from evaluation.repairing.records import CleanRecord, ptbxl_records, wfdb_records
 from evaluation.repairing.report import write_report
 from evaluation.repairing.scoring import Scored, score_record
 from evaluation.report import Report
+from preprocessing.clean_records import CleanRecord, ptbxl_records, wfdb_records
 from preprocessing.damage import damage_noise
 from reconstruction.repairs.repairing import Tools
 

@@ -11,8 +11,8 @@ from einthoven.ecg.filters import clean_signal
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import Recording
 from evaluation.repairing.baselines import RATE_HZ, RidgeFromOthers, filtered
-from evaluation.repairing.records import CleanRecord
 from evaluation.repairing.waves import compare_waves, find_waves
+from preprocessing.clean_records import CleanRecord
 from preprocessing.damage import Damaged, damage_ecg, hurt_pieces
 from reconstruction.repairs.features import lost_samples
 from reconstruction.repairs.finder import FEATURES, Findings
@@ -24,8 +24,6 @@ REPAIRED, DAMAGED, CLEAN, RIDGE = "repaired", "damaged", "clean", "ridge (told w
 WAVE_METHODS = (DAMAGED, REPAIRED, "band-pass")
 N_WAVE_LEADS = 1
 """Waves are looked for in the first damaged lead of a record, which takes a third of a second each time."""
-BAD_SHARE = 0.25
-"""A second is bad where so much of it is damaged; where it is less, but not nothing, it is not counted."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Windows of ten seconds are looked at one by one. Plain features and usability checks, joined by one set of trees, say
 what is surely bad; the prior's misfit is then asked without it, and a second set of trees joins everything, the noise
-score in parts of the window too. Both were fitted on damaged training records (`preprocessing.damage`, `Trees.fit`).
+score in parts of the window too. Both were fitted on damaged training records (`reconstruction.fit_finder`).
 """
 
 import math
@@ -129,8 +129,7 @@ class Finder:
         edges = [part.edges[:-1] + first for part, first in zip(parts, firsts, strict=True)]
         probability = np.concatenate([part.probability for part in parts], axis=-1)
         reason = np.concatenate([part.reason for part in parts], axis=-1)
-        bad = np.stack([self.decide(row) for row in probability])
-        bad = spare_at_most_one(bad, probability, holds, leads)
+        bad = self.decide_together(probability, holds, leads)
         return Findings(
             np.append(np.concatenate(edges), ecg.shape[-1]),
             probability,
@@ -152,6 +151,22 @@ class Finder:
         between[1:-1] = bad[:-2] & bad[2:]
         return bad | between
 
+    def decide_together(
+        self, probability: NDArray[np.float64], holds: NDArray[np.bool_], leads: Sequence[str]
+    ) -> NDArray[np.bool_]:
+        """Says which pieces are bad, (n_leads, pieces), limb leads together where Einthoven's law holds, (pieces,)."""
+        bad = np.stack([self.decide(row) for row in probability])
+        return spare_at_most_one(bad, probability, holds, leads)
+
+    def judge(
+        self, features: NDArray[np.float64], leads: Sequence[str]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Says how probably pieces are bad by their `FEATURES`, (n_leads, pieces), and where the law holds, (pieces,)."""
+        holds = law_holds(features)
+        probability = logistic(judge_together(self.joined.log_odds(features), holds, leads))
+        held, saturated = (features[..., FEATURES.index(name)] for name in ("held_s", "saturated_s"))
+        return np.where((held >= LOST_SHARE) | (saturated >= LOST_SHARE), 1.0, probability), holds
+
     def _look(
         self,
         ecg: NDArray[np.float64],
@@ -170,14 +185,12 @@ class Finder:
             holds = np.zeros(missing.shape[-1], dtype=bool)
         else:
             features = self.features(ecg, rate, leads, repairer, scorer, key)
-            holds = law_holds(features)
-            probability = logistic(judge_together(self.joined.log_odds(features), holds, leads))
+            probability, holds = self.judge(features, leads)
         held, saturated = (features[..., FEATURES.index(name)] for name in ("held_s", "saturated_s"))
         reason = _noise_reason(features)
         for name, there in ((FLAT, held >= HELD_S), (SATURATED, saturated >= SATURATED_S), (MISSING, missing > 0)):
             reason[there & ((name != MISSING) | (missing > LOST_SHARE))] = name
-        surely = (missing > LOST_SHARE) | (held >= LOST_SHARE) | (saturated >= LOST_SHARE)
-        probability = np.where(surely, 1.0, probability)
+        probability = np.where(missing > LOST_SHARE, 1.0, probability)
         score = features[..., FEATURES.index("score")]
         bad = probability >= self.begin
         return Findings(edges, probability, bad, reason, score, features.astype(np.float32)), holds

@@ -7,11 +7,12 @@ from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.filters import clean_signal
 from einthoven.ecg.leads import LEADS
 from evaluation.repairing.baselines import RidgeFromOthers
-from evaluation.repairing.records import CleanRecord
 from evaluation.repairing.report import write_report
-from evaluation.repairing.scoring import BAD_SHARE, REPAIRED, score_record
+from evaluation.repairing.scoring import REPAIRED, score_record
 from evaluation.repairing.waves import compare_waves, find_waves
+from preprocessing.clean_records import CleanRecord
 from preprocessing.cohorts.simulator import simulate_ecg
+from preprocessing.damage import BAD_SHARE
 from reconstruction.repairs.finder import Finder
 from reconstruction.repairs.repairing import Tools
 from reconstruction.repairs.windows import WindowRepairer
