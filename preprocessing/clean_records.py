@@ -28,7 +28,8 @@ def clean_paths(root: Path, folds: Iterable[int]) -> dict[int, Path]:
         raise ValueError(f"{root}: there is no ptbxl_database.csv; give the folder of PTB-XL as downloaded")
     table = pd.read_csv(root / "ptbxl_database.csv")
     clean = table[table["strat_fold"].isin(list(folds)) & table[list(NOISE_COLUMNS)].isna().all(axis=1)]
-    paths = {int(row.ecg_id): root / str(row.filename_lr) for row in clean.itertuples()}
+    ids, names = clean["ecg_id"].astype(int).tolist(), clean["filename_lr"].tolist()
+    paths = {ecg_id: root / name for ecg_id, name in zip(ids, names, strict=True)}
     return {ecg_id: path for ecg_id, path in paths.items() if path.with_suffix(".hea").is_file()}
 
 
@@ -43,7 +44,7 @@ def wfdb_records(root: Path) -> Iterator[CleanRecord]:
 
 
 def read_clean(path: Path) -> CleanRecord | None:
-    """Reads the first ten seconds of a record; None if it lacks one of the twelve leads, has gaps or lasts under 5 s."""
+    """Reads the first ten seconds of a record; None if it lacks one of twelve leads, has gaps or lasts under 5 s."""
     recording = read(path)
     n_samples = round(10 * recording.sampling_rate)
     if set(LEADS) <= set(recording.leads) and recording.signal.shape[-1] >= n_samples // 2:

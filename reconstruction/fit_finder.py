@@ -19,7 +19,8 @@ def main(config: dict[str, Any]) -> Outcome:
     import torch
 
     from preprocessing.damage import damage_noise
-    from reconstruction.repairs.fitting import RATE_HZ, Settings, finder_arrays, fit_finder, training_ecgs
+    from reconstruction.repairs.fitting.finder import Settings, finder_arrays, fit_finder, training_ecgs
+    from reconstruction.repairs.fitting.windows import RATE_HZ
     from reconstruction.repairs.repairing import Tools
 
     with extra("train"):

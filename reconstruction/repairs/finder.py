@@ -161,7 +161,7 @@ class Finder:
     def judge(
         self, features: NDArray[np.float64], leads: Sequence[str]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Says how probably pieces are bad by their `FEATURES`, (n_leads, pieces), and where the law holds, (pieces,)."""
+        """Says from `FEATURES` how probably pieces are bad, (n_leads, pieces), and where the law holds, (pieces,)."""
         holds = law_holds(features)
         probability = logistic(judge_together(self.joined.log_odds(features), holds, leads))
         held, saturated = (features[..., FEATURES.index(name)] for name in ("held_s", "saturated_s"))

@@ -5,7 +5,7 @@ records is asked without, so that it has not seen them. Both sets of the finder 
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,25 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einthoven.ecg.leads import LEADS
-from einthoven.run.progress import show_progress
 from noise_quant.scoring.scorer import Scorer
 from preprocessing.clean_records import clean_paths, read_clean
-from preprocessing.damage import BAD_SHARE, damage_ecg, hurt_pieces
 from reconstruction.repairs.features import CHECKS, PLAIN, piece_features
 from reconstruction.repairs.finder import FEATURES, WINDOW_S, Finder
-from reconstruction.repairs.trees import Trees
+from reconstruction.repairs.fitting.windows import RATE_HZ, Ecg, Windows, look
 from reconstruction.repairs.windows import WindowRepairer
 
-RATE_HZ = 100.0
 TRAINING_FOLDS = tuple(range(1, 9))
 LIMITS_FOLD = 9
 BEGINS = (0.3, 0.4, 0.5, 0.6, 0.7)
 GO_ONS = (0.1, 0.2, 0.3, 0.4)
 """Limits that are tried."""
-
-Features = Callable[[NDArray[np.float64], str], NDArray[np.float64]]
-Ecg = tuple[str, NDArray[np.float64]]
-"""Key and signal in mV, shape (12, L), at `RATE_HZ`."""
 
 
 @dataclass(frozen=True)
@@ -51,31 +44,6 @@ class Settings:
     damage_seed: int
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Windows of damaged records, and of the same as they were.
-
-    Attributes:
-        features: Features of each piece, shape (windows, 12, pieces, features).
-        share: How much of each piece is damaged, shape (windows, 12, pieces).
-        damaged: False for windows of records as they were, shape (windows,).
-    """
-
-    features: NDArray[np.float64]
-    share: NDArray[np.float64]
-    damaged: NDArray[np.bool_]
-
-    @property
-    def counted(self) -> NDArray[np.bool_]:
-        """Pieces that are damaged enough, or not at all, shape (windows, 12, pieces)."""
-        return (self.share == 0) | (self.share >= BAD_SHARE)
-
-    def trees(self, columns: int, n_trees: int) -> Trees:
-        """Fits trees of the first so many features."""
-        rows, is_bad = self.features[self.counted], self.share[self.counted] > 0
-        return Trees.fit(rows, is_bad, np.arange(columns), n_trees=n_trees)
-
-
 def training_ecgs(root: Path, settings: Settings) -> tuple[list[Ecg], list[Ecg], list[Ecg]]:
     """Reads random records of PTB-XL without a remark on noise: for the first trees, for the finder, for its limits.
 
@@ -88,9 +56,7 @@ def training_ecgs(root: Path, settings: Settings) -> tuple[list[Ecg], list[Ecg],
     first, rest = list(islice(ecgs, settings.n_first)), list(islice(ecgs, settings.n_records))
     limits = list(islice(_read(others, rng.permutation(list(others))), settings.n_limits))
     if len(rest) < settings.n_records or len(limits) < settings.n_limits:
-        raise ValueError(
-            f"{root}: too few records without a remark on noise; set n_first, n_records and n_limits lower"
-        )
+        raise ValueError(f"{root}: too few records without a remark on noise: lower n_first, n_records or n_limits")
     return first, rest, limits
 
 
@@ -131,29 +97,6 @@ def fit_finder(
         start, plain=rest.trees(n_plain, settings.n_trees), joined=rest.trees(len(FEATURES), settings.n_trees)
     )
     return choose_limits(finder, limits, settings)
-
-
-def look(
-    ecgs: Sequence[Ecg],
-    noise: Mapping[str, NDArray[np.float64]],
-    features: Features,
-    damage_seed: int,
-    clean_every: int,
-) -> Windows:
-    """Damages ECGs and computes their features; those of each so many-th as it was too."""
-    found, share, is_damaged = [], [], []
-    with show_progress(len(ecgs), "ECG") as bar:
-        for place, (key, ecg) in enumerate(ecgs):
-            damaged = damage_ecg(ecg, RATE_HZ, noise, key, damage_seed)
-            shares = hurt_pieces(damaged.hurt, RATE_HZ)
-            cases = [(damaged.signal, shares, True), (ecg, np.zeros_like(shares), False)]
-            for signal, part, hurt in cases if place % clean_every == 0 else cases[:1]:
-                # float32, as findings hold them
-                found.append(features(signal, key).astype(np.float32))
-                share.append(part)
-                is_damaged.append(hurt)
-            bar.update()
-    return Windows(np.stack(found).astype(np.float64), np.stack(share), np.array(is_damaged))
 
 
 def choose_limits(finder: Finder, windows: Windows, settings: Settings) -> tuple[Finder, dict[str, object]]:
