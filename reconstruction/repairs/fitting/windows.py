@@ -36,9 +36,10 @@ class Windows:
         return (self.share == 0) | (self.share >= BAD_SHARE)
 
     def trees(self, columns: int, n_trees: int) -> Trees:
-        """Fits trees of the first so many features."""
+        """Fits trees of the first so many features, but for those that apply nowhere."""
         rows, is_bad = self.features[self.counted], self.share[self.counted] > 0
-        return Trees.fit(rows, is_bad, np.arange(columns), n_trees=n_trees)
+        there = np.flatnonzero(np.isfinite(rows[:, :columns]).any(axis=0))
+        return Trees.fit(rows, is_bad, there, n_trees=n_trees)
 
 
 def look(

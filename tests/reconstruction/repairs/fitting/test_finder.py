@@ -9,7 +9,7 @@ from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.leads import LEADS
 from preprocessing.cohorts.ptbxl import NOISE_COLUMNS
 from preprocessing.cohorts.simulator import simulate_ecg
-from reconstruction.repairs.finder import FEATURES, FINDER, Finder
+from reconstruction.repairs.finder import FEATURES, FINDER, SCORE, Finder
 from reconstruction.repairs.fitting.finder import Settings, choose_limits, finder_arrays, fit_finder, training_ecgs
 from reconstruction.repairs.fitting.windows import RATE_HZ, Windows
 from reconstruction.repairs.windows import WindowRepairer
@@ -46,7 +46,7 @@ def test_a_few_records_make_a_finder_that_comes_back_from_its_file(ecgs, tmp_pat
     np.savez_compressed(tmp_path / "finder.npz", **made[0])
     finder = Finder.load(tmp_path / "finder.npz")
     assert set(finder.arrays()) == set(Finder.load().arrays())
-    assert finder.joined.columns.tolist() == list(range(len(FEATURES)))
+    assert finder.joined.columns.tolist() == list(range(len(FEATURES) - len(SCORE)))
     facts = json.loads(str(made[0]["facts"]))
     assert facts["n_records"] == 3
     assert facts["seed"] == 0
