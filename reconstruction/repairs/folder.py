@@ -21,7 +21,7 @@ from einthoven.run.progress import show_progress
 from einthoven.run.weights_cache import hash_weights
 from reconstruction.repairs.finder import FINDER
 from reconstruction.repairs.repairing import Tools, repair
-from reconstruction.repairs.result import KINDS, Repair
+from reconstruction.repairs.result import KINDS, LEFT_MISSING, Repair
 
 ACTIONS, RESULT, TABLE = "actions.csv", "result.npz", "recordings.csv"
 DEFAULT_FORMAT = "hea"
@@ -89,7 +89,8 @@ def repair_all(
             raise ValueError(next(iter(problems.values())))
         return str(lines[0]["text"]), False
     write_csv(pd.DataFrame(lines).drop(columns="text"), folder / TABLE)
-    text = f"{len(files) - len(problems)} recordings repaired ({TABLE} lists them)"
+    left = sum(float(line.get(KINDS[LEFT_MISSING]) or 0) > 0 for line in lines)
+    text = f"{len(files) - len(problems)} recordings gone through, {left} of them with parts left missing ({TABLE})"
     return "\n".join([text, *([describe_problems(problems, TABLE)] if problems else [])]), bool(problems)
 
 

@@ -50,7 +50,7 @@ def test_a_folder_is_repaired_and_taken_up_again(files, tmp_path, quick):
     assert {file.name for file in found} >= {"one.csv", "two.hea"}
     found = [file for file in found if file.suffix != ".edf"]
     text, failed = repair_all(found, tmp_path, SETTINGS, LocalEngine())
-    assert text.startswith("2 recordings repaired")
+    assert text.startswith("2 recordings gone through")
     assert not failed
     table = pd.read_csv(tmp_path / "recordings.csv")
     assert set(table["name"]) == {"one", "sub_two"}
