@@ -29,7 +29,7 @@ OPENINGS = (
     [".venv/bin/python", "-m"],
     ["accelerate", "launch", "--multi_gpu", "--num_processes", "2", "-m"],
 )
-WITHOUT_NEXT = {"reconstruction.fit_spectra"}
+WITHOUT_NEXT = {"reconstruction.fit_finder", "reconstruction.fit_spectra"}
 """Scripts after which no command comes."""
 WORDS = {"evaluation.benchmark": "benchmark.parts", "reconstruction.repair": "recordings"}
 """Scripts that take bare words, and what these make up."""
