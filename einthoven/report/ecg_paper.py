@@ -81,12 +81,8 @@ def draw_ecg(
     Raises:
         ValueError: If shapes do not go together, or layout, speed, gain or start are not possible.
     """
-    for name, value, choices in (("speed", speed, SPEEDS), ("gain", gain, GAINS)):
-        if value not in choices:
-            raise ValueError(f"{name} is {value:g}: choose one of {', '.join(f'{choice:g}' for choice in choices)}")
     made = made or ("reconstructed" if noisy is None else "denoised")
-    if made not in MADE:
-        raise ValueError(f"made is {made!r}: choose one of {', '.join(MADE)}")
+    _check_choices(speed, gain, made)
     rate = float(sampling_rate)
     length = np.shape(signal)[-1]
     placed = place_strips(leads, length / rate, layout, float(speed), start)
@@ -105,6 +101,15 @@ def draw_ecg(
         _draw_strip(sheet, strip, curves, rate)
         sheet.name(strip, leads[strip.lead], remark)
     return sheet.figure
+
+
+def _check_choices(speed: float, gain: float, made: str) -> None:
+    """Raises ValueError where the paper's speed or gain, or the word for what was done, is not known."""
+    for name, value, choices in (("speed", speed, SPEEDS), ("gain", gain, GAINS)):
+        if value not in choices:
+            raise ValueError(f"{name} is {value:g}: choose one of {', '.join(f'{choice:g}' for choice in choices)}")
+    if made not in MADE:
+        raise ValueError(f"made is {made!r}: choose one of {', '.join(MADE)}")
 
 
 class _Curves:
