@@ -18,6 +18,8 @@ WEIGHTS = "weights.safetensors"
 PICKLES = (".pkl", ".pt", ".pth", ".bin", ".ckpt")
 """Suffixes of the files that `torch.save` writes."""
 
+_WRAPPERS = ("module.", "_orig_mod.")
+"""Names under which DataParallel, DistributedDataParallel and torch.compile hold the network."""
 _NAMED = 3
 """Most weights that an error names."""
 
@@ -55,7 +57,11 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[st
             weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{file} is no readable safetensors file ({error})") from error
-    return _checked(weights, file), json.loads(metadata.get("spec", "{}")), json.loads(metadata.get("facts", "{}"))
+    return (
+        _checked(_unwrapped(weights), file),
+        json.loads(metadata.get("spec", "{}")),
+        json.loads(metadata.get("facts", "{}")),
+    )
 
 
 def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor]:
@@ -85,7 +91,14 @@ def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor
         at = "" if key is None else f", under {key} or alone"
         holds = f" (its keys: {', '.join(map(str, list(content)[:_NAMED]))})" if isinstance(content, Mapping) else ""
         raise ValueError(f"{file} holds no state dictionary, weights by name{at}, as published checkpoints do{holds}")
-    return _checked({str(name): w.detach() for name, w in content.items()}, file)
+    return _checked(_unwrapped({str(name): w.detach() for name, w in content.items()}), file)
+
+
+def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Takes off what torch's wrappers for many devices and for compiling put before the name of every weight."""
+    while wrapper := next((w for w in _WRAPPERS if weights and all(name.startswith(w) for name in weights)), None):
+        weights = {name.removeprefix(wrapper): weight for name, weight in weights.items()}
+    return weights
 
 
 def find_weights(path: str | Path, names: Sequence[str] = (WEIGHTS,)) -> Path:

@@ -110,3 +110,9 @@ def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path):
     torch.save({"bomb": torch.zeros(1, dtype=torch.float16).expand(2_000_000_000)}, tmp_path / "w.pt")
     with pytest.raises(ValueError, match="damaged: bomb would be larger than the file itself"):
         read_pickled_weights(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_what_a_wrapper_put_before_the_names_is_taken_off(tmp_path, wrapper):
+    torch.save({f"{wrapper}a": torch.ones(1), f"{wrapper}module.b": torch.zeros(1)}, tmp_path / "c.pkl")
+    assert set(read_pickled_weights(tmp_path / "c.pkl")) == {"a", "module.b"}
