@@ -1,0 +1,115 @@
+// The table of measures: before, and after with intervals.
+
+import { getMeasures } from "./api.js";
+import { byId, make } from "./dom.js";
+
+const DIGITS = { ms: 0, "1/min": 0, bpm: 0, "°": 0, deg: 0, mV: 2 };
+
+/**
+ * @typedef {{measure: string, lead: string, value: number | null, lower: number | null, upper: number | null,
+ *   unit: string, reason: string}} Row
+ */
+
+export class Measures {
+  /**
+   * @param {import("./view.js").View} view
+   * @param {import("./jobs.js").Jobs} jobs
+   */
+  constructor(view, jobs) {
+    Object.assign(this, { view, jobs });
+    view.addEventListener("recording", () => this.begin());
+    view.addEventListener("news", () => this.load());
+    byId("result").addEventListener("change", () => this.load());
+    jobs.addEventListener("over", (event) => event.detail.kind === "measures" && this.load());
+  }
+
+  begin() {
+    /** @type {Map<string, any>} answers of the server, by version */
+    this.answers = new Map();
+    this.waiting = new Set();
+  }
+
+  async load() {
+    const { recording, result } = this.view;
+    const wanted = [["before", {}]];
+    if (result) wanted.push([result.id, { result: result.id }]);
+    for (const [key, which] of wanted) {
+      const known = this.answers.get(key);
+      if (this.waiting.has(key) || known?.state === "done" || known?.state === "unavailable") continue;
+      this.waiting.add(key);
+      const version = key === "before" ? "before" : "after";
+      const answer = await getMeasures(recording.id, { version, ...which }).catch((error) => ({
+        state: "failed",
+        error: error.message,
+      }));
+      if (this.view.recording.id !== recording.id) return;
+      this.waiting.delete(key);
+      this.answers.set(key, answer);
+      if (answer.job) this.jobs.follow(answer.job);
+    }
+    this.show();
+  }
+
+  show() {
+    const { result } = this.view;
+    const before = this.answers.get("before") ?? { state: "none" };
+    const after = result ? this.answers.get(result.id) : null;
+    byId("measures-panel").hidden = before.state === "unavailable";
+    const busy = [before, after].some((answer) => answer && ["queued", "running"].includes(answer.state));
+    byId("measures-state").textContent = busy ? "Being measured ..." : (before.error ?? after?.error ?? "");
+    const [rows, made] = [before.rows ?? [], after?.rows ?? []];
+    const table = byId("measures");
+    table.replaceChildren();
+    if (!rows.length && !made.length) return;
+    table.append(this.overLeads(rows, made, Boolean(after?.rows)), this.byLead(after?.rows ? made : rows));
+  }
+
+  /** @param {Row[]} before @param {Row[]} after */
+  overLeads(before, after, hasAfter) {
+    const names = [...new Set([...before, ...after].filter((row) => !row.lead).map((row) => row.measure))];
+    const find = (rows, name) => rows.find((row) => row.measure === name && !row.lead);
+    const heads = ["Measure", "As recorded", ...(hasAfter ? ["After, with 90 % interval"] : [])];
+    const lines = names.map((name) => {
+      const versions = hasAfter ? [before, after] : [before];
+      const cells = versions.map((rows) => cellOf(find(rows, name)));
+      return make("tr", {}, make("th", { scope: "row" }, inPlainWords(name)), ...cells);
+    });
+    return tableOf("Over all leads", heads, lines);
+  }
+
+  /** @param {Row[]} rows */
+  byLead(rows) {
+    const own = rows.filter((row) => row.lead);
+    const leads = [...new Set(own.map((row) => row.lead))];
+    const names = [...new Set(own.map((row) => row.measure))];
+    const units = names.map((name) => own.find((row) => row.measure === name)?.unit ?? "");
+    const heads = ["Lead", ...names.map((name, at) => inPlainWords(name) + (units[at] ? ` (${units[at]})` : ""))];
+    const lines = leads.map((lead) => {
+      const cells = names.map((name) => cellOf(own.find((row) => row.lead === lead && row.measure === name), false));
+      return make("tr", {}, make("th", { scope: "row" }, lead), ...cells);
+    });
+    const details = make("details", {}, make("summary", {}, "Lead by lead"), tableOf("Lead by lead", heads, lines));
+    details.hidden = !own.length;
+    return details;
+  }
+}
+
+const inPlainWords = (name) => name.replaceAll("_", " ");
+
+function tableOf(caption, heads, lines) {
+  const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
+  const title = make("caption", { class: "hidden-words" }, caption);
+  return make("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption },
+    make("table", {}, title, make("thead", {}, head), make("tbody", {}, ...lines)));
+}
+
+/** @param {Row | undefined} row */
+function cellOf(row, hasUnit = true) {
+  if (!row) return make("td", {}, "–");
+  if (row.value === null) return make("td", { class: "muted", title: row.reason }, hasUnit ? `not measurable: ${row.reason}` : "–");
+  const digits = DIGITS[row.unit] ?? 2;
+  const number = (value) => value.toFixed(digits).replace("-", "−");
+  const hasInterval = row.lower !== null && row.upper !== null && row.lower !== row.upper;
+  const interval = hasInterval ? make("span", { class: "muted" }, ` (${number(row.lower)} to ${number(row.upper)})`) : "";
+  return make("td", {}, number(row.value) + (hasUnit && row.unit ? ` ${row.unit}` : ""), interval);
+}
