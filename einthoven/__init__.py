@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from einthoven.ecg.writing import write
     from noise_quant.api import score
     from reconstruction.api import denoise, reconstruct
+    from reconstruction.electrodes.checking import check_electrodes
     from reconstruction.repairs.repairing import repair
 
 __all__ = [
     "DEMO_ECG",
     "Recording",
+    "check_electrodes",
     "denoise",
     "find_recordings",
     "generate",
@@ -42,6 +44,7 @@ except PackageNotFoundError:  # a checkout that is not installed
 _PLACES = {
     "DEMO_ECG": "einthoven.ecg.reading",
     "Recording": "einthoven.ecg.recording",
+    "check_electrodes": "reconstruction.electrodes.checking",
     "denoise": "reconstruction.api",
     "find_recordings": "einthoven.ecg.folders",
     "generate": "diffusion_prior.api",

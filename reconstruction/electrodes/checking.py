@@ -1,0 +1,112 @@
+"""`check_electrodes`: were electrodes swapped, or leads wrongly named, when this ECG was recorded?
+
+Each mistake is a linear map of the leads (`maps`). The prior says how probable the ECG is as each of them has it
+(`evidence`), and a calibration turns that into probabilities (`calibration`). Nothing is corrected unasked.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from diffusion_prior.checkpoint import shared_denoiser
+from einthoven.ecg.adapters import ECGLike, as_recording
+from einthoven.ecg.leads import INDEPENDENT_LEADS
+from einthoven.ecg.recording import Recording
+from reconstruction.electrodes.calibration import Calibration, probabilities
+from reconstruction.electrodes.eight_leads import EightLeads, eight_leads
+from reconstruction.electrodes.evidence import Judge
+from reconstruction.electrodes.maps import AS_RECORDED, LEG, REVERSED, Hypothesis, hypotheses
+from reconstruction.electrodes.result import Electrodes
+
+
+def check_electrodes(
+    ecg: ECGLike,
+    sampling_rate: float | None = None,
+    leads: str | Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    weights: str | Path | None = None,
+    key: int | str | None = None,
+    device: str | torch.device = "cpu",
+) -> Electrodes:
+    """Checks a recording for swapped electrodes and wrongly named leads: see the module.
+
+    Args:
+        ecg: A `Recording`, or what `as_recording` takes: an array in mV, shape (n_leads, L), NaN where missing, ...
+        sampling_rate: Sampling rate in Hz; only for what does not know its own.
+        leads: Lead names; only for what does not know its own.
+        seed: Seed; the same seed and key give the same probabilities.
+        weights: The prior's: a file or a training's folder; None: the bundled ones.
+        key: Key of the record, to which its random numbers belong; None: its name, 0 where it has none.
+        device: Device of the network.
+
+    Raises:
+        ValueError: If the recording is shorter than 2.5 s, in another unit, or has too few leads to tell anything.
+    """
+    recording = as_recording(ecg, sampling_rate, leads)
+    denoiser = shared_denoiser(weights, device)
+    if denoiser.leads != INDEPENDENT_LEADS or not denoiser.takes_measurements:
+        raise ValueError(
+            "check_electrodes needs weights of a prior of the eight independent leads: see the bundled ones"
+        )
+    eight = eight_leads(recording, denoiser.sampling_rate)
+    judge = Judge(denoiser, seed)
+    return judge_recording(recording, eight, judge, packaged(), (recording.name or 0) if key is None else key)
+
+
+@cache
+def packaged() -> Calibration:
+    """Returns the packaged calibration."""
+    return Calibration.load()
+
+
+def judge_recording(
+    recording: Recording, eight: EightLeads, judge: Judge, calibration: Calibration, key: int | str
+) -> Electrodes:
+    """Judges a recording whose eight leads are prepared."""
+    known = possible(eight.measured.numpy())
+    if len(known) < 2:
+        raise ValueError(
+            f"the recording has {', '.join(recording.leads)}, of which too little is usable: the check takes two limb "
+            "leads, or a few of V1 to V6"
+        )
+    evidence = judge(eight.ecg, eight.measured, known, key)
+    odds = dict(zip((one.name for one in known), calibration.log_odds(evidence, known).tolist(), strict=True))
+    legs = [one for one in hypotheses().values() if one.kind == LEG]
+    if bool(eight.measured[:2].all()):
+        values = calibration.leg_log_odds(eight.ecg.cpu().numpy(), legs)
+        odds |= dict(zip((one.name for one in legs), values.tolist(), strict=True))
+    shares = probabilities({name: value for name, value in odds.items() if np.isfinite(value)})
+    others = [name for name in shares if name != AS_RECORDED]
+    best = others[0] if shares[AS_RECORDED] < calibration.limit else AS_RECORDED
+    told = {one.name: one for one in (*known, *legs)}
+    note = describe(told[best], shares[best])
+    notes = (*recording.notes, *eight.notes, *([note] if note else []))
+    return Electrodes(best, shares, recording, note, told, notes)
+
+
+def possible(measured: NDArray[np.bool_]) -> list[Hypothesis]:
+    """Returns the hypotheses that can be undone and seen in the measured ones, (8,), of the leads."""
+    found = []
+    for one in hypotheses().values():
+        if one.undo is None:
+            continue
+        reaches_missing = bool(np.any(one.undo[measured][:, ~measured]))
+        is_seen = bool(np.any((one.undo - np.eye(len(one.undo)))[measured]))
+        if one.name == AS_RECORDED or (is_seen and not reaches_missing):
+            found.append(one)
+    return found
+
+
+def describe(best: Hypothesis, probability: float) -> str:
+    """Says in a sentence what was found; "" where nothing was."""
+    if best.name == AS_RECORDED:
+        return ""
+    what = f"electrodes or leads look mixed up: {best.name} ({best.kind}), probability {probability:.2f}"
+    if best.name == "RA/LA" or best.kind == REVERSED:
+        what += "; or the heart lies on the right"
+    return f"{what}; nothing was corrected"

@@ -1,0 +1,68 @@
+"""`check_electrodes` on the bundled ECG, as it is and with mistakes made on purpose."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import einthoven
+from einthoven.ecg.leads import LEADS
+from reconstruction.electrodes.eight_leads import corrected_signal, derivable
+from reconstruction.electrodes.maps import AS_RECORDED, hypotheses
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return replace(einthoven.read(einthoven.DEMO_ECG), name="demo")
+
+
+def swapped(recording, name):
+    return replace(recording, signal=corrected_signal(recording, hypotheses()[name].swap))
+
+
+def test_as_recorded_nothing_is_said(demo):
+    found = einthoven.check_electrodes(demo)
+    assert (found.best, found.note) == (AS_RECORDED, "")
+    assert found.corrected is found.given
+    assert sum(found.probabilities.values()) == pytest.approx(1.0)
+    assert list(found.probabilities.values()) == sorted(found.probabilities.values(), reverse=True)
+    assert "as recorded" in repr(found)
+    assert einthoven.check_electrodes(demo).probabilities == found.probabilities
+
+
+def test_a_swap_is_found_and_put_right_when_asked(demo, tmp_path):
+    given = swapped(demo, "RA/LA")
+    found = einthoven.check_electrodes(given)
+    assert found.best == "RA/LA"
+    assert "nothing was corrected" in found.note
+    np.testing.assert_allclose(found.corrected.signal, demo.signal, atol=1e-6)
+    assert found.corrected.notes[-1].startswith("corrected for RA/LA")
+    assert found.to_data_frame()["hypothesis"][0] == "RA/LA"
+    assert found.save(tmp_path / "check.csv").is_file()
+    assert found.save(tmp_path / "check.png").is_file()
+
+
+def test_leads_that_a_swap_does_not_reach_stay_to_the_bit(demo):
+    fixed = corrected_signal(demo, hypotheses()["V1/V2"].undo)
+    rest = [row for row, lead in enumerate(LEADS) if lead not in ("V1", "V2")]
+    assert np.array_equal(fixed[rest], demo.signal[rest])
+    assert np.array_equal(fixed[LEADS.index("V1")], demo.signal[LEADS.index("V2")])
+
+
+def test_missing_samples_stay_missing_where_they_are_needed(demo):
+    signal = demo.signal.copy()
+    signal[LEADS.index("V3"), :100] = np.nan
+    fixed = corrected_signal(replace(demo, signal=signal), hypotheses()["V2/V3"].undo)
+    assert np.isnan(fixed[LEADS.index("V2"), :100]).all()
+    assert np.isfinite(fixed[[row for row, lead in enumerate(LEADS) if lead != "V2"]]).all()
+
+
+def test_a_lead_that_lacks_cannot_be_corrected(demo):
+    few = replace(demo, signal=demo.signal[:1], leads=("I",))
+    with pytest.raises(ValueError, match="made of II"):
+        corrected_signal(few, hypotheses()["LA/LL"].undo)
+
+
+def test_which_of_the_eight_follow():
+    assert derivable(("III", "aVF", "V2")) == ["I", "II", "V2"]
+    assert derivable(("II", "V2")) == ["II", "V2"]
