@@ -12,6 +12,7 @@ from einthoven.stray import check_stray_modules
 if TYPE_CHECKING:
     from diffusion_prior.api import generate
     from einthoven.ecg.folders import find_recordings
+    from einthoven.ecg.measures.measuring import measure
     from einthoven.ecg.reading import DEMO_ECG, read
     from einthoven.ecg.recording import Recording
     from einthoven.ecg.writing import write
@@ -27,6 +28,7 @@ __all__ = [
     "denoise",
     "find_recordings",
     "generate",
+    "measure",
     "read",
     "reconstruct",
     "repair",
@@ -48,6 +50,7 @@ _PLACES = {
     "denoise": "reconstruction.api",
     "find_recordings": "einthoven.ecg.folders",
     "generate": "diffusion_prior.api",
+    "measure": "einthoven.ecg.measures.measuring",
     "read": "einthoven.ecg.reading",
     "reconstruct": "reconstruction.api",
     "repair": "reconstruction.repairs.repairing",

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from einthoven.ecg.leads import INDEPENDENT_ROWS, LEADS
+from einthoven.ecg.measures.beats import BEAT_RATE, AverageBeat
+from einthoven.ecg.measures.marks import qrs_bounds
 from einthoven.extras import extra
 from einthoven.run.progress import track
-from evaluation.generation.average_beat import BEAT_RATE, AverageBeat
 
 WAVES = ("P", "R", "T")
 P_LEADS = ("I", "II", "V5")
@@ -32,11 +32,6 @@ SHORTEST_PR_MS = 60.0
 
 NO_P_WAVE = frozenset({"AFIB", "AFLT", "SVTAC", "PSVT", "PACE", "3AVB"})
 """Statements of ECGs whose P waves are absent or do not lead to the QRS complex, so that they have no PR interval."""
-
-QRS_THRESHOLD = 0.05
-QRS_SMOOTHING_S = 0.004
-QRS_GAP_S = 0.02
-QRS_REACH_S = (0.12, 0.14)
 
 _N_TILES = 6
 _MS = 1000.0 / BEAT_RATE
@@ -97,7 +92,7 @@ def beat_features(average: AverageBeat) -> dict[str, float]:
     and T are the values farthest from that level.
     """
     rr = float(np.median(average.rr_ms))
-    onset, offset = qrs_bounds(average)
+    onset, offset = qrs_bounds(average, INDEPENDENT_ROWS)
     found = {lead: _p_onset_and_t_end(average, lead) for lead in dict.fromkeys((*P_LEADS, *T_LEADS))}
     starts = [found[lead][0] for lead in P_LEADS if (onset - found[lead][0]) * _MS >= SHORTEST_PR_MS]
     p_onset = min(starts, default=np.nan)
@@ -125,33 +120,6 @@ def beat_features(average: AverageBeat) -> dict[str, float]:
             height = np.take_along_axis(wanted, farthest[:, None], axis=-1)[:, 0]
         values |= {f"{wave.lower()}_{lead}": float(value) for lead, value in zip(LEADS, height, strict=True)}
     return values
-
-
-def qrs_bounds(average: AverageBeat) -> tuple[int, int]:
-    """Finds start and end of the QRS complex in all leads together, in samples at `BEAT_RATE`.
-
-    The complex is where the speed of the heart vector, the root of the sum over leads of the squared slopes, exceeds
-    its median over the beat by 5 % of its maximum; slow stretches up to 20 ms long belong to the complex.
-    """
-    slopes = gaussian_filter1d(
-        average.beat[INDEPENDENT_ROWS], QRS_SMOOTHING_S * BEAT_RATE, axis=1, order=1, mode="wrap"
-    )
-    speed = np.sqrt(np.square(slopes).sum(axis=0))
-    first = max(0, average.peak - int(QRS_REACH_S[0] * BEAT_RATE))
-    last = min(len(speed), average.peak + int(QRS_REACH_S[1] * BEAT_RATE))
-    rest = float(np.median(speed))
-    fastest = first + int(np.argmax(speed[first:last]))
-    fast = first + np.flatnonzero(speed[first:last] > rest + QRS_THRESHOLD * (speed[fastest] - rest))
-    onset = offset = fastest
-    for place in fast[fast < fastest][::-1]:
-        if onset - place > QRS_GAP_S * BEAT_RATE:
-            break
-        onset = int(place)
-    for place in fast[fast > fastest]:
-        if place - offset > QRS_GAP_S * BEAT_RATE:
-            break
-        offset = int(place)
-    return onset, offset
 
 
 def _p_onset_and_t_end(average: AverageBeat, lead: str) -> tuple[float, float]:

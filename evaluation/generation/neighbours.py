@@ -13,8 +13,8 @@ from scipy import fft
 
 from einthoven.ecg.filters import resample
 from einthoven.ecg.leads import INDEPENDENT_ROWS
+from einthoven.ecg.measures.beats import AverageBeat
 from einthoven.statistics import bootstrap_intervals
-from evaluation.generation.average_beat import AverageBeat
 from evaluation.report import interval_columns
 
 RECORDING = "whole recording"

@@ -4,7 +4,6 @@ All take ECGs in mV, shape (N, 12, L), read only where `observed`, of the same s
 gaps are filled in the eight independent leads, the others follow by Einthoven's law, what was observed stays as it was.
 """
 
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.lapack import dpotri
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS, INDEPENDENT_ROWS, LEADS, lead_matrix, to_twelve
-from einthoven.extras import extra
+from einthoven.ecg.measures.beats import find_r_peaks
 from preprocessing.store.store import Store
 
 STRENGTHS = tuple(10.0**power for power in range(-4, 2))
@@ -204,31 +203,6 @@ def _interpolate(x: NDArray[np.floating], observed: NDArray[np.bool_]) -> NDArra
         if seen.any():
             filled[lead] = np.interp(time, time[seen], row[seen])
     return filled
-
-
-def find_r_peaks(x: NDArray[np.float64], observed: NDArray[np.bool_], sampling_rate: float) -> NDArray[np.int64]:
-    """Finds the R peaks of one record with neurokit2, on the root mean square over leads.
-
-    Args:
-        x: ECG, its independent leads, in mV, shape (8, L).
-        observed: True where a sample was observed, shape (8, L).
-        sampling_rate: Sampling rate in Hz.
-
-    Returns:
-        Places of the peaks that lie where a lead is observed, in samples, shape (n,); none where neurokit2 fails.
-    """
-    with extra("train"):
-        from neurokit2 import ecg_findpeaks  # an import of seconds
-
-    strength = np.sqrt(np.mean((x / np.maximum(x.std(axis=-1, keepdims=True), 1e-6)) ** 2, axis=0))
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        try:
-            found = ecg_findpeaks(strength, sampling_rate=round(sampling_rate))["ECG_R_Peaks"]
-        except (ArithmeticError, IndexError, KeyError, TypeError, ValueError):
-            return np.zeros(0, dtype=np.int64)
-    peaks = np.asarray(found, dtype=np.int64)
-    return peaks[np.any(observed[:, peaks], axis=0)]
 
 
 def _beats(peaks: NDArray[np.int64], seen: NDArray[np.bool_], sampling_rate: float) -> NDArray[np.int64]:

@@ -4,9 +4,11 @@ import pytest
 import wfdb
 
 from einthoven.ecg.filters import clean_signal
-from einthoven.ecg.leads import LEADS
-from evaluation.generation.average_beat import BEAT_RATE, average_beat, average_beats
-from evaluation.generation.ecg_features import FEATURES, INTERVALS, beat_features, measure_features, qrs_bounds
+from einthoven.ecg.leads import INDEPENDENT_ROWS, LEADS
+from einthoven.ecg.measures.beats import BEAT_RATE
+from einthoven.ecg.measures.marks import qrs_bounds
+from evaluation.generation.average_beat import average_beat, average_beats
+from evaluation.generation.ecg_features import FEATURES, INTERVALS, beat_features, measure_features
 from preprocessing.cohorts.simulator import simulate_ecg
 
 RATE = 100.0
@@ -48,12 +50,15 @@ def test_features_do_not_depend_on_noise_shift_or_gain(ecgs):
 
 def test_a_wider_complex_has_a_wider_qrs(ecgs):
     average = average_beat(ecgs[0], RATE)
-    onset, offset = qrs_bounds(average)
+    onset, offset = qrs_bounds(average, INDEPENDENT_ROWS)
     assert onset <= average.peak <= offset
     place = np.arange(average.beat.shape[-1])
     bump = 0.8 * np.exp(-0.5 * ((place - offset - 0.02 * BEAT_RATE) / (0.015 * BEAT_RATE)) ** 2)
     wide = type(average)(average.beat + bump, average.peak, average.rr_ms)
-    assert np.diff(qrs_bounds(wide))[0] * 1000.0 / BEAT_RATE > (offset - onset) * 1000.0 / BEAT_RATE + 20.0
+    assert (
+        np.diff(qrs_bounds(wide, INDEPENDENT_ROWS))[0] * 1000.0 / BEAT_RATE
+        > (offset - onset) * 1000.0 / BEAT_RATE + 20.0
+    )
 
 
 def test_limb_amplitudes_obey_einthoven(ecgs):
