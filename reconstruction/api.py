@@ -54,6 +54,7 @@ def reconstruct(
     saturation: Saturation = None,
     sampler: PosteriorSampler | None = None,
     weights: str | Path | None = None,
+    preset: str | None = None,
     sigma_y: float = SIGMA_Y_MV,
     key: int | str | None = None,
     device: str | torch.device = "cpu",
@@ -75,6 +76,7 @@ def reconstruct(
         saturation: Limits of the recorder, (lower, upper) in mV, or "auto" to find plateaus, to restore; None: none.
         sampler: A sampler of one's own settings, used as it is, in place of `method` and `weights`.
         weights: The prior's: a file, a training's folder, or RhythmDiff's `checkpoint.pkl`; None: the bundled ones.
+        preset: Steps of "amortised" where that is taken: "fast", 8 network calls, or "best", 19; None: "best".
         sigma_y: Standard deviation of the measurement's noise in mV, where `noise` is None (not for "amortised").
         key: Key of the record, to which its random numbers belong; None: its name, 0 where it has none.
         device: Device of the network.
@@ -93,7 +95,7 @@ def reconstruct(
     check_n_samples(n_samples)
     x, lost = without_lost_stretches(x, rate, names)
     recording = replace(recording, signal=x, leads=names, notes=(*recording.notes, *lost))
-    choose = MethodChoice(names, noise, method, sampler, weights, device)
+    choose = MethodChoice(names, noise, method, sampler, weights, device, preset)
     key = (recording.name or 0) if key is None else key
     if is_long(x.shape[-1], rate):
         settings = Settings(n_samples, seed, sigma_y, key, noise, saturation, device)
@@ -119,6 +121,7 @@ def denoise(
     saturation: Saturation = None,
     sampler: PosteriorSampler | None = None,
     weights: str | Path | None = None,
+    preset: str | None = None,
     key: int | str | None = None,
     device: str | torch.device = "cpu",
     folder: str | Path | None = None,
@@ -138,6 +141,7 @@ def denoise(
         saturation: As for `reconstruct`.
         sampler: As for `reconstruct`.
         weights: As for `reconstruct`.
+        preset: As for `reconstruct`.
         key: As for `reconstruct`.
         device: As for `reconstruct`.
         folder: As for `reconstruct`.
@@ -158,6 +162,7 @@ def denoise(
         saturation=saturation,
         sampler=sampler,
         weights=weights,
+        preset=preset,
         key=key,
         device=device,
         folder=folder,

@@ -12,6 +12,7 @@ from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LIMB_COEFFICIENTS
 from einthoven.run.registry import check_choice
 from reconstruction.measurement.noise_start import NOISES
+from reconstruction.samplers.amortised import PRESETS
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
 from reconstruction.samplers.spec import SamplerSpec
@@ -31,9 +32,10 @@ class MethodChoice:
         sampler: A sampler to take as it is.
         weights: The prior's; None: the bundled ones.
         device: Device of the network.
+        preset: "fast" or "best", of "amortised" where that is taken; None: its default.
 
     Raises:
-        ValueError: If the noise or the method is not known, or they do not go together.
+        ValueError: If the noise, the method or the preset is not known, or they do not go together.
     """
 
     leads: Sequence[str]
@@ -42,6 +44,7 @@ class MethodChoice:
     sampler: PosteriorSampler | None = None
     weights: str | Path | None = None
     device: str | torch.device = "cpu"
+    preset: str | None = None
     _made: dict[str, PosteriorSampler] = field(default_factory=dict, init=False)
     _conditional: list[bool] = field(default_factory=list, init=False)
 
@@ -51,6 +54,13 @@ class MethodChoice:
         if self.sampler is None and self.method is not None:
             check_choice("method", self.method, [*METHODS, *BLIND_METHODS, *RIVALS])
         method = self.method if self.sampler is None else self.sampler.name
+        if self.preset is not None:
+            check_choice("preset", self.preset, list(PRESETS))
+            if self.sampler is not None or method not in (None, "amortised"):
+                raise ValueError(
+                    f'preset="{self.preset}" is for method="amortised", or where no method is named; with '
+                    f"{'a sampler of your own' if self.sampler is not None else method} leave it out"
+                )
         if self.noise is None and method in BLIND_METHODS:
             raise ValueError(
                 f'method="{method}" estimates noise, but noise is None: say which, noise="bw", "em", "ma" or "mix", or '
@@ -66,7 +76,8 @@ class MethodChoice:
         method = self._name(ecg, sampling_rate)
         sampler = self.sampler or self._made.get(method)
         if sampler is None:
-            sampler = build_sampler(method, self.weights, self.device, blind=self.noise is not None)
+            blind, preset = self.noise is not None, self.preset if method == "amortised" else None
+            sampler = build_sampler(method, self.weights, self.device, blind=blind, preset=preset)
             self._made[method] = sampler
         if sampling_rate < sampler.sampling_rate and not sampler.takes_any_measurement:
             others = " or ".join(repr(name) for name in METHODS if name != "amortised")
@@ -120,14 +131,20 @@ def gives_prior_leads(leads: Sequence[str], measured: NDArray[np.bool_]) -> bool
 
 
 def build_sampler(
-    method: str, weights: str | Path | None = None, device: str | torch.device = "cpu", *, blind: bool = False
+    method: str,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    *,
+    blind: bool = False,
+    preset: str | None = None,
 ) -> PosteriorSampler:
-    """Builds a posterior sampler with its default settings; a `blind` one estimates the noise too.
+    """Builds a posterior sampler with the settings of a preset or its default ones; a `blind` one finds the noise too.
 
     Raises:
         ValueError: If the method or the weights are not known, or do not go together.
     """
-    spec = SamplerSpec(method, weights=None if weights is None else str(weights))
+    settings = {} if preset is None else {"preset": preset}
+    spec = SamplerSpec(method, settings, weights=None if weights is None else str(weights))
     if method in RIVALS:
         raise ValueError(f"{method} needs weights of its own: give sampler=, as configs/algo/{method}.yaml builds it")
     return (spec.blind() if blind else spec).build(device)

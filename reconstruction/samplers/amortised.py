@@ -10,16 +10,22 @@ import torch
 from torch import Tensor
 
 from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Prior
+from diffusion_prior.model.schedule import EDMSchedule
 from diffusion_prior.sampler import Sampler
 from einthoven.randomness import Generators, randn
+from einthoven.run.registry import check_choice
 from reconstruction.measurement.channels import measured_samples, only_whole_leads
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import WhiteNoise
 from reconstruction.measurement.operators import SamplewiseOperator
 from reconstruction.samplers.base import Calls, Draws, PosteriorSampler, fitted
 
+PRESETS = {"fast": 8, "best": 18}
+"""Sampling steps of each preset."""
 _LEAST_MV = 1e-3
 """Least noise that the network is told of, in mV."""
+_UNINFORMED_MV = 20.0
+"""Noise from which on `x_t` says nothing of an ECG: less than its standard deviation times the root of its samples."""
 
 
 class AmortisedSampler(PosteriorSampler):
@@ -34,9 +40,13 @@ class AmortisedSampler(PosteriorSampler):
     that estimate's own error; so the root mean square of the likelihood's noise is taken as far as it lies within these
     limits. Its spectrum does not enter: the network has learnt how noise looks.
 
+    The preset "best" walks down the prior's own grid. "fast" leaves out what lies between the largest noise level and
+    `_UNINFORMED_MV`, where the denoiser returns the posterior mean all the time, and takes its first call, at the
+    largest, for the estimate of that mean too.
+
     Args:
         denoiser: A denoiser trained with measured samples as condition.
-        n_steps: Number of sampling steps, each one network call.
+        n_steps: Number of sampling steps, each one network call. None: as the preset has it.
         eta: Stochasticity: 1 is the ancestral sampler, 0 the deterministic one.
         order: Order of the sampler, 1 or 2 (see `diffusion_prior.sampler.Sampler`).
         spread: Factor by which samples of records without gaps are moved away from the posterior mean: a network that
@@ -45,6 +55,7 @@ class AmortisedSampler(PosteriorSampler):
             was in training, and the measured samples for exact.
         blind_error: Largest root mean square error in mV of the estimate that knows no strength of the noise. None: as
             it was fitted for the weights, else infinity: the likelihood's root mean square is taken as it is.
+        preset: "best", or "fast": at most eight network calls, and one more to find the strength of noise.
     """
 
     takes_any_measurement = False
@@ -52,13 +63,15 @@ class AmortisedSampler(PosteriorSampler):
     def __init__(
         self,
         denoiser: Prior,
-        n_steps: int = 18,
+        n_steps: int | None = None,
         eta: float = 0.0,
         order: int = 2,
         spread: float | None = None,
         exact_below: float = 0.02,
         blind_error: float | None = None,
+        preset: str = "best",
     ) -> None:
+        check_choice("preset", preset, list(PRESETS))
         if not denoiser.takes_measurements:
             raise ValueError(
                 "the amortised sampler tells the network what was measured, which this prior's network has not learnt: "
@@ -66,7 +79,8 @@ class AmortisedSampler(PosteriorSampler):
                 "(for the scripts algo=decoupled, algo=mgps, algo=spectral_em)"
             )
         super().__init__(denoiser)
-        self.denoiser, self.n_steps, self.eta, self.order = denoiser, n_steps, eta, order
+        self.denoiser, self.eta, self.order = denoiser, eta, order
+        self.preset, self.n_steps = preset, PRESETS[preset] if n_steps is None else n_steps
         self.spread = fitted(denoiser, self.name, "spread", spread)
         self.exact_below = exact_below
         self.blind_error = fitted(denoiser, self.name, "blind_error", blind_error, math.inf)
@@ -80,14 +94,20 @@ class AmortisedSampler(PosteriorSampler):
         if bool((likelihood.noise.rms(likelihood.y) > self.exact_below).any()):
             sigma_y, n_calls = self._estimate_noise(likelihood, y, observed, shape, generator)
         denoiser = self.denoiser.given(Conditions(y=y, observed=observed, sigma_y=sigma_y))
-        sampler = Sampler(denoiser, self.n_steps, self.eta, self.order)
+        noted = _FirstEstimate(denoiser)
+        make = Sampler if self.preset == "best" else _EarlyJump
+        sampler = make(noted, self.n_steps, self.eta, self.order)
         samples = self.consistent(sampler.sample(shape, generator, dtype=y.dtype, device=y.device))
         average = samples.mean(dim=0)
         if sigma_y is not None:
             noise = WhiteNoise(_root_mean_square(likelihood.residual(average), likelihood.observed))
             samples = torch.lerp(average.expand_as(samples), samples, self.spread)
             return Draws(samples, average, Calls(n_calls + denoiser.n_calls), noise)
-        whole, estimate = only_whole_leads(observed), self._mean(denoiser, shape, generator, y)
+        whole = only_whole_leads(observed)
+        if self.preset == "best":
+            estimate = self._mean(denoiser, shape, generator, y)
+        else:
+            estimate = self.consistent(noted.first).mean(dim=0)
         samples = torch.where(whole, torch.lerp(estimate.expand_as(samples), samples, self.spread), samples)
         return Draws(samples, torch.where(whole, estimate, average), Calls(n_calls + denoiser.n_calls))
 
@@ -120,6 +140,38 @@ class AmortisedSampler(PosteriorSampler):
         time = torch.ones((), dtype=y.dtype, device=y.device)
         noisiest = denoiser.schedule(time)[1] * randn(shape, generator, y.dtype, y.device)
         return self.consistent(denoiser(noisiest, time)).mean(dim=0)
+
+
+class _FirstEstimate:
+    """A denoiser that keeps what it returned first, at the largest noise."""
+
+    first: Tensor
+
+    def __init__(self, denoiser: ConditionalDenoiser) -> None:
+        self.denoiser, self.schedule = denoiser, denoiser.schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        x = self.denoiser(x_t, t)
+        if not hasattr(self, "first"):
+            self.first = x
+        return x
+
+
+class _EarlyJump(Sampler):
+    """Goes from the largest noise to one that says nothing either in its first step; the rest is Karras et al.'s grid.
+
+    No level depends on the weights: they are those of `EDMSchedule`, from the second to the last of the prior's.
+    """
+
+    def times(self, like: Tensor) -> Tensor:
+        """Returns the grid of times from 1 to 0, shape (n_steps,)."""
+        schedule = self.denoiser.schedule
+        ends = torch.tensor([1.0, 0.0], dtype=like.dtype, device=like.device)
+        alpha, sigma = schedule(ends)
+        largest, least = (sigma / alpha).tolist()
+        levels = EDMSchedule(least, min(_UNINFORMED_MV, largest / 2))
+        alpha, sigma = levels(levels.grid(self.n_steps - 2, like))
+        return torch.cat([ends[:1], schedule.inverse(sigma[:-1] / alpha[:-1]), ends[1:]]).unique_consecutive()
 
 
 def _root_mean_square(v: Tensor, observed: Tensor) -> Tensor:

@@ -303,6 +303,14 @@ def test_the_method_of_a_sampler_is_reported(tiny_denoiser, tiny_weights):
         reconstruct(ecg, 100, "I", n_samples=2, sampler=SpectralEM(tiny_denoiser))
 
 
+def test_the_fast_preset_makes_eight_calls_and_is_for_amortised(tiny_denoiser, tiny_weights):
+    ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :1].astype(np.float64)
+    assert reconstruct(ecg, 100, "I", n_samples=2, weights=tiny_weights, preset="fast").network_calls == 8
+    for wrong in ({"method": "mgps"}, {"sampler": DDNM(tiny_denoiser, n_steps=2)}, {"preset": "quick"}):
+        with pytest.raises(ValueError, match="preset"):
+            reconstruct(ecg, 100, "I", n_samples=2, weights=tiny_weights, **{"preset": "fast"} | wrong)
+
+
 @pytest.mark.parametrize("leads", [["I"], ["I", "II", "V2"]])
 def test_the_operator_of_a_recording_is_built_once(leads, tiny_weights, monkeypatch):
     built, build = [], MeasuredLeads.__init__
