@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 WAVES = (("P on", "P off", "#56b4e9"), ("QRS on", "QRS off", "#e69f00"), ("T on", "T off", "#009e73"))
 MOST_BEATS = 10
 _COLUMNS = 4
+_HEAD_IN = 1.6
+"""Height of the text above the beats."""
 
 
 def draw_beats(measures: "Measures") -> Figure:
@@ -22,10 +24,14 @@ def draw_beats(measures: "Measures") -> Figure:
     beats = measures.beats[:MOST_BEATS]
     leads = beats[0].leads if beats else ()
     n_rows = max(1, -(-len(leads) // _COLUMNS))
-    figure = Figure(figsize=(11.0, 1.8 + 1.9 * n_rows), layout="constrained")
+    height = _HEAD_IN + 1.9 * n_rows
+    figure = Figure(figsize=(11.0, height))
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(0.05, 0.4 / height, 0.99, 1 - _HEAD_IN / height, wspace=0.18, hspace=0.3)
     title, facts = measures.facts()
-    figure.suptitle("\n".join([title, *(f"{name}: {text}" for name, text in facts.items())]), fontsize=9)
+    figure.suptitle(
+        "\n".join([title, *(f"{name}: {text}" for name, text in facts.items())]), fontsize=9, y=1 - 0.08 / height
+    )
     for row, lead in enumerate(leads):
         axes = figure.add_subplot(n_rows, _COLUMNS, row + 1)
         axes.set_title(lead, fontsize=9, loc="left", pad=2)

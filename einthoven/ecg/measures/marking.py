@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from einthoven.ecg.filters import clean_signal, fill_gaps, resample
 from einthoven.ecg.leads import LIMB_COEFFICIENTS
 from einthoven.ecg.measures.beats import BEAT_RATE, AverageBeat, find_r_peaks, whole_beats
-from einthoven.ecg.measures.marks import find_waves, qrs_bounds
+from einthoven.ecg.measures.marks import OFFSETS_MS, find_waves, qrs_bounds
 
 FEW_BEATS = "fewer than three beats"
 LEAST_BEATS = 3
 LEVEL_S = (-0.024, -0.004)
 """Where the level is that amplitudes count from, in s from the beginning of the QRS complex."""
+P_WAVES_S = (0.2, 0.01)
+"""P waves are looked for from so long before the beginning of the QRS complex to so long before it."""
+SAME_EACH_TIME = 0.7
 LIKE_THE_OTHERS = 0.7
 """Correlation with the median beat from which on a beat counts."""
 
@@ -27,8 +30,10 @@ class MarkedBeat:
         beat: The beat in mV as recorded, its level before the QRS complex taken off, shape (n_leads, n).
         peak: Place of the R peak in it.
         rr_ms: Times between all R peaks in ms.
+        peaks_s: Times of all R peaks in s from the beginning of the signal.
         leads: Names of the leads.
         usable: Whether a lead has three whole beats, shape (n_leads,).
+        has_p_waves: Whether the same wave comes before each QRS complex.
         marks: By mark, its place in each lead, shape (n_leads,), NaN where there is none.
         over_leads: By mark, its place for all leads together.
     """
@@ -36,8 +41,10 @@ class MarkedBeat:
     beat: NDArray[np.float64]
     peak: int
     rr_ms: NDArray[np.float64]
+    peaks_s: NDArray[np.float64]
     leads: tuple[str, ...]
     usable: NDArray[np.bool_]
+    has_p_waves: bool
     marks: dict[str, NDArray[np.float64]]
     over_leads: dict[str, float]
 
@@ -81,7 +88,17 @@ def mark_beat(ecg: NDArray[np.floating], sampling_rate: float, leads: Sequence[s
     marks, over_leads = _marks(average, [row for row in rows if usable[row]], usable)
     before = _stretch(raw_beats, peak, *(over_leads["QRS on"] + edge * BEAT_RATE for edge in LEVEL_S))
     level_free = raw_beats - np.median(before, axis=-1, keepdims=True)
-    return MarkedBeat(_median(level_free, missing), peak, rr_ms, tuple(leads), usable, marks, over_leads)
+    return MarkedBeat(
+        _median(level_free, missing),
+        peak,
+        rr_ms,
+        peaks / BEAT_RATE,
+        tuple(leads),
+        usable,
+        _has_p_waves(beats[:, rows], peak + over_leads["QRS on"]),
+        marks,
+        over_leads,
+    )
 
 
 def independent_rows(leads: Sequence[str], present: NDArray[np.bool_]) -> list[int]:
@@ -101,7 +118,30 @@ def _marks(
     over_leads = {name: _finite_median(places) for name, places in marks.items()}
     onset, offset = qrs_bounds(average, rows)
     over_leads |= {"QRS on": float(onset - average.peak), "QRS off": float(offset - average.peak)}
+    for name, offset_ms in OFFSETS_MS.items():
+        marks[name] = marks[name] + offset_ms / 1000.0 * BEAT_RATE
+        over_leads[name] += offset_ms / 1000.0 * BEAT_RATE
     return marks, over_leads
+
+
+def _has_p_waves(beats: NDArray[np.float64], onset: float) -> bool:
+    """Says whether what comes before the QRS complexes of beats (m, n_leads, n) is the same each time.
+
+    That is where it correlates with the median over the other beats by 0.7 or more, in the median over beats. On
+    records of PTB-XL's folds 1-8 that leaves 2 % of 110 sinus rhythms without P waves, and 4 % of 70 atrial
+    fibrillations with. Flutter waves are taken for P waves.
+    """
+    first, last = (max(0, round(onset - seconds * BEAT_RATE)) for seconds in P_WAVES_S)
+    before = beats[..., first:last]
+    if len(beats) < LEAST_BEATS - 1 or last - first < 2:
+        return False
+    before = before - before.mean(axis=-1, keepdims=True)
+    alike = []
+    for place in range(len(before)):
+        others = np.median(np.delete(before, place, axis=0), axis=0)
+        norms = float(np.linalg.norm(before[place]) * np.linalg.norm(others))
+        alike.append(float((before[place] * others).sum()) / norms if norms > 0 else 0.0)
+    return float(np.median(alike)) >= SAME_EACH_TIME
 
 
 def _alike(beats: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.filters import HIGH_PASS_HZ
+from einthoven.ecg.measures.pacing import is_paced
 from einthoven.ecg.measures.result import Measures, lay_out
-from einthoven.ecg.measures.values import ANGLES, ST_LEVELS, Key, Values, all_keys, measure_signal
+from einthoven.ecg.measures.values import ANGLES, OF_CONDUCTION, ST_LEVELS, Key, Values, all_keys, measure_signal
 from einthoven.ecg.recording import Recording
 from einthoven.statistics import predictive_band
 
+PACED = "paced"
 LONGEST_S = 60.0
 """No more than this much is measured, unless more is asked for."""
 ST_HIGH_PASS_HZ = 0.05
@@ -29,10 +31,19 @@ MOST_MISSING = 0.5
 
 @dataclass(frozen=True)
 class _Given:
-    """What is measured: samples in mV, shape (n_samples, n_leads, L), and what is known of them."""
+    """What is measured.
+
+    Attributes:
+        samples: Samples in mV, shape (n_samples, n_leads, L).
+        recording: Their leads, rate and name.
+        before: What a result was made from, or the recording itself; None: unknown.
+        high_pass_hz: Cut-off of the high-pass that each lead went through, shape (n_leads,); 0 where none is known.
+        notes: What was assumed.
+    """
 
     samples: NDArray[np.floating[Any]]
     recording: Recording
+    before: Recording | None
     high_pass_hz: NDArray[np.float64]
     notes: tuple[str, ...] = ()
 
@@ -43,6 +54,7 @@ def measure(
     leads: str | Sequence[str] | None = None,
     *,
     high_pass_hz: float | None = None,
+    paced: bool | None = None,
     start: float = 0.0,
     duration: float | None = None,
 ) -> Measures:
@@ -55,6 +67,8 @@ def measure(
         leads: Lead names; only for what does not know its own.
         high_pass_hz: Cut-off of the recording device's high-pass in Hz, where it is known: above 0.05 Hz it moves ST
             levels, which are then not measured.
+        paced: Whether the heart is paced: then rate, QRS axis and amplitudes alone are measured. None: spikes before
+            the QRS complexes tell, at 400 Hz or more.
         start: First time to measure in s.
         duration: Seconds to measure; None: up to a minute.
 
@@ -67,15 +81,20 @@ def measure(
     given = _cut(_given(ecg, sampling_rate, leads, high_pass_hz), start, duration)
     recording = given.recording
     found = [measure_signal(sample, recording.sampling_rate, recording.leads) for sample in given.samples]
+    beats = tuple(values.beat for values in found if values.beat is not None)
+    if paced is None:
+        before = given.before
+        paced = bool(beats) and before is not None and is_paced(before.signal, before.sampling_rate, beats[0].peaks_s)
     rows = []
     for key in all_keys(recording.leads):
         cut_off = given.high_pass_hz[recording.leads.index(key[1])] if key[1] else 0.0
-        if key[0] in ST_LEVELS and cut_off > ST_HIGH_PASS_HZ:
+        if paced and key[0] in OF_CONDUCTION:
+            rows.append((*key, np.nan, np.nan, np.nan, PACED))
+        elif key[0] in ST_LEVELS and cut_off > ST_HIGH_PASS_HZ:
             rows.append((*key, np.nan, np.nan, np.nan, f"ST after a high-pass of {cut_off:g} Hz"))
         else:
             rows.append((*key, *summarise(found, key)))
     seconds = recording.signal.shape[-1] / recording.sampling_rate
-    beats = tuple(values.beat for values in found if values.beat is not None)
     return Measures(lay_out(rows), beats, len(found), seconds, recording.name, given.notes)
 
 
@@ -107,19 +126,20 @@ def _given(
         raise ValueError(f"high_pass_hz is {high_pass_hz!r}: give the device's high-pass in Hz, or leave it out")
     if not (hasattr(ecg, "recording") and hasattr(ecg, "lower")):
         recording = as_recording(ecg, sampling_rate, leads)
-        return _Given(recording.signal[None], recording, np.full(len(recording.leads), known))
+        return _Given(recording.signal[None], recording, recording, np.full(len(recording.leads), known))
     if sampling_rate is not None or leads is not None:
         raise ValueError("a result knows its sampling rate and leads: leave sampling_rate and leads out")
     recording, samples = ecg.recording, getattr(ecg, "samples", None)
+    before = getattr(ecg, "given", None)
     changed = np.ones(len(recording.leads), dtype=bool)
     notes: tuple[str, ...] = ()
     if hasattr(ecg, "done"):  # a repair, whose other samples are as they were recorded
-        changed = (ecg.done != 0).any(axis=-1)
+        before, changed = ecg.before, (ecg.done != 0).any(axis=-1)
     if samples is None:
         samples = recording.signal[None]
         if changed.any():
             notes = ("no samples were kept, so nothing says how sure the measures are",)
-    return _Given(samples, recording, np.where(changed, max(known, HIGH_PASS_HZ), known), notes)
+    return _Given(samples, recording, before, np.where(changed, max(known, HIGH_PASS_HZ), known), notes)
 
 
 def _cut(given: _Given, start: float, duration: float | None) -> _Given:
@@ -138,4 +158,5 @@ def _cut(given: _Given, start: float, duration: float | None) -> _Given:
         notes = (*notes, told)
     span = slice(round(start * rate), round((start + seconds) * rate))
     cut = replace(recording, signal=recording.signal[:, span])
-    return replace(given, samples=given.samples[..., span], recording=cut, notes=notes)
+    before = given.before and replace(given.before, signal=given.before.signal[:, span])
+    return replace(given, samples=given.samples[..., span], recording=cut, before=before, notes=notes)

@@ -58,7 +58,8 @@ BY_NAME = {measure.name: measure for measure in MEASURES}
 ANGLES = frozenset({"p_axis", "qrs_axis"})
 ST_LEVELS = frozenset({"st_j", "st_j60"})
 OF_P_WAVES = frozenset({"pr", "p_axis", "p_amplitude"})
-OF_RHYTHM = frozenset({"heart_rate", "rr_sd", "rmssd"})
+OF_CONDUCTION = ST_LEVELS | OF_P_WAVES | {"qrs", "qt", "qtc_fridericia", "qtc_bazett"}
+"""What says nothing of a paced heart's own conduction."""
 
 Key = tuple[str, str]
 """Name of a measure, and of a lead; "" for all leads together."""
@@ -79,7 +80,9 @@ class Values:
     beat: MarkedBeat | None = None
 
     def put(self, name: str, lead: str, number: float, reason: str = NOT_FOUND) -> None:
-        """Keeps a number, or the reason where it is not finite."""
+        """Keeps a number, or the reason where it is not finite, unless there is a reason already."""
+        if (name, lead) in self.reasons:
+            return
         if np.isfinite(number):
             self.numbers[name, lead] = float(number)
         else:
@@ -106,6 +109,8 @@ def measure_signal(ecg: NDArray[np.floating], sampling_rate: float, leads: Seque
         values.reasons = dict.fromkeys(all_keys(leads), beat)
         return values
     values.beat = beat
+    if not beat.has_p_waves:
+        values.reasons |= {key: NO_P_WAVES for key in all_keys(leads) if key[0] in OF_P_WAVES}
     _put_rhythm(values, beat)
     _put_intervals(values, beat)
     _put_axes(values, beat)
@@ -113,7 +118,7 @@ def measure_signal(ecg: NDArray[np.floating], sampling_rate: float, leads: Seque
         if beat.usable[row]:
             _put_lead(values, beat, row, lead)
         else:
-            values.reasons |= {(measure.name, lead): FEW_BEATS for measure in MEASURES if measure.per_lead}
+            values.reasons |= {key: FEW_BEATS for key in all_keys([lead]) if key[1]}
     return values
 
 
@@ -127,7 +132,7 @@ def _put_rhythm(values: Values, beat: MarkedBeat) -> None:
 def _put_intervals(values: Values, beat: MarkedBeat) -> None:
     seconds, marks = float(beat.rr_ms.mean()) / 1000.0, beat.over_leads
     qt = (marks["T off"] - marks["QRS on"]) * _MS
-    values.put("pr", "", _pr(marks["P on"], marks["QRS on"]), NO_P_WAVES)
+    values.put("pr", "", _pr(marks["P on"], marks["QRS on"]))
     values.put("qrs", "", (marks["QRS off"] - marks["QRS on"]) * _MS)
     values.put("qt", "", qt)
     values.put("qtc_fridericia", "", qt / np.cbrt(seconds))
@@ -140,29 +145,28 @@ def _put_axes(values: Values, beat: MarkedBeat) -> None:
     try:
         matrix = lead_matrix(["I", "aVF"], limb)
     except ValueError:
-        values.reasons |= {("p_axis", ""): NO_AXIS, ("qrs_axis", ""): NO_AXIS}
+        values.put("p_axis", "", np.nan, NO_AXIS)
+        values.put("qrs_axis", "", np.nan, NO_AXIS)
         return
     frontal = matrix @ beat.beat[[beat.leads.index(lead) for lead in limb]]
     marks = beat.over_leads
-    for name, start, stop, why in (
-        ("p_axis", "P on", "P off", NO_P_WAVES),
-        ("qrs_axis", "QRS on", "QRS off", NOT_FOUND),
-    ):
-        area = beat.stretch(frontal, marks[start], marks[stop]).sum(axis=-1)
-        values.put(name, "", np.degrees(np.arctan2(2.0 / np.sqrt(3.0) * area[1], area[0])), why)
+    for name, start, stop in (("p_axis", "P on", "P off"), ("qrs_axis", "QRS on", "QRS off")):
+        wave = beat.stretch(frontal, marks[start], marks[stop])
+        area, length = wave.sum(axis=-1), wave.shape[-1]
+        values.put(name, "", np.degrees(np.arctan2(2.0 / np.sqrt(3.0) * area[1], area[0])) if length else np.nan)
 
 
 def _put_lead(values: Values, beat: MarkedBeat, row: int, lead: str) -> None:
     marks = {name: float(places[row]) for name, places in beat.marks.items()}
     common = beat.over_leads
     onset, offset = common["QRS on"], common["QRS off"]
-    values.put("pr", lead, _pr(marks["P on"], marks["QRS on"]), NO_P_WAVES)
+    values.put("pr", lead, _pr(marks["P on"], marks["QRS on"]))
     values.put("qrs", lead, (marks["QRS off"] - marks["QRS on"]) * _MS)
     values.put("qt", lead, (marks["T off"] - marks["QRS on"]) * _MS)
     wave = beat.beat[row]
     complex_ = beat.stretch(wave, onset, offset)
     peak = int(np.argmax(complex_)) if len(complex_) else 0
-    values.put("p_amplitude", lead, _farthest(beat.stretch(wave, common["P on"], common["P off"])), NO_P_WAVES)
+    values.put("p_amplitude", lead, _farthest(beat.stretch(wave, common["P on"], common["P off"])))
     values.put("r_amplitude", lead, max(float(complex_.max(initial=-np.inf)), 0.0))
     values.put("s_amplitude", lead, min(float(complex_[peak:].min(initial=np.inf)), 0.0))
     values.put("t_amplitude", lead, _farthest(beat.stretch(wave, offset + J60_MS / _MS, common["T off"])))

@@ -4,6 +4,7 @@ import pytest
 from scipy.special import expit
 
 import einthoven
+from einthoven.ecg.filters import resample
 from einthoven.ecg.measures.values import MEASURES
 from einthoven.ecg.recording import Recording
 
@@ -89,6 +90,33 @@ def test_an_axis_needs_two_limb_leads():
     table = einthoven.measure(synthetic(leads=("I", "V1"))).table.set_index(["measure", "lead"])
     assert table.loc[("qrs_axis", ""), "reason"] == "an axis needs two limb leads"
     assert np.isfinite(table.loc[("qt", ""), "value"])
+
+
+def test_atrial_fibrillation_has_no_p_waves():
+    rng = np.random.default_rng(0)
+    ecg = synthetic(waves=WAVES[1:])
+    times = ecg.times
+    trembling = sum(np.sin(2 * np.pi * (rate * times + rng.random())) for rate in (5.3, 6.1, 7.9))
+    ecg.signal[:] += 0.02 * trembling
+    table = einthoven.measure(ecg).table.set_index(["measure", "lead"])
+    for key in (("pr", ""), ("pr", "II"), ("p_axis", ""), ("p_amplitude", "V1")):
+        assert table.loc[key, "reason"] == "no P waves" and np.isnan(table.loc[key, "value"])
+    assert np.isfinite(table.loc[("qt", ""), "value"])
+
+
+def test_a_paced_heart_has_no_conduction_to_measure():
+    ecg = synthetic()
+    fine = resample(ecg.signal, RATE, 500.0)
+    plain = einthoven.measure(fine, 500.0, ecg.leads).table.set_index(["measure", "lead"])
+    for beat in range(BEATS):
+        place = round(((beat + 0.5) * 0.9 - 0.06) * 500)
+        fine[:, place] += 1.5
+    paced = einthoven.measure(fine, 500.0, ecg.leads).table.set_index(["measure", "lead"])
+    assert (plain["reason"] == "").all()
+    for key in (("pr", ""), ("qrs", ""), ("qtc_bazett", ""), ("st_j", "V2")):
+        assert paced.loc[key, "reason"] == "paced"
+    assert np.isfinite(paced.loc[("heart_rate", ""), "value"])
+    assert (einthoven.measure(ecg, paced=True).table["reason"] == "paced").sum() == (paced["reason"] == "paced").sum()
 
 
 def test_mistakes_are_reported():
