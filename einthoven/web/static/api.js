@@ -24,9 +24,13 @@ const queryOf = (values) =>
     Object.entries(values).filter(([, value]) => value !== undefined).map(([name, value]) => [name, String(value)]),
   );
 
-/** @param {Iterable<File>} files one recording may be several files */
-export function upload(files) {
+/**
+ * @param {Iterable<File>} files one recording may be several files
+ * @param {Record<string, string>} options sampling_rate and unit, of files that do not say them
+ */
+export function upload(files, options) {
   const form = new FormData();
+  for (const [name, value] of Object.entries(options)) if (value) form.append(name, value);
   for (const file of files) form.append("files", file, file.name);
   return call("POST", "/recordings", form);
 }

@@ -8,7 +8,7 @@ export function connectOpening(view) {
   const files = byId("files-input");
   byId("choose").addEventListener("click", () => files.click());
   files.addEventListener("change", () => {
-    if (files.files.length) open(view, () => upload([...files.files]));
+    if (files.files.length) open(view, () => send([...files.files]));
     files.value = "";
   });
   byId("demo").addEventListener("click", () => open(view, openDemo));
@@ -41,17 +41,25 @@ function connectDrop(view) {
     depth = 0;
     mark();
     const dropped = [...event.dataTransfer.files];
-    if (dropped.length) open(view, () => upload(dropped));
+    if (dropped.length) open(view, () => send(dropped));
   });
 }
 
-/** Sends something to the server, and shows what it made of it. */
-async function open(view, send) {
+/** Sends files that are not too large: of those the server ends the connection without a word. */
+async function send(files) {
+  const megabytes = files.reduce((sum, file) => sum + file.size, 0) / 1e6;
+  const most = Number(byId("drop").dataset.maxMb);
+  if (megabytes > most) throw new Error(`${Math.ceil(megabytes)} MB: at most ${most} MB can be opened at once.`);
+  return upload(files, { sampling_rate: byId("sampling-rate").value, unit: byId("unit").value });
+}
+
+/** Has a recording opened, and shows it. */
+async function open(view, ask) {
   showError("");
   say("Reading ...");
   document.body.classList.add("reading");
   try {
-    const { ids, problems } = await send();
+    const { ids, problems } = await ask();
     await list(ids);
     await show(view, ids[0]);
     if (problems.length) showError(problems.map(({ file, message }) => `${file}: ${message}`).join("\n"));

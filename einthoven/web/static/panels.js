@@ -4,7 +4,7 @@ import { deleteRecording, fileUrl, startJob } from "./api.js";
 import { KIND_WORDS } from "./controls.js";
 import { byId, inWords, make, showError } from "./dom.js";
 import { TWELVE } from "./layout.js";
-import { summaryOf } from "./quality.js";
+import { summaryOf, verdictSpans } from "./quality.js";
 
 const MOST_ROWS = 200;
 const PROBABLE = 0.005; // less probable electrodes are not listed
@@ -65,19 +65,34 @@ function showActions({ recording }) {
 }
 
 function showQuality(recording) {
-  const { state, error, leads } = recording.verdict;
+  const { state, error, leads, hum } = recording.verdict;
   byId("quality-state").textContent = isBusy(state) ? "Being judged ..." : (error ?? "");
   const rows = recording.leads.filter((lead) => leads?.[lead]).map((lead) => {
     const { good, seconds, score } = summaryOf(recording, lead);
-    const bad = [...seconds].map(([reason, time]) => `${reason} ${inWords(time)}`).join(", ");
-    const meter = make("meter", { min: "0", max: "1", low: "0.5", high: "0.9", optimum: "1", value: String(good) });
-    meter.setAttribute("aria-label", `${lead}: good ${percent(good)}`);
+    const found = [...seconds].map(([reason, time]) => `${reason} ${inWords(time)}`);
+    if (hum?.[lead]) found.push(`hum of the mains ${hum[lead]}`);
     const dB = score === null ? "–" : score.toFixed(1);
-    const cells = [make("td", {}, meter, ` ${percent(good)}`), make("td", { class: "number" }, dB), make("td", {}, bad)];
+    const cells = [make("td", { class: "time-line" }, timeLine(recording, lead)), make("td", {}, percent(good)), make("td", { class: "number" }, dB), make("td", {}, found.join(", "))];
     return make("tr", {}, make("th", { scope: "row" }, lead), ...cells);
   });
   byId("quality-table").hidden = !rows.length;
   byId("quality-rows").replaceChildren(...rows);
+}
+
+/** A lead's verdicts from begin to end of the recording, as a picture beside which the words stand. */
+function timeLine(recording, lead) {
+  const svg = (tag, attributes) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+    return element;
+  };
+  const view = { viewBox: `0 0 ${recording.duration} 10`, preserveAspectRatio: "none", "aria-hidden": true };
+  const line = svg("svg", view);
+  for (const { start, end, verdict } of verdictSpans(recording, lead)) {
+    const [y, height] = verdict === "good" ? [4, 2] : [0, 10];
+    line.append(svg("rect", { class: verdict, x: start, width: end - start, y, height }));
+  }
+  return line;
 }
 
 function showElectrodes(recording, jobs) {
@@ -127,24 +142,26 @@ function showChanges(view) {
   byId("changes-more").textContent = rest > 0 ? `and ${rest} more: see the files` : rows.length ? "" : none;
 }
 
-const FILE_WORDS = {
-  "report.html": "Report, HTML",
-  "report.pdf": "Report, PDF",
-  "sheet.png": "Picture, PNG",
-  "sheet.svg": "Picture, SVG",
-  "actions.csv": "List of changes, CSV",
-};
+const GROUPS = { report: "Report", sheet: "Picture", actions: "Changes" }; // of files by their name, others: recording
+const FORMATS = { "hea.zip": "WFDB", dcm: "DICOM", npz: "NumPy", parquet: "Parquet" };
 
 function showDownloads(view) {
   const { recording, result, shown } = view;
   const look = { start: shown.start.toFixed(3), speed: shown.speed, gain: shown.gain, layout: shown.layout };
   const patient = byId("with-patient").checked ? true : undefined;
-  const linksTo = (files, which) =>
-    files.map((name) => {
-      const query = { result: which, patient, ...(name.startsWith("sheet.") ? look : {}) };
-      const link = make("a", { href: fileUrl(recording.id, name, query), download: name }, FILE_WORDS[name] ?? name);
-      return make("li", {}, link);
-    });
+  const linksTo = (files, which) => {
+    const groups = new Map();
+    for (const name of files) {
+      const [stem, suffix] = [name.slice(0, name.indexOf(".")), name.slice(name.indexOf(".") + 1)];
+      const group = GROUPS[stem] ?? "Recording";
+      const query = { result: which, patient, ...(stem === "sheet" ? look : {}) };
+      const words = FORMATS[suffix] ?? suffix.toUpperCase();
+      const label = `${group} ${which === "none" ? "before" : "after"}, ${words}`;
+      const link = make("a", { href: fileUrl(recording.id, name, query), download: name, "aria-label": label }, words);
+      groups.set(group, [...(groups.get(group) ?? []), link]);
+    }
+    return [...groups].map(([group, links]) => make("li", {}, make("span", { class: "muted" }, group), ...links));
+  };
   byId("files-result-group").hidden = !result;
   byId("files-result").replaceChildren(...(result ? linksTo(result.files, result.id) : []));
   byId("files").replaceChildren(...linksTo(recording.files, "none"));

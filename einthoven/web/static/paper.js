@@ -138,7 +138,7 @@ export class Paper {
     for (const span of view.spansOf(strip.lead)) {
       const isMissing = span.kind === LEFT_MISSING;
       tint(place, span, this.colour(isMissing ? "--lost-tint" : "--made-tint"), top, bottom);
-      tint(place, span, this.colour(isMissing ? "--lost-line" : "--made"), top, top + 0.8 * sheet.mm);
+      tint(place, span, this.colour(isMissing ? "--lost-line" : "--made"), top, top + 0.6 * sheet.mm);
       if (isMissing) hatch(place, span, this.colour("--lost-line"), 7, top, bottom);
     }
   }
@@ -152,9 +152,9 @@ export class Paper {
       ctx.lineWidth = width;
       ctx.stroke(curve(place, part));
     };
-    const within = (spans, isInside, work) => {
+    const within = (spans, isInside, work, reach = 1) => {
       ctx.save();
-      clipTo(place, spans, isInside);
+      clipTo(place, spans, isInside, reach);
       work();
       ctx.restore();
     };
@@ -163,14 +163,15 @@ export class Paper {
     within([], false, () => draw(parts.before, isBoth ? "--earlier" : "--measured", isBoth ? 1 : 1.2));
     if (!parts.after) return;
     const made = view.spansOf(strip.lead);
-    within(made, true, () => {
+    const drawSpread = () => {
       if (parts.edges[0] && parts.edges[1]) {
         ctx.fillStyle = this.colour("--band");
         ctx.fill(area(place, ...parts.edges));
       }
       for (const sample of parts.samples) draw(sample, "--sample", 0.7);
-      if (parts.hasMean) draw(parts.after, "--made", 1.5);
-    });
+    };
+    within(made, true, drawSpread, 0);
+    within(made, true, () => parts.hasMean && draw(parts.after, "--made", 1.5));
     within(made, false, () => draw(parts.after, "--measured", 1.2));
   }
 

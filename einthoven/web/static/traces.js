@@ -88,14 +88,15 @@ export function edgesOf({ sheet, strip }, span) {
 }
 
 /**
- * Clips to some spans of a strip, or to what lies between them. Curves may reach into the next rows, as on paper.
+ * Clips to some spans of a strip, or to what lies between them.
  * @param {Place} place
  * @param {{start: number, end: number}[]} spans
+ * @param {number} reach rows above and below that curves may reach into, as on paper
  */
-export function clipTo(place, spans, isInside) {
+export function clipTo(place, spans, isInside, reach = 1) {
   const { ctx, strip } = place;
-  const reach = strip.bottom - strip.top;
-  const [top, height] = [strip.top - reach, 3 * reach];
+  const row = strip.bottom - strip.top;
+  const [top, height] = [strip.top - reach * row, (1 + 2 * reach) * row];
   const region = new Path2D();
   if (!isInside) region.rect(strip.left, top, strip.right - strip.left, height);
   for (const span of spans) {

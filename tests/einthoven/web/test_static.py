@@ -45,7 +45,8 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_inline():
     assert len(files) > 10
     for path in files:
         text = path.read_text()
-        assert not re.search(r"(https?:)?//[a-z]", re.sub(r"^\s*//.*|\s// .*", "", text, flags=re.MULTILINE)), path
+        code = re.sub(r"^\s*//.*|\s// .*", "", text, flags=re.MULTILINE).replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"(https?:)?//[a-z]", code), path
         assert not re.search(r"innerHTML|insertAdjacentHTML|\beval\(|new Function", text), path
         assert len(text.splitlines()) <= 350, path
     page = (WEB / "templates" / "index.html").read_text()
