@@ -21,7 +21,9 @@ async function call(method, url, body) {
 
 const queryOf = (values) =>
   new URLSearchParams(
-    Object.entries(values).filter(([, value]) => value !== undefined).map(([name, value]) => [name, String(value)]),
+    Object.entries(values)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, String(value)]),
   );
 
 /**

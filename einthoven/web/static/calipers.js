@@ -59,7 +59,10 @@ export class Calipers {
     const strip = this.paper.sheet.strips[0];
     const middle = (strip.start + strip.stop) / 2;
     const half = (strip.stop - strip.start) / 10;
-    const points = [{ t: middle - half, mv: 0 }, { t: middle + half, mv: 0.5 }];
+    const points = [
+      { t: middle - half, mv: 0 },
+      { t: middle + half, mv: 0.5 },
+    ];
     this.open = { lead: strip.lead, isRhythm: false, points };
     this.moved = 1;
     this.changed();

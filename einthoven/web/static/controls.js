@@ -14,14 +14,26 @@ const SWITCHES = ["mean", "band", "samples", "quality", "lowPass"];
  */
 export function connectControls(view, paper) {
   const selects = {
-    layout: fill("layout", Object.keys(LAYOUTS).map((key) => [key, LAYOUT_WORDS[key]])),
-    speed: fill("speed", SPEEDS.map((speed) => [String(speed), `${speed} mm/s`])),
-    gain: fill("gain", GAINS.map((gain) => [String(gain), `${gain} mm/mV`])),
+    layout: fill(
+      "layout",
+      Object.keys(LAYOUTS).map((key) => [key, LAYOUT_WORDS[key]]),
+    ),
+    speed: fill(
+      "speed",
+      SPEEDS.map((speed) => [String(speed), `${speed} mm/s`]),
+    ),
+    gain: fill(
+      "gain",
+      GAINS.map((gain) => [String(gain), `${gain} mm/mV`]),
+    ),
   };
   for (const [name, select] of Object.entries(selects)) {
-    select.addEventListener("change", () => view.set({ [name]: name === "layout" ? select.value : Number(select.value) }));
+    select.addEventListener("change", () =>
+      view.set({ [name]: name === "layout" ? select.value : Number(select.value) }),
+    );
   }
-  for (const name of SWITCHES) byId(name).addEventListener("change", (event) => view.set({ [name]: event.target.checked }));
+  for (const name of SWITCHES)
+    byId(name).addEventListener("change", (event) => view.set({ [name]: event.target.checked }));
   for (const name of ["show", "tool"]) {
     for (const radio of document.getElementsByName(name)) {
       radio.addEventListener("change", () => view.set({ [name]: radio.value }));
@@ -96,6 +108,9 @@ export const KIND_WORDS = {
 function listResults(view) {
   const { results } = view.recording;
   byId("result-choice").hidden = results.length < 2;
-  fill("result", results.map(({ id, kind }, index) => [id, `${index + 1}. ${KIND_WORDS[kind] ?? kind}`]));
+  fill(
+    "result",
+    results.map(({ id, kind }, index) => [id, `${index + 1}. ${KIND_WORDS[kind] ?? kind}`]),
+  );
   if (view.result) byId("result").value = view.result.id;
 }

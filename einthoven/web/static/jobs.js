@@ -24,7 +24,9 @@ export class Jobs extends EventTarget {
     this.active = new Map();
     this.list = byId("jobs");
     view.addEventListener("recording", () => this.clear());
-    view.addEventListener("news", () => view.recording.jobs.filter((job) => !isOver(job)).forEach((job) => this.follow(job)));
+    view.addEventListener("news", () =>
+      view.recording.jobs.filter((job) => !isOver(job)).forEach((job) => this.follow(job)),
+    );
     for (const button of document.querySelectorAll("button[data-job]")) {
       button.addEventListener("click", () => this.start(button.dataset.job));
     }
@@ -68,7 +70,14 @@ export class Jobs extends EventTarget {
       await cancelJob(job.id).catch((error) => showError(error.message));
     });
     const label = make("span", { class: "job-name" }, name);
-    return make("li", {}, label, cancel, make("progress", { "aria-label": name }), make("span", { class: "job-state" }));
+    return make(
+      "li",
+      {},
+      label,
+      cancel,
+      make("progress", { "aria-label": name }),
+      make("span", { class: "job-state" }),
+    );
   }
 
   show(job, row) {

@@ -29,8 +29,7 @@ export function columnsOf(leads, perColumn) {
     const column = Math.floor((isKnown ? TWELVE.indexOf(lead) : index) / perColumn);
     columns.set(column, [...(columns.get(column) ?? []), lead]);
   });
-  const inOrder = (column) =>
-    isKnown ? column.toSorted((a, b) => TWELVE.indexOf(a) - TWELVE.indexOf(b)) : column;
+  const inOrder = (column) => (isKnown ? column.toSorted((a, b) => TWELVE.indexOf(a) - TWELVE.indexOf(b)) : column);
   return [...columns.keys()].sort((a, b) => a - b).map((key) => inOrder(columns.get(key)));
 }
 

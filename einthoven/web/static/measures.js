@@ -3,7 +3,26 @@
 import { getMeasures } from "./api.js";
 import { byId, make } from "./dom.js";
 
-const DIGITS = { ms: 0, "1/min": 0, bpm: 0, "°": 0, deg: 0, mV: 2 };
+const DIGITS = { ms: 0, "1/min": 0, deg: 0, mV: 2 };
+const UNITS = { deg: "°", "1/min": "/min" };
+const NAMES = {
+  heart_rate: "Heart rate",
+  rr_sd: "RR, standard deviation",
+  rmssd: "RMSSD",
+  pr: "PR",
+  qrs: "QRS",
+  qt: "QT",
+  qtc_fridericia: "QTc (Fridericia)",
+  qtc_bazett: "QTc (Bazett)",
+  p_axis: "P axis",
+  qrs_axis: "QRS axis",
+  p_amplitude: "P",
+  r_amplitude: "R",
+  s_amplitude: "S",
+  t_amplitude: "T",
+  st_j: "ST at J",
+  st_j60: "ST at J + 60 ms",
+};
 
 /**
  * @typedef {{measure: string, lead: string, value: number | null, lower: number | null, upper: number | null,
@@ -72,7 +91,7 @@ export class Measures {
     const lines = names.map((name) => {
       const versions = hasAfter ? [before, after] : [before];
       const cells = versions.map((rows) => cellOf(find(rows, name)));
-      return make("tr", {}, make("th", { scope: "row" }, inPlainWords(name)), ...cells);
+      return make("tr", {}, make("th", { scope: "row" }, nameOf(name)), ...cells);
     });
     return tableOf("Over all leads", heads, lines);
   }
@@ -83,9 +102,14 @@ export class Measures {
     const leads = [...new Set(own.map((row) => row.lead))];
     const names = [...new Set(own.map((row) => row.measure))];
     const units = names.map((name) => own.find((row) => row.measure === name)?.unit ?? "");
-    const heads = ["Lead", ...names.map((name, at) => inPlainWords(name) + (units[at] ? ` (${units[at]})` : ""))];
+    const heads = ["Lead", ...names.map((name, at) => nameOf(name) + (units[at] ? ` (${unitOf(units[at])})` : ""))];
     const lines = leads.map((lead) => {
-      const cells = names.map((name) => cellOf(own.find((row) => row.lead === lead && row.measure === name), false));
+      const cells = names.map((name) =>
+        cellOf(
+          own.find((row) => row.lead === lead && row.measure === name),
+          false,
+        ),
+      );
       return make("tr", {}, make("th", { scope: "row" }, lead), ...cells);
     });
     const details = make("details", {}, make("summary", {}, "Lead by lead"), tableOf("Lead by lead", heads, lines));
@@ -94,22 +118,29 @@ export class Measures {
   }
 }
 
-const inPlainWords = (name) => name.replaceAll("_", " ");
+const nameOf = (measure) => NAMES[measure] ?? measure.replaceAll("_", " ");
+const unitOf = (unit) => UNITS[unit] ?? unit;
 
 function tableOf(caption, heads, lines) {
   const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
   const title = make("caption", { class: "hidden-words" }, caption);
-  return make("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption },
-    make("table", {}, title, make("thead", {}, head), make("tbody", {}, ...lines)));
+  return make(
+    "div",
+    { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption },
+    make("table", {}, title, make("thead", {}, head), make("tbody", {}, ...lines)),
+  );
 }
 
 /** @param {Row | undefined} row */
 function cellOf(row, hasUnit = true) {
   if (!row) return make("td", {}, "–");
-  if (row.value === null) return make("td", { class: "muted", title: row.reason }, hasUnit ? `not measurable: ${row.reason}` : "–");
+  if (row.value === null)
+    return make("td", { class: "muted", title: row.reason }, hasUnit ? `not measurable: ${row.reason}` : "–");
   const digits = DIGITS[row.unit] ?? 2;
   const number = (value) => value.toFixed(digits).replace("-", "−");
   const hasInterval = row.lower !== null && row.upper !== null && row.lower !== row.upper;
-  const interval = hasInterval ? make("span", { class: "muted" }, ` (${number(row.lower)} to ${number(row.upper)})`) : "";
-  return make("td", {}, number(row.value) + (hasUnit && row.unit ? ` ${row.unit}` : ""), interval);
+  const interval = hasInterval
+    ? make("span", { class: "muted" }, ` (${number(row.lower)} to ${number(row.upper)})`)
+    : "";
+  return make("td", {}, number(row.value) + (hasUnit ? ` ${unitOf(row.unit)}` : ""), interval);
 }

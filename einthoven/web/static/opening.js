@@ -76,7 +76,9 @@ async function list(ids) {
   byId("recording-choice").hidden = ids.length < 2;
   if (ids.length < 2) return;
   const summaries = await Promise.all(ids.map(getRecording));
-  const options = summaries.map(({ id, name }, index) => make("option", { value: id }, `${index + 1}. ${name || "recording"}`));
+  const options = summaries.map(({ id, name }, index) =>
+    make("option", { value: id }, `${index + 1}. ${name || "recording"}`),
+  );
   byId("recording-select").replaceChildren(...options);
 }
 

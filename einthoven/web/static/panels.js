@@ -41,7 +41,9 @@ function showFacts(recording) {
   const person = [age === null ? "" : `${Math.round(age)} years`, sex].filter(Boolean).join(", ");
   const count = `${leads.length} lead${leads.length === 1 ? "" : "s"}`;
   const when = begin ? begin.replace("T", " ").slice(0, 19) : "";
-  byId("facts").textContent = [format, count, inWords(duration), `${rate} Hz`, person, when].filter(Boolean).join(" · ");
+  byId("facts").textContent = [format, count, inWords(duration), `${rate} Hz`, person, when]
+    .filter(Boolean)
+    .join(" · ");
   const notes = recording.notes.map((note) => make("li", {}, note));
   if (recording.other_channels.length) notes.push(make("li", {}, `Not read: ${recording.other_channels.join(", ")}`));
   byId("notes").replaceChildren(...(notes.length ? notes : [make("li", { class: "muted" }, "Nothing to note.")]));
@@ -67,14 +69,21 @@ function showActions({ recording }) {
 function showQuality(recording) {
   const { state, error, leads, hum } = recording.verdict;
   byId("quality-state").textContent = isBusy(state) ? "Being judged ..." : (error ?? "");
-  const rows = recording.leads.filter((lead) => leads?.[lead]).map((lead) => {
-    const { good, seconds, score } = summaryOf(recording, lead);
-    const found = [...seconds].map(([reason, time]) => `${reason} ${inWords(time)}`);
-    if (hum?.[lead]) found.push(`hum of the mains ${hum[lead]}`);
-    const dB = score === null ? "–" : score.toFixed(1);
-    const cells = [make("td", { class: "time-line" }, timeLine(recording, lead)), make("td", {}, percent(good)), make("td", { class: "number" }, dB), make("td", {}, found.join(", "))];
-    return make("tr", {}, make("th", { scope: "row" }, lead), ...cells);
-  });
+  const rows = recording.leads
+    .filter((lead) => leads?.[lead])
+    .map((lead) => {
+      const { good, seconds, score } = summaryOf(recording, lead);
+      const found = [...seconds].map(([reason, time]) => `${reason} ${inWords(time)}`);
+      if (hum?.[lead]) found.push(`hum of the mains ${hum[lead]}`);
+      const dB = score === null ? "–" : score.toFixed(1);
+      const cells = [
+        make("td", { class: "time-line" }, timeLine(recording, lead)),
+        make("td", {}, percent(good)),
+        make("td", { class: "number" }, dB),
+        make("td", {}, found.join(", ")),
+      ];
+      return make("tr", {}, make("th", { scope: "row" }, lead), ...cells);
+    });
   byId("quality-table").hidden = !rows.length;
   byId("quality-rows").replaceChildren(...rows);
 }
@@ -106,7 +115,7 @@ function showElectrodes(recording, jobs) {
     .filter(([, p]) => p >= PROBABLE)
     .sort((a, b) => b[1] - a[1])
     .slice(0, 4)
-    .map(([name, p]) => make("li", {}, `${name}: ${percent(p)}`));
+    .map(([name, p]) => make("li", {}, `${name}: ${p > 0.99 ? "over 99 %" : percent(p)}`));
   const words = note || (isRight ? "The electrodes look right." : `This looks like ${best}.`);
   box.replaceChildren(make("p", { class: isRight ? "" : "notice" }, words), make("ul", { class: "plain" }, ...items));
   if (isRight) return undefined;
@@ -129,7 +138,11 @@ function showChanges(view) {
   byId("changes-title").textContent = `What was done: ${KIND_WORDS[result.kind] ?? result.kind}`;
   byId("result-notes").replaceChildren(...result.notes.map((note) => make("li", {}, note)));
   const rows = result.stretches.slice(0, MOST_ROWS).map((span) => {
-    const link = make("button", { type: "button", class: "link" }, `${span.start.toFixed(2)} to ${span.end.toFixed(2)} s`);
+    const link = make(
+      "button",
+      { type: "button", class: "link" },
+      `${span.start.toFixed(2)} to ${span.end.toFixed(2)} s`,
+    );
     // A lead a row: in columns the paper may show this lead at another time.
     link.addEventListener("click", () => view.set({ start: span.start - 1, layout: "12x1" }));
     const cells = [span.kind, span.reason ?? ""].map((text) => make("td", {}, text));

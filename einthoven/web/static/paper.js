@@ -215,7 +215,13 @@ export class Paper {
     const y = strip.middle;
     ctx.beginPath();
     ctx.moveTo(x - 1, y);
-    for (const [dx, dy] of [[0, 0], [0, -height], [width, -height], [width, 0], [width + 1.5 * sheet.mm, 0]]) {
+    for (const [dx, dy] of [
+      [0, 0],
+      [0, -height],
+      [width, -height],
+      [width, 0],
+      [width + 1.5 * sheet.mm, 0],
+    ]) {
       ctx.lineTo(x + dx, y + dy);
     }
     ctx.strokeStyle = this.colour("--measured");

@@ -39,7 +39,9 @@ export class Signals extends EventTarget {
     if (this.view.recording?.id !== recording.id) return;
     this.overview = overview;
     for (const [lead, values] of Object.entries(overview.leads)) {
-      const known = middles(overview.kind, values).filter((value) => value !== null).sort((a, b) => a - b);
+      const known = middles(overview.kind, values)
+        .filter((value) => value !== null)
+        .sort((a, b) => a - b);
       const middle = known[known.length >> 1] ?? 0;
       this.offsets.set(lead, Math.abs(middle) > OFFSET_UV ? middle : 0);
     }

@@ -32,8 +32,18 @@ export class View extends EventTarget {
   seconds = 10;
   /** @type {Shown} */
   shown = {
-    start: 0, zoom: 1, speed: 25, gain: 10, layout: "3x4+1", show: "before", mean: true, band: true, samples: false,
-    quality: true, lowPass: false, tool: "move",
+    start: 0,
+    zoom: 1,
+    speed: 25,
+    gain: 10,
+    layout: "3x4+1",
+    show: "before",
+    mean: true,
+    band: true,
+    samples: false,
+    quality: true,
+    lowPass: false,
+    tool: "move",
   };
 
   /** Takes a summary. Events: "recording" for another recording, "news" for any; a new result is shown at once. */
