@@ -88,7 +88,11 @@ export class Measures {
     const names = [...new Set([...before, ...after].filter((row) => !row.lead).map((row) => row.measure))];
     const hasIntervals = after.some((row) => row.lower !== null);
     const find = (rows, name) => rows.find((row) => row.measure === name && !row.lead);
-    const heads = ["Measure", "As recorded", ...(hasAfter ? [hasIntervals ? "After, with 90 % interval" : "After"] : [])];
+    const heads = [
+      "Measure",
+      "As recorded",
+      ...(hasAfter ? [hasIntervals ? "After, with 90 % interval" : "After"] : []),
+    ];
     const lines = names.map((name) => {
       const versions = hasAfter ? [before, after] : [before];
       const cells = versions.map((rows) => cellOf(find(rows, name)));

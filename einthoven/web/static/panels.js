@@ -7,7 +7,7 @@ import { TWELVE } from "./layout.js";
 import { summaryOf, verdictSpans } from "./quality.js";
 
 const MOST_ROWS = 200;
-const PROBABLE = 0.005; // less probable electrodes are not listed
+const PROBABLE = 0.01; // less probable electrodes are not listed
 
 const isBusy = (state) => state === "queued" || state === "running";
 const percent = (share) => `${Math.floor(100 * share + 1e-9)} %`;
@@ -67,8 +67,10 @@ function showActions({ recording }) {
 }
 
 function showQuality(recording) {
-  const { state, error, leads, hum } = recording.verdict;
-  byId("quality-state").textContent = isBusy(state) ? "Being judged ..." : (error ?? "");
+  const { state, error, leads, hum, until } = recording.verdict;
+  const isPart = state === "done" && until < recording.duration - 0.1;
+  const extent = isPart ? `The first ${inWords(until)} were judged; a repair judges all.` : "";
+  byId("quality-state").textContent = isBusy(state) ? "Being judged ..." : (error ?? extent);
   const rows = recording.leads
     .filter((lead) => leads?.[lead])
     .map((lead) => {
@@ -117,7 +119,7 @@ function showElectrodes(recording, jobs) {
     .slice(0, 4)
     .map(([name, p]) => make("li", {}, `${name}: ${p > 0.99 ? "over 99 %" : percent(p)}`));
   const words = note || (isRight ? "The electrodes look right." : `This looks like ${best}.`);
-  box.replaceChildren(make("p", { class: isRight ? "" : "notice" }, words), make("ul", { class: "plain" }, ...items));
+  box.replaceChildren(make("p", { class: isRight ? "" : "notice sentence" }, words), make("ul", { class: "plain" }, ...items));
   if (isRight) return undefined;
   const button = make("button", { type: "button" }, `Show with ${best} put right`);
   button.addEventListener("click", async () => {

@@ -2,6 +2,7 @@
 
 import { placeStrips } from "./layout.js";
 import { verdictSpans, VERDICTS } from "./quality.js";
+import { offsetOf } from "./signals.js";
 import { area, clipTo, curve, edgesOf, hatch, tint } from "./traces.js";
 
 const MINOR_GRID_PX = 2.6; // below this a grid of 1 mm would be grey
@@ -20,6 +21,8 @@ export class Paper {
     this.ctx = canvas.getContext("2d");
     /** @type {import("./layout.js").Sheet | null} */
     this.sheet = null;
+    /** @type {import("./signals.js").Part | null} whose offsets are taken away from all curves */
+    this.level = null;
     /** Drawn last, over the curves; the calipers set it. */
     this.drawOver = () => {};
     this.isAsked = false;
@@ -65,6 +68,7 @@ export class Paper {
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawGrid(ratio);
     const parts = this.partsToDraw(Math.round(width * ratio));
+    this.level = parts.before ?? parts.after;
     for (const strip of this.sheet.strips) this.drawMarks(strip);
     for (const strip of this.sheet.strips) this.drawCurves(strip, parts);
     for (const strip of this.sheet.strips) this.drawWords(strip);
@@ -112,7 +116,7 @@ export class Paper {
   }
 
   place(strip) {
-    return { ctx: this.ctx, sheet: this.sheet, strip, offset: this.signals.offsetOf(strip.lead) };
+    return { ctx: this.ctx, sheet: this.sheet, strip, offset: this.level ? offsetOf(this.level, strip.lead) : 0 };
   }
 
   /** Verdicts on the recording as a light band behind its trace, and what was made instead of measured. */

@@ -28,29 +28,16 @@ export class Signals extends EventTarget {
     this.asked = new Set();
     /** What is asked for next, by group: only the newest window of each. */
     this.wanted = new Map();
-    this.offsets = new Map();
     this.overview = null;
   }
 
-  /** Loads the whole recording at low resolution, for the overview strip and the offsets of the leads. */
+  /** Loads the whole recording at low resolution, for the overview strip. */
   async loadOverview() {
     const { recording } = this.view;
     const overview = await getSignal(recording.id, { version: "before", width: 1000 });
     if (this.view.recording?.id !== recording.id) return;
     this.overview = overview;
-    for (const [lead, values] of Object.entries(overview.leads)) {
-      const known = middles(overview.kind, values)
-        .filter((value) => value !== null)
-        .sort((a, b) => a - b);
-      const middle = known[known.length >> 1] ?? 0;
-      this.offsets.set(lead, Math.abs(middle) > OFFSET_UV ? middle : 0);
-    }
     this.dispatchEvent(new Event("loaded"));
-  }
-
-  /** Level of a lead that is taken away when it is drawn, in microvolts. */
-  offsetOf(lead) {
-    return this.offsets.get(lead) ?? 0;
   }
 
   /**
@@ -111,10 +98,31 @@ export class Signals extends EventTarget {
   }
 }
 
-/** Values of a lead, one a point. */
-export function middles(kind, values) {
-  if (kind === "samples") return values;
-  return values.min.map((low, index) => (low === null ? null : (low + values.max[index]) / 2));
+/** @type {WeakMap<Part, Map<string, number>>} */
+const offsets = new WeakMap();
+
+/**
+ * The offset of a lead in a part, in microvolts: 0 for one that lies about zero.
+ * @param {Part} part
+ */
+export function offsetOf(part, lead) {
+  if (!offsets.has(part)) offsets.set(part, new Map());
+  const known = offsets.get(part);
+  if (!known.has(lead) && part.leads[lead]) known.set(lead, findOffset(part, part.leads[lead]));
+  return known.get(lead) ?? 0;
+}
+
+function findOffset(part, values) {
+  const [low, high] = part.kind === "samples" ? [values, values] : [values.min, values.max];
+  const [least, most] = [median(low), median(high)];
+  const middle = (least + most) / 2;
+  // The middle of a coarse column is not the level of the lead where an R wave lies in most columns.
+  return (least > 0 || most < 0) && Math.abs(middle) > OFFSET_UV ? middle : 0;
+}
+
+function median(values) {
+  const known = values.filter((value) => value !== null).sort((a, b) => a - b);
+  return known[known.length >> 1] ?? 0;
 }
 
 const SLACK_S = 0.01; // the server begins and ends at samples
