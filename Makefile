@@ -31,7 +31,7 @@ $(CORE): $(BIN)/python pyproject.toml constraints.txt
 
 $(ALL): $(CORE)
 	@echo "Installing what the tests, the checks and the documentation need: a few minutes more, another GB"
-	@$(INSTALL) -e ".[dev,docs,exchange,formats,measures,ray,sweep,train]"
+	@$(INSTALL) -e ".[dev,docs,exchange,formats,measures,ray,sweep,train,web]"
 	@touch $@
 
 demo: $(CORE) ## Rebuild a bundled ECG from its lead I: table and picture

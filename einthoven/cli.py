@@ -19,6 +19,7 @@ from einthoven.command.help import CONFIGS
 from einthoven.run.registry import check_choice
 
 PACKAGES: Mapping[str, str] = {
+    "einthoven": "See",
     "reconstruction": "Rebuild and clean",
     "noise_quant": "Score noise",
     "diffusion_prior": "Generate, and train the prior",
