@@ -19,8 +19,8 @@ from typing import Any
 
 Report = Callable[..., None]
 """`report(done, total, message)`: how far a task has come, in seconds of the recording."""
-DONE, PROGRESS, REFUSED, BROKEN = "done", "progress", "refused", "broken"
-"""What a child says: with a result, with how far it is, with a message for people, with the kind of an error."""
+READY, DONE, PROGRESS, REFUSED, BROKEN = "ready", "done", "progress", "refused", "broken"
+"""What a child says: nothing, with a result, with how far it is, with a message for people, with an error's kind."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def serve_tasks(pipe: "connection.Connection[Any, Any]", settings: ChildSettings
         find_task(settings.warm)()
     if settings.extra_memory is not None:
         _limit_memory(settings.extra_memory)
+    pipe.send((READY, None))
     while True:
         try:
             place, arguments = pipe.recv()

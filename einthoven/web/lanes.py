@@ -16,11 +16,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from einthoven.web.child import DONE, PROGRESS, REFUSED, ChildSettings, serve_tasks
+from einthoven.web.child import DONE, PROGRESS, READY, REFUSED, ChildSettings, serve_tasks
 
 QUEUED, RUNNING, FINISHED, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 LONGEST_QUEUE = 32
 _STOP_S = 5.0
+_WARM_S = 120.0
+"""Longest time that a process takes before it is ready; a job's own limit counts from then on."""
 
 
 class Busy(Exception):
@@ -36,7 +38,7 @@ class Job:
         task: Place of the function that does it.
         arguments: Its arguments.
         recording: Id of the recording that it is about.
-        limit_s: Seconds after which it is given up; None: never.
+        limit_s: Seconds, of a process that is ready, after which it is given up; None: never.
         then: Called with its result, in the lane's thread, before it counts as done.
         state: "queued", "running", "done", "failed" or "cancelled".
         done: How far it is, of `total`.
@@ -192,7 +194,7 @@ class Lane:
 
     def _result(self, job: Job, pipe: Connection) -> tuple[str, Any]:
         """Waits for the end of a job; EOFError where its process ends first or takes too long."""
-        deadline = None if job.limit_s is None else time.monotonic() + job.limit_s
+        deadline = None if job.limit_s is None else time.monotonic() + job.limit_s + _WARM_S
         while True:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and (left <= 0 or not wait([pipe], left)):
@@ -200,6 +202,9 @@ class Lane:
                 job.end(FAILED, f"it took more than {job.limit_s:g} s and was given up")
                 return REFUSED, ""
             kind, content = pipe.recv()
+            if kind == READY:
+                deadline = None if job.limit_s is None else time.monotonic() + job.limit_s
+                continue
             if kind != PROGRESS:
                 return kind, content
             done, total, message = content

@@ -1,5 +1,6 @@
 """Results of jobs as files of a folder, and back: what was made, and by which means its files are made later."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,8 @@ def save_repair(result: Repair, folder: Path) -> dict[str, Any]:
     actions = result.actions.astype(object).where(result.actions.notna(), None).to_dict("records")
     facts = {"kind": "repair", "leads": list(result.recording.leads), "notes": list(result.notes), "actions": actions}
     save_arrays(folder, facts, done=result.done, score_after=result.score_after, **arrays)
-    stretches = [
-        {
-            "lead": row["lead"],
-            "start": row["start_s"],
-            "end": row["end_s"],
-            "kind": row["kind"],
-            "reason": row["reason"],
-        }
-        for row in actions
-    ]
+    names = {"lead": "lead", "start": "start_s", "end": "end_s", "kind": "kind", "reason": "reason"}
+    stretches = [{name: row[column] for name, column in names.items()} for row in actions]
     return _told(result.recording.leads, result.notes, stretches, 0)
 
 
@@ -60,9 +53,9 @@ def save_reconstruction(result: Reconstruction, folder: Path, kind: str) -> dict
     samples = [] if result.samples is None else list(result.samples[:KEPT_SAMPLES])
     _save_versions(folder, result.mean, result.lower, result.upper, *samples)
     given = () if result.given is None else result.given.leads
-    facts = {"kind": kind, "leads": list(result.leads), "notes": list(result.notes), "method": result.method}
-    facts |= {"given": list(given), "n_samples": len(samples), "seconds": result.seconds}
-    facts |= {"calls": [result.network_calls, result.gradient_calls]}
+    facts: dict[str, Any] = {"kind": kind, "leads": list(result.leads), "notes": list(result.notes)}
+    facts |= {"given": list(given), "n_samples": len(samples), "method": result.method, "seconds": result.seconds}
+    facts |= {"network_calls": result.network_calls, "gradient_calls": result.gradient_calls}
     arrays = {name: getattr(result, name) for name in _KNOWN if getattr(result, name) is not None}
     save_arrays(folder, facts, **arrays)
     return _told(result.leads, result.notes, stretches_of(result), len(samples))
@@ -75,19 +68,20 @@ def load_reconstruction(folder: Path, before: Recording) -> Reconstruction:
     samples = [np.load(folder / f"sample_{number}.npy") for number in range(facts["n_samples"])]
     given = tuple(facts["given"])
     return Reconstruction(
-        np.stack(samples) if samples else None,
-        mean,
-        lower,
-        upper,
-        arrays["observed"],
-        tuple(facts["leads"]),
-        before.sampling_rate,
-        facts["method"],
-        *facts["calls"],
-        facts["seconds"],
-        tuple(facts["notes"]),
-        arrays.get("noise_level"),
-        _made(before, before.ordered(given), given, before.source.format if before.source else "", before.notes),
+        samples=np.stack(samples) if samples else None,
+        mean=mean,
+        lower=lower,
+        upper=upper,
+        observed=arrays["observed"],
+        leads=tuple(facts["leads"]),
+        sampling_rate=before.sampling_rate,
+        method=facts["method"],
+        network_calls=facts["network_calls"],
+        gradient_calls=facts["gradient_calls"],
+        seconds=facts["seconds"],
+        notes=tuple(facts["notes"]),
+        noise_level=arrays.get("noise_level"),
+        given=replace(before, signal=before.ordered(given), leads=given),
     )
 
 

@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,7 +97,7 @@ class Routes:
                 if error.status_code == 413:
                     raise
                 raise HTTPException(400, "send files, as multipart/form-data, at most 200 at a time") from error
-            async with form:
+            try:
                 files: list[tuple[str, IO[bytes]]] = [
                     (part.filename or "file", part.file)
                     for part in form.getlist("files")
@@ -106,6 +107,8 @@ class Routes:
                     raise HTTPException(400, "no file has come: drop a recording")
                 options = _reading_options({name: value for name, value in form.items() if isinstance(value, str)})
                 return await self._take_in(files, options)
+            finally:
+                await form.close()
 
     async def demo(self, request: Request) -> Response:
         """Takes in the bundled ECG."""
@@ -229,10 +232,15 @@ async def explain(request: Request, error: Exception) -> Response:
 
 
 def _number(query: Mapping[str, str], name: str, default: Any) -> Any:  # noqa: ANN401 (a number, or the default)
+    if name not in query:
+        return default
     try:
-        return float(query[name]) if name in query else default
-    except ValueError as error:
-        raise ValueError(f"{name} must be a number") from error
+        number = float(query[name])
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a number")
+    return number
 
 
 def _look(query: Mapping[str, str]) -> dict[str, Any]:

@@ -133,11 +133,12 @@ class Service:
     ) -> Path:
         """Makes a file of a recording or of a result; ValueError where it cannot be made."""
         folder = self.shelf.new_folder_in(held)
+        target = folder / f"made{Path(name).suffix}"
         arguments = {
             "folder": str(held.folder),
             "result": None if result is None else str(result.folder),
             "name": name,
-            "target": str(folder / f"made{Path(name).suffix}"),
+            "target": str(target),
             "look": dict(look),
             "patient": patient,
         }
@@ -148,7 +149,7 @@ class Service:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return Path(arguments["target"])
+        return target
 
     def summary(self, held: Held) -> dict[str, Any]:
         """Tells what there is of a recording, as plain values."""
