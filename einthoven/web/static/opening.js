@@ -62,7 +62,10 @@ async function open(view, ask) {
     const { ids, problems } = await ask();
     await list(ids);
     await show(view, ids[0]);
-    if (problems.length) showError(problems.map(({ file, message }) => `${file}: ${message}`).join("\n"));
+    if (problems.length)
+      showError(
+        problems.map(({ file, message }) => (message.includes(file) ? message : `${file}: ${message}`)).join("\n"),
+      );
   } catch (error) {
     say("");
     showError(error.message);

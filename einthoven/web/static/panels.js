@@ -119,7 +119,10 @@ function showElectrodes(recording, jobs) {
     .slice(0, 4)
     .map(([name, p]) => make("li", {}, `${name}: ${p > 0.99 ? "over 99 %" : percent(p)}`));
   const words = note || (isRight ? "The electrodes look right." : `This looks like ${best}.`);
-  box.replaceChildren(make("p", { class: isRight ? "" : "notice sentence" }, words), make("ul", { class: "plain" }, ...items));
+  box.replaceChildren(
+    make("p", { class: isRight ? "" : "notice sentence" }, words),
+    make("ul", { class: "plain" }, ...items),
+  );
   if (isRight) return undefined;
   const button = make("button", { type: "button" }, `Show with ${best} put right`);
   button.addEventListener("click", async () => {
