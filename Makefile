@@ -8,10 +8,12 @@ CORE := $(VENV)/.core
 ALL := $(VENV)/.all
 # Modules are compiled when they are first imported: half of them never are.
 INSTALL := $(BIN)/python -m pip install -qq --no-compile -c constraints.txt
+# Without compiled modules every process compiles PyTorch anew, which takes longer than most tests.
+export PYTHONDONTWRITEBYTECODE :=
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-data check docs
+.PHONY: help env demo test gpu test-data check docs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +41,9 @@ demo: $(CORE) ## Rebuild a bundled ECG from its lead I: table and picture
 
 test: env ## Run the tests; those that need recordings are skipped unless ECG_DATA names their folder
 	$(PYTEST) -m "not gpu"
+
+gpu: env ## Where there is a GPU: its tests, known answers, and ten minutes of the benchmark; writes docs/gpu.md
+	@$(BIN)/python -m tests.gpu_page
 
 test-data: env ## Run only the tests on recordings: make test-data ECG_DATA=folder
 	@test -n "$(ECG_DATA)" || { echo "Name the folder of the recordings: make test-data ECG_DATA=folder" >&2; exit 1; }

@@ -5,6 +5,7 @@ import importlib.util
 import re
 import shlex
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import hydra
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+import einthoven
 from einthoven.cli import STATEMENTS, find_commands
 from einthoven.command.command_line import spell_out
 from einthoven.run.launch import CONFIGS
@@ -136,6 +138,12 @@ def test_the_snippet_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(snippet.splitlines()) <= 12
     monkeypatch.chdir(tmp_path)
+    for name, fewer in {
+        "reconstruct": {"n_samples": 2},
+        "denoise": {"n_samples": 2},
+        "generate": {"n_steps": 2},
+    }.items():
+        monkeypatch.setattr(einthoven, name, partial(getattr(einthoven, name), **fewer))
     exec(compile(snippet, "README.md", "exec"), {})
     titles = [line.split()[0].strip(":") for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
     assert titles == ["Recording", "Reconstruction", "Reconstruction", "NoiseScores", "Generation"]

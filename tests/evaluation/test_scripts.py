@@ -1,10 +1,12 @@
 import subprocess
 from pathlib import Path
 
-import pytest
-
+from einthoven.run.launch import plain
+from evaluation import benchmark
+from evaluation.benchmarks import measuring
 from tests.evaluation.conftest import FakeRun
 from tests.scripts import run_script
+from tests.test_configs import compose
 
 
 def run(module: str, *overrides: str, runs: Path) -> subprocess.CompletedProcess[str]:
@@ -30,10 +32,11 @@ def test_evaluation_says_what_is_missing(tmp_path: Path):
     assert done.stderr.count("\n") == 1 and "error:" in done.stderr
 
 
-@pytest.mark.slow
-def test_benchmark_measures_training(tmp_path: Path):
+def test_benchmark_measures_training(tmp_path: Path, monkeypatch):
     sizes = ["model=tiny", "benchmark.training.n_steps=5", "benchmark.training.records=2"]
-    sizes += ["benchmark.training.each.precision=[bf16]"]
-    done = run("evaluation.benchmark", *sizes, "benchmark.parts=[training]", runs=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "records per minute" in done.stdout and "bf16" in done.stdout
+    sizes += ["benchmark.training.each.precision=[bf16]", "benchmark.parts=[training]"]
+    monkeypatch.setattr(measuring, "measure_alone", measuring.rows_of)  # a process of its own is tested with it
+    monkeypatch.setattr(benchmark, "run_path", lambda config: tmp_path)
+    outcome = benchmark.main.__wrapped__(plain(compose("benchmark", sizes)))
+    assert "records per minute" in outcome.text and "bf16" in outcome.text
+    assert (tmp_path / "benchmark.csv").is_file()

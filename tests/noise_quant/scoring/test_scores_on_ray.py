@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from einthoven.run.memory import descendants
-from einthoven.run.ray_engine import RayEngine
 from noise_quant.data.mixtures import mixture_source
 from noise_quant.scoring.methods import scoring_method
 from noise_quant.scoring.score_table import score_source
@@ -19,7 +18,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
     pytest.mark.filterwarnings("ignore:no thresholds are known"),
 ]
-ENGINE = RayEngine(n_workers=1)
 
 
 def workers():
@@ -55,26 +53,28 @@ def test_killed_worker_and_killed_driver_lose_nothing(
     overrides.append(f"engine.address={ray_cluster.get_runtime_context().gcs_address}")
     overrides += [f"dataset.raw_path={noisy_ptbxl}", f"sources.mixtures.nstdb_path={nstdb_folder}"]
     overrides += [f"checkpoint={tiny_model_file}", f"score.results_path={tmp_path / 'ray'}"]
+    parts = tmp_path / "ray" / "parts"
+
+    def done():
+        return len(list(parts.glob("[0-9]*.parquet")))
+
     driver = start_script("noise_quant.score_noise", *overrides, output=tmp_path)
-    wait_for(lambda: list(tmp_path.glob("ray/parts/[0-9]*.parquet")))
-    [started] = workers()
+    wait_for(done)
+    [first] = workers()
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: not is_alive(first))
+    before = done()
+    wait_for(lambda: done() > before or not driver.is_alive())  # by the worker in its place
+    [second] = workers()
     driver.kill()
     driver.join()
-    n_done = len(list(tmp_path.glob("ray/parts/[0-9]*.parquet")))
-    assert n_done >= 1, (tmp_path / "stderr").read_text()
+    done_by_ray = done()
+    assert before < done_by_ray < 18, (tmp_path / "stderr").read_text()
     assert not (tmp_path / "ray" / "scores.parquet").exists()
-    wait_for(lambda: not is_alive(started))  # the cluster stays, the driver's workers go with it
+    wait_for(lambda: not is_alive(second))  # the cluster stays, the driver's workers go with it
 
-    killed = []
-
-    def kill_one(_):
-        if n_done < len(list(tmp_path.glob("ray/parts/[0-9]*.parquet"))) and not killed:
-            killed.append(workers()[0])
-            os.kill(killed[0], signal.SIGKILL)
-
-    rest = score_source(source, scoring, tmp_path / "ray", 2, kill_one, ENGINE)
-    assert len(killed) == 1
-    assert 0 < rest.n_new < rest.n_records == 36
+    rest = score_source(source, scoring, tmp_path / "ray", chunk_records=2)
+    assert rest.n_new == 2 * (18 - done_by_ray) and rest.n_records == 36
     assert not rest.problems
     assert_same(tmp_path / "ray", tmp_path / "local")
-    assert not (tmp_path / "ray" / "parts").exists()
+    assert not parts.exists()

@@ -16,7 +16,7 @@ SPECS = {
     "latent": {"ae": AE, "unet": {"channels": [8]}, "scaling_factor": 1.0},
     "pixel": {"unet": {"channels": [8], "patch": 4}},
 }
-SETTINGS = TrainerSettings(n_steps=40, batch_size=8, warmup_steps=2, validate_every=40, save_every=40, ema_decay=0.9)
+SETTINGS = TrainerSettings(n_steps=40, batch_size=4, warmup_steps=2, validate_every=40, save_every=40, ema_decay=0.9)
 
 
 class Waves:

@@ -5,6 +5,8 @@ import pytest
 
 from einthoven.ecg.filters import clean_signal
 from einthoven.ecg.statements import check_statements
+from einthoven.run.launch import plain
+from preprocessing import prepare as prepare_script
 from preprocessing.cohorts import cohort
 from preprocessing.cohorts.challenge import (
     KEY_STEP,
@@ -16,7 +18,7 @@ from preprocessing.cohorts.challenge import (
 )
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.store.store import Store
-from tests.scripts import run_script
+from tests.test_configs import compose
 
 
 def write(write_record, folder, name, ecg, rate, comments=()):
@@ -59,11 +61,11 @@ def test_records_are_cut_into_pieces_with_age_sex_and_statements(folder, tmp_pat
     assert prepare(folder, tmp_path / "store").up_to_date
 
 
-def test_the_script_takes_the_archive_as_a_setting(folder, tmp_path):
+def test_the_script_takes_the_archive_as_a_setting(folder, tmp_path, monkeypatch):
     settings = ["dataset.name=challenge", f"dataset.raw_path={folder}", "dataset.settings={archive: ptbdb}"]
-    run_script(
-        "preprocessing.prepare", *settings, "dataset.max_skipped=1", environment={"ECG_RUNS": str(tmp_path)}, check=True
-    )
+    settings += ["dataset.max_skipped=1", "dataset.n_workers=1", f"paths.stores={tmp_path}/stores"]
+    monkeypatch.setattr(prepare_script, "run_path", lambda config: tmp_path / "run")
+    prepare_script.main.__wrapped__(plain(compose("prepare", settings)))
     assert set(Store.open(tmp_path / "stores" / "challenge-name_ptbdb").table["source"]) == {"ptbdb"}
 
 
