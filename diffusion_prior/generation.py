@@ -13,6 +13,7 @@ from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Deno
 from diffusion_prior.sampler import SAMPLERS, Sampler
 from einthoven.ecg.leads import LEADS, consistent_matrix
 from einthoven.randomness import record_generators
+from einthoven.run.array_files import save_array
 from einthoven.run.chunked_job import ChunkedJob
 from einthoven.run.chunks import Chunk, LocalEngine, Problems, never_give_up
 from einthoven.run.files import atomic_write
@@ -92,8 +93,8 @@ class GenerationWork:
         """Does the work of a chunk, whose content are keys and labels."""
         keys, labels = chunk.content
         ecgs = draw_ecgs(self.denoiser, labels, keys, self.settings)
-        with atomic_write(chunk.part) as temporary, open(temporary, "wb") as stream:
-            np.save(stream, ecgs, allow_pickle=False)
+        with atomic_write(chunk.part) as temporary:
+            save_array(temporary, ecgs)
         return {}
 
 

@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from einthoven.run.array_files import create_array
 from einthoven.run.chunked_job import ChunkedJob
 from einthoven.run.chunks import Engine, LocalEngine, Problems, describe_problems
 from einthoven.run.files import atomic_write
@@ -169,9 +170,7 @@ def _join(job: ChunkedJob) -> pd.DataFrame:
                 with np.load(part, allow_pickle=False) as arrays:
                     rows = arrays[name]
                 if start == 0:
-                    whole = np.lib.format.open_memmap(
-                        partial_file, mode="w+", dtype=rows.dtype, shape=(sum(n_worked), *rows.shape[1:])
-                    )
+                    whole = create_array(partial_file, (sum(n_worked), *rows.shape[1:]), rows.dtype)
                 whole[start : start + n] = rows
                 start += n
             whole.flush()

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk answers on which this file, or this user, has no room left."""
 _TORN = re.compile(r"inline_container|PytorchStreamWriter|requested and \d+ written")
 """What torch and numpy say where a write has ended early."""
 _NEARLY_FULL = 1_000_000
@@ -34,8 +36,8 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         _flush(temporary)
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        if _is_full(error, path.parent):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        if (number := _full(error, path.parent)) is not None:
+            raise OSError(number, os.strerror(number), str(path)) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -64,11 +66,12 @@ def write_json(path: Path | str, content: object) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def _is_full(error: OSError | RuntimeError, folder: Path) -> bool:
-    """Tells whether a write has failed because the disk is full: errors of torch and numpy do not say it."""
+def _full(error: OSError | RuntimeError, folder: Path) -> int | None:
+    """Returns the error's number if a write has failed for lack of room: errors of torch and numpy do not say so."""
     if isinstance(error, OSError) and error.errno is not None:
-        return error.errno == errno.ENOSPC
-    return _TORN.search(str(error)) is not None and shutil.disk_usage(folder).free < _NEARLY_FULL
+        return error.errno if error.errno in FULL else None
+    torn = _TORN.search(str(error)) is not None and shutil.disk_usage(folder).free < _NEARLY_FULL
+    return errno.ENOSPC if torn else None
 
 
 def _flush(path: Path) -> None:

@@ -5,7 +5,6 @@ The only module that imports hydra and omegaconf; scripts get plain values.
 
 import copy
 import difflib
-import errno
 import functools
 import os
 import re
@@ -46,6 +45,7 @@ from einthoven.command.command_line import (
 )
 from einthoven.command.ending import Outcome, describe_ending, fit_terminal
 from einthoven.command.help import CONFIGS, write_help
+from einthoven.run.files import FULL
 from einthoven.run.registry import Registry
 from einthoven.run.sweep_job import run_job
 
@@ -65,8 +65,6 @@ _prefer_own_groups()
 
 _VERSION_BASE = "1.3"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What a full disk answers."""
 
 
 Task = Callable[[dict[str, Any]], str | Outcome]
@@ -147,6 +145,7 @@ def _run(task: Task, config_name: str, show_traceback: bool, program: str, cfg: 
         try:
             config = plain(cfg)
             _check(config, config_name)
+            _settle(config)
             if not is_job:
                 return _print_outcome(task(config))
             with command_line([program, *HydraConfig.get().overrides.task]):
@@ -171,7 +170,7 @@ def _is_of_the_user(error: Exception) -> bool:
     """Tells what a user can mend, a file that is named or a full disk, from other errors of the system."""
     if not isinstance(error, OSError) or isinstance(error, HydraException):
         return True
-    return bool(error.filename) or error.errno in _FULL
+    return bool(error.filename) or error.errno in FULL
 
 
 def _print_outcome(outcome: str | Outcome) -> float | None:
@@ -225,6 +224,14 @@ def _check(config: Mapping[str, Any], config_name: str) -> None:
     check_folder(run_path(config))
 
 
+def _settle(config: dict[str, Any]) -> None:
+    """Chooses what a config leaves to this machine; torch is imported only where it does."""
+    if "auto" in (value for key, value in _items(config) if key.rpartition(".")[2] in ("precision", "mixed_precision")):
+        from einthoven.run.processor import settle_precision
+
+        settle_precision(config)
+
+
 def _how_to_go_on(config: Mapping[str, Any]) -> str:
     """Says how a run that was stopped goes on."""
     key, folder = _results_key(config), run_path(config)
@@ -263,7 +270,7 @@ def _describe(error: Exception, config_name: str) -> str:
     if isinstance(error, MissingConfigException):
         return _describe_missing_option(error)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        hint = "; what is done already is not done again" if error.errno in _FULL else ""
+        hint = "; what is done already is not done again" if error.errno in FULL else ""
         return f"{error.filename or 'the results'}: {error.strerror}{hint}"
     if isinstance(error, MissingMandatoryValue):
         return f"give a value for {error.full_key}=..."

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.statements import encode
+from einthoven.run.array_files import save_array
 from einthoven.run.files import write_json
 from preprocessing.cohorts.splits import SPLITS
 
@@ -92,7 +93,7 @@ class StoreForm(ABC):
         folder = partial_folder(path)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        np.save(folder / f"{self.name}.npy", encoded, allow_pickle=False)
+        save_array(folder / f"{self.name}.npy", encoded)
         self.finish(path, table, {**manifest, f"{self.name}_sha256": hash_values(encoded)})
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.filters import NOTCHES_HZ
 from einthoven.ecg.leads import LEADS
+from einthoven.run.array_files import create_array
 from einthoven.run.files import write_json
 from einthoven.run.hashing import differing_keys
 from reconstruction.windows.restorer import Restored, Tail, Window
@@ -183,6 +184,5 @@ def _array(path: Path | None, shape: tuple[int, ...], dtype: np.dtype[Any], *, i
     """Makes an array of zeros, in memory or in a file, or opens the file that is there."""
     if path is None:
         return np.zeros(shape, dtype)
-    mode = "w+" if is_new else "r+"
-    array: Array = np.lib.format.open_memmap(path, mode, dtype=dtype, shape=shape)
+    array: Array = create_array(path, shape, dtype) if is_new else np.lib.format.open_memmap(path, "r+")
     return array

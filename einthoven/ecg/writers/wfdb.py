@@ -40,7 +40,8 @@ def write_wfdb(recording: Recording, path: Path) -> None:
     if patient and patient.sex is not None:
         lines.append(f"# Sex: {patient.sex}")
     lines += [f"# {' '.join(note.split())}" for note in recording.notes]
-    np.stack([lead.numbers for lead in leads], axis=1).astype(dtype).tofile(path.with_suffix(".dat"))
+    numbers = np.stack([lead.numbers for lead in leads], axis=1).astype(dtype)
+    path.with_suffix(".dat").write_bytes(numbers.tobytes())  # `tofile` does not notice all that a full disk does
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 

@@ -2,12 +2,17 @@
 
 import errno
 import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from einthoven.run.array_files import create_array, save_array
 from einthoven.run.files import atomic_write, write_json, write_text
+from tests.paths import ROOT
 
 
 def test_file_appears_only_when_the_block_ends(tmp_path):
@@ -87,3 +92,36 @@ def test_other_errors_stay_what_they_are(tmp_path):
         raise RuntimeError("inline_container: unexpected pos")
     with pytest.raises(PermissionError), atomic_write(tmp_path / "state.pt"):
         raise PermissionError(errno.EACCES, "no")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limit of a file's size")
+def test_an_array_that_finds_no_room_is_an_error(tmp_path):
+    code = """
+import errno, resource, sys
+from pathlib import Path
+import numpy as np
+from einthoven.run.array_files import create_array, save_array
+from einthoven.run.files import atomic_write
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+writers = (save_array, lambda path, array: create_array(path, array.shape, array.dtype))
+for n, write in [(n, write) for n in (200, 100_000) for write in writers]:
+    try:
+        with atomic_write(Path("array.npy")) as temporary:
+            write(temporary, np.arange(n))
+    except OSError as error:
+        assert (error.errno, error.filename) == (errno.EFBIG, "array.npy"), error
+    else:
+        sys.exit("not noticed")
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_are_those_of_numpy(tmp_path):
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+    save_array(tmp_path / "saved", array)
+    np.save(tmp_path / "array.npy", array)
+    assert (tmp_path / "saved").read_bytes() == (tmp_path / "array.npy").read_bytes()
+    create_array(tmp_path / "made.npy", array.shape, np.float32)[:] = array
+    assert (tmp_path / "made.npy").read_bytes() == (tmp_path / "array.npy").read_bytes()
