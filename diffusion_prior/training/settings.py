@@ -19,7 +19,7 @@ class TrainerSettings:
         validate_every: Steps between validations.
         save_every: Steps between states to resume from.
         snapshot_every: Steps between weights that are kept; 0 for none.
-        mixed_precision: "no" or "bf16".
+        mixed_precision: "no", "bf16", or "auto": bf16 where the device that trains has units for it.
         seed: Seed of everything random.
     """
 
@@ -40,8 +40,8 @@ class TrainerSettings:
     def __post_init__(self) -> None:
         if min(self.n_steps, self.batch_size, self.validate_every, self.save_every) < 1:
             raise ValueError("n_steps, batch_size, validate_every and save_every must be at least 1")
-        if self.mixed_precision not in ("no", "bf16"):
-            raise ValueError(f"mixed_precision is no or bf16, not {self.mixed_precision!r}")
+        if self.mixed_precision not in ("no", "bf16", "auto"):
+            raise ValueError(f"mixed_precision is no, bf16 or auto, not {self.mixed_precision!r}")
 
     def rate(self, step: int, peak: float | None = None) -> float:
         """Returns the learning rate of optimiser step `step`, counted from 0; `peak` in place of `learning_rate`."""

@@ -19,6 +19,7 @@ from diffusion_prior.training.settings import TrainerSettings
 from einthoven.extras import extra
 from einthoven.randomness import seeded_generator
 from einthoven.run.files import atomic_write
+from einthoven.run.processor import FULL, choose_precision, warn_of_bfloat16
 from einthoven.run.progress import show_progress
 from einthoven.run.run_folder import RunFolder
 
@@ -115,8 +116,10 @@ class Trainer:
         run: RunFolder,
         groups: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        join_processes()
-        self.accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+        device = join_processes().device
+        precision = choose_precision(settings.mixed_precision, device, FULL["mixed_precision"])
+        warn_of_bfloat16(precision, device)
+        self.accelerator = Accelerator(mixed_precision=precision)
         if settings.batch_size % self.accelerator.num_processes:
             raise ValueError(f"batch_size must be a multiple of the {self.accelerator.num_processes} processes")
         self.objective, self.data, self.settings, self.run = objective, data, settings, run
