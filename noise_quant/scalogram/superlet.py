@@ -171,17 +171,18 @@ class _FilterBank:
         self.n_folds = 2 * half
         bins = torch.arange(-half * self.n_instants, half * self.n_instants)
         self.inside = (bins >= -(self.period // 2)) & (bins <= (self.period - 1) // 2)
-        self.bins = (bins % self.period).to(device)
+        period_bins = bins % self.period
+        self.bins = period_bins.to(device)
         hertz = bins.double() * sampling_rate / self.period
         # Instants lie in the middle of their pixels, the signal starts after its margin.
         offset = self.margin + (spacing - 1) / 2
         phase = torch.polar(torch.ones_like(hertz), 2 * math.pi * bins.double() / self.period * offset)
         self.phase = torch.where(self.inside, phase, 0).to(torch.complex64).to(device)
-        self.bands = self._bands(settings, sampling_rate, hertz, device)
+        self.bands = self._bands(settings, sampling_rate, hertz, period_bins, device)
         self.n_values = sum(band.spectra.numel() for band in self.bands)
 
     def _bands(
-        self, settings: SuperletSettings, sampling_rate: float, hertz: Tensor, device: torch.device
+        self, settings: SuperletSettings, sampling_rate: float, hertz: Tensor, bins: Tensor, device: torch.device
     ) -> list[_Band]:
         """Computes the wavelets' spectra, grouped by the number of folds they span."""
         groups: dict[int, list[tuple[int, Tensor, int, float]]] = {}
@@ -191,7 +192,7 @@ class _FilterBank:
             for number in range(1, math.ceil(order) + 1):
                 deviation = settings.deviation(frequency, number)
                 spectrum = (
-                    _han_spectrum(frequency, deviation, sampling_rate, self.period)[self.bins.cpu()]
+                    _han_spectrum(frequency, deviation, sampling_rate, self.period)[bins]
                     if settings.published
                     else torch.exp(-2 * (math.pi * deviation * (hertz - frequency)) ** 2)
                 ) * (math.sqrt(2) * self.n_instants / self.period)

@@ -68,7 +68,7 @@ class GaussianLikelihood:
         gram = self._gram
         if gram is None:
             return self._solve_iteratively(v, r2)
-        if not bool(r2):
+        if isinstance(prior_std, float | int) and prior_std == 0:
             return torch.where(self.observed, self.noise.synthesise(self.noise.analyse(v) / self.noise.variances(v)), 0)
         variances = self.noise.variances(self.y.double())
         if self._gram_is_diagonal:

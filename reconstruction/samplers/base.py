@@ -164,6 +164,7 @@ class Chain:
     Attributes:
         like: A tensor of the shape (B, C, L), type and device of the ECGs.
         times: Grid of times from 1 to 0.
+        times_here: The same on the CPU, for what the host has to decide: to ask a GPU would make it wait.
         place: Where on it the present step starts.
         z_x: Draws standard normal numbers of the shape (S, B, C, L) of the ECGs.
         z_y: The same in the space of measurements.
@@ -186,6 +187,7 @@ class Chain:
         self.schedule: Schedule = denoiser.schedule
         self.like = likelihood.operator.adjoint(likelihood.y)
         self.times, self.place = self.schedule.grid(n_steps, self.like), 0
+        self.times_here = self.times.cpu()
         self.z_x = StandardNormal((n_samples, *self.like.shape), generator, self.like)
         self.z_y = StandardNormal((n_samples, *likelihood.y.shape), generator, self.like)
         self.calls, self.memory = Calls(), None

@@ -85,14 +85,16 @@ class MGPS(GuidedSampler):
         """Goes through the midpoint: see `GuidedSampler.step`."""
         schedule = chain.schedule
         l = torch.minimum(self.midpoint * t, s)  # noqa: E741 (the paper's name of the midpoint)
-        n_gradients = self.gradients.at(chain.place) if chain.denoiser.has_slope(l) else 0
+        t_here, s_here = chain.times_here[chain.place], chain.times_here[chain.place + 1]
+        l_here = torch.minimum(self.midpoint * t_here, s_here)
+        n_gradients = self.gradients.at(chain.place) if chain.denoiser.has_slope(l_here) else 0
         prior = Bridge(schedule, None, l, t)
         x_0 = chain.denoise(x_t, t)
         mean = prior.mean(x_0, x_t)
         start = prior.mean(chain.likelihood.posterior_mean(x_0, prior.std / schedule(l)[0]), x_t)
         fitted_mean, fitted_std = self._fit(chain, mean, prior.std, start, l, n_gradients)
         x_l = fitted_mean + fitted_std * chain.z_x()
-        if bool(l == s):
+        if bool(l_here == s_here):
             return x_l
         bridge = Bridge(schedule, l, s, t)
         return bridge.mean(x_l, x_t) + bridge.std * chain.z_x()
