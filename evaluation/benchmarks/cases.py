@@ -32,7 +32,7 @@ from einthoven.run.chunks import Engine, LocalEngine
 from einthoven.run.ray_engine import RayEngine
 from einthoven.run.run_folder import RunFolder
 from evaluation.benchmarks.measuring import Calls
-from evaluation.benchmarks.networks import call_networks, compare_mgps, restore
+from evaluation.benchmarks.networks import call_networks, compare_mgps, on, restore
 from noise_quant.data import sources
 from noise_quant.model.checkpoint import build_model, load_model
 from noise_quant.model.models import ScalogramDiffusion
@@ -66,8 +66,13 @@ class TimedData(TrainingData):
         return super().batch(n, generator)
 
 
-def train(model: dict[str, Any], n_steps: int, precision: str, records: int, length: int) -> Calls:
-    """Trains a fresh prior on pieces of ECGs; the seconds are the median of a step's, without the first three."""
+def train(
+    model: dict[str, Any], n_steps: int, precision: str, records: int, length: int, device: str | None = None
+) -> Calls:
+    """Trains a fresh prior on pieces of ECGs; the seconds are the median of a step's, without the first three.
+
+    Training takes a GPU where there is one; a `device` says in the table that it was one.
+    """
 
     def call() -> dict[str, Any]:
         with TemporaryDirectory() as folder:
@@ -77,7 +82,7 @@ def train(model: dict[str, Any], n_steps: int, precision: str, records: int, len
             Trainer(objective, data, settings, RunFolder.create(f"{folder}/run", {}, seed=0, device="")).train()
         return {"seconds": float(np.median(np.diff(data.started)[2:])), "n_records": records}
 
-    return {f"train, {precision}": call}
+    return {f"train, {precision}{on(device)}": call}
 
 
 def prepare(raw_path: str, records: int | None, workers: int | None) -> Calls:
@@ -108,6 +113,7 @@ def inpaint(
     samples: int,
     length: int | None = None,
     workers: int | None = None,
+    device: str = "cpu",
 ) -> Calls:
     """Rebuilds twelve leads of ECGs of 10 s at 100 Hz, in batches, into files.
 
@@ -120,10 +126,10 @@ def inpaint(
 
     def run(path: Path, progress: Callable[[int], None], engine: Engine) -> None:
         sizes: dict[str, Any] = {"n_samples": samples, "batch_size": batch_size, "segment_length": length}
-        how: dict[str, Any] = {"progress": progress, "engine": engine}
+        how: dict[str, Any] = {"progress": progress, "engine": engine, "device": device}
         reconstruct_batch(store, np.arange(records), sampler, path, task, **sizes, **how)
 
-    return {f"inpaint, {method}": partial(run_cohort, run, folder, workers)}
+    return {f"inpaint, {method}{on(device)}": partial(run_cohort, run, folder, workers)}
 
 
 def denoise(method: str, weights: str | None, records: int, leads: int, samples: int, seconds: float) -> Calls:
@@ -139,9 +145,11 @@ def denoise(method: str, weights: str | None, records: int, leads: int, samples:
     return {f"denoise, {method}": call}
 
 
-def superlets(forms: Sequence[str], records: int = 1, leads: int = 12, seconds: float = 10) -> Calls:
+def superlets(
+    forms: Sequence[str], records: int = 1, leads: int = 12, seconds: float = 10, device: str = "cpu"
+) -> Calls:
     """Makes the scalograms of ECGs at 500 Hz, in one batch, in the "default form", "Han's form" or by "plain FFT"."""
-    ecgs = torch.from_numpy(simulate_ecg(records, RATE, seconds)[:, :leads]).flatten(0, 1)
+    ecgs = torch.from_numpy(simulate_ecg(records, RATE, seconds)[:, :leads]).flatten(0, 1).to(device)
 
     def transform(form: str) -> dict[str, Any]:
         if form == "plain FFT":
@@ -150,7 +158,7 @@ def superlets(forms: Sequence[str], records: int = 1, leads: int = 12, seconds: 
             superlet_transform(ecgs, RATE, SuperletSettings(published=form == "Han's form"), WIDTH)
         return {"n_records": records}
 
-    return {f"superlets, {form}": partial(transform, form) for form in forms}
+    return {f"superlets, {form}{on(device)}": partial(transform, form) for form in forms}
 
 
 def plain_superlets(signals: Tensor, sampling_rate: float = RATE) -> Tensor:
@@ -175,7 +183,13 @@ def plain_superlets(signals: Tensor, sampling_rate: float = RATE) -> Tensor:
 
 
 def score(
-    weights: str | None, records: int, leads: int = 12, seconds: float = 10, size: str = "small", batch_size: int = 64
+    weights: str | None,
+    records: int,
+    leads: int = 12,
+    seconds: float = 10,
+    size: str = "small",
+    batch_size: int = 64,
+    device: str = "cpu",
 ) -> Calls:
     """Scores ECGs at 500 Hz from end to end.
 
@@ -186,14 +200,14 @@ def score(
     model = load_model(weights) if size == "small" else build_model(spec)
     assert isinstance(model, ScalogramDiffusion)
     ecgs = simulate_ecg(records, RATE, seconds)[:, :leads].astype(np.float64)
-    scorer = Scorer(model, ReverseProcess(), batch_size=batch_size)
+    scorer = Scorer(model.to(device), ReverseProcess(), batch_size=batch_size)
     scorer.score(ecgs[0, :1], RATE)  # makes the filters
 
     def call() -> dict[str, Any]:
         jobs = ((number, ecg, RATE, LEADS[:leads]) for number, ecg in enumerate(ecgs))
         return {"n_records": len(list(scorer.score_many(jobs)))}
 
-    return {f"score, {size}": call}
+    return {f"score, {size}{on(device)}": call}
 
 
 def score_cohort(weights: str | None, records: int, chunk_records: int, workers: int) -> Calls:

@@ -35,13 +35,13 @@ def restore(method: str, n_samples: int, weights: str | None, device: str = "cpu
         result = reconstruct(ecg, 100, ["I"], n_samples, method, sampler=sampler, device=device)
         return {"network_calls": result.network_calls, "gradient_calls": result.gradient_calls}
 
-    return {method: call}
+    return {f"{method}{on(device)}": call}
 
 
 def call_networks(networks: Sequence[str], batch: int, backward: bool, **setting: Any) -> Calls:  # noqa: ANN401
     """Calls each network once on a batch of ECGs of `length` samples, forward or also backward to the noised ECGs."""
     length = setting.pop("length")
-    way = ("forward + backward" if backward else "forward") + _on(setting["device"])
+    way = ("forward + backward" if backward else "forward") + on(setting["device"])
     built = {name: build_network(name, **setting) for name in networks}
     return {f"{name}, {way}": _network_call(denoiser, batch, backward, length) for name, denoiser in built.items()}
 
@@ -56,7 +56,8 @@ def compare_mgps(
     its favour.
     """
     calls: dict[str, Callable[[], object]] = {
-        f"MGPS, {form}{_on(device)}": restore("mgps", n_samples, weights, device, form)["mgps"] for form in precisions
+        f"MGPS, {form}{on(device)}": restore("mgps", n_samples, weights, device, form)[f"mgps{on(device)}"]
+        for form in precisions
     }
     theirs = build_network(RHYTHMDIFF, weights, sashimi, device)
     both_ways = [_network_call(theirs, n_samples, backward, length) for backward in (False, True)]
@@ -65,7 +66,7 @@ def compare_mgps(
         forward, both = (timed(call)["seconds"] for call in both_ways)
         return {"seconds": (FORWARD_CALLS - BACKWARD_CALLS) * forward + BACKWARD_CALLS * both}
 
-    return {**calls, f"RhythmDiff's MGPS, calls x seconds{_on(device)}": reckon}
+    return {**calls, f"RhythmDiff's MGPS, calls x seconds{on(device)}": reckon}
 
 
 def build_network(name: str, weights: str | None, sashimi: Mapping[str, Any], device: str) -> Denoiser:
@@ -98,8 +99,9 @@ def build_network(name: str, weights: str | None, sashimi: Mapping[str, Any], de
     return accelerate_denoiser(denoiser, "bf16" if "bf16" in form else "float32", "compiled" in form)
 
 
-def _on(device: str) -> str:
-    return "" if device == "cpu" else f", {device}"
+def on(device: str | None) -> str:
+    """Returns what a row says of its device: nothing of the processor."""
+    return "" if device in (None, "cpu") else f", {device}"
 
 
 def _network_call(denoiser: Denoiser, batch: int, backward: bool, length: int) -> Callable[[], object]:

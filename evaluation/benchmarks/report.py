@@ -19,12 +19,12 @@ def write_report(table: pd.DataFrame, folder: Path, note: str) -> str:
     what was measured on.
     """
     write_csv(table, folder / "benchmark.csv")
-    parts = [_markdown(rows.drop(columns="part")) for _, rows in table.groupby("part", sort=False)]
+    parts = [describe_rows(rows.drop(columns="part")) for _, rows in table.groupby("part", sort=False)]
     slopes = fit_slopes(table)
     if not slopes.empty:
         write_csv(slopes, folder / "scaling.csv")
         _draw_scaling(table, slopes, folder / "scaling.png")
-        parts.append(_markdown(slopes))
+        parts.append(describe_rows(slopes))
     text = "\n".join([*parts, f"- {note}\n"])
     write_text(folder / "benchmark.md", text)
     return text
@@ -83,7 +83,8 @@ def _draw_scaling(table: pd.DataFrame, slopes: pd.DataFrame, path: Path) -> None
     save_figure(figure, path)
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def describe_rows(table: pd.DataFrame) -> str:
+    """Returns rows of a table as `measure` returns it, in Markdown; columns without a value are left out."""
     table = table.mask(table == "").dropna(axis="columns", how="all")
     cells: Sequence[Sequence[str]] = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
     return markdown_table([str(column).replace("_", " ") for column in table.columns], cells)
