@@ -59,7 +59,7 @@ def start_script(
     """
     variables = {**os.environ, **(environment or {})}
     files = [str(output / name) for name in ("stdout", "stderr")]
-    process = fork_context().Process(target=_run, args=(module, list(overrides), variables, files, str(folder)))
+    process = fork_context().Process(target=run_here, args=(module, list(overrides), variables, files, str(folder)))
     process.start()
     return process
 
@@ -125,9 +125,20 @@ def wait_for(condition: Callable[[], object], seconds: float = 300.0) -> None:
         time.sleep(0.02)
 
 
-def _run(module: str, arguments: list[str], variables: dict[str, str], outputs: list[str], folder: str) -> None:
-    os.chdir(folder)
-    sys.path.insert(0, folder)
+def run_here(
+    module: str, arguments: list[str], variables: dict[str, str], outputs: list[str], folder: str = ""
+) -> None:
+    """Does in this process, which is one of its own, what `python -m module arguments` does.
+
+    Args:
+        module: The script.
+        arguments: Its arguments.
+        variables: All variables of the environment.
+        outputs: Files that get what it writes to stdout and stderr.
+        folder: Working folder, by default the repository's root.
+    """
+    os.chdir(folder or ROOT)
+    sys.path.insert(0, folder or str(ROOT))
     os.environ.clear()
     os.environ.update(variables)
     for stream, path in enumerate(outputs, start=1):
