@@ -90,7 +90,7 @@ export class Measures {
     const find = (rows, name) => rows.find((row) => row.measure === name && !row.lead);
     const heads = [
       "Measure",
-      "As recorded",
+      "Before",
       ...(hasAfter ? [hasIntervals ? "After, with 90 % interval" : "After"] : []),
     ];
     const lines = names.map((name) => {
@@ -147,5 +147,6 @@ function cellOf(row, hasUnit = true) {
   const interval = hasInterval
     ? make("span", { class: "muted" }, ` (${number(row.lower)} to ${number(row.upper)})`)
     : "";
-  return make("td", {}, number(row.value) + (hasUnit ? ` ${unitOf(row.unit)}` : ""), interval);
+  const value = number(row.value) + (hasUnit ? ` ${unitOf(row.unit)}` : "");
+  return make("td", {}, make("span", { class: "value" }, value), interval);
 }
