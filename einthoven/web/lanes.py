@@ -38,6 +38,7 @@ class Job:
         task: Place of the function that does it.
         arguments: Its arguments.
         recording: Id of the recording that it is about.
+        urgent: Whether somebody waits for it: it goes before those for which nobody does.
         limit_s: Seconds, of a process that is ready, after which it is given up; None: never.
         then: Called with its result, in the lane's thread, before it counts as done.
         state: "queued", "running", "done", "failed" or "cancelled".
@@ -50,6 +51,7 @@ class Job:
     task: str
     arguments: Mapping[str, Any]
     recording: str = ""
+    urgent: bool = True
     limit_s: float | None = None
     then: Callable[[Any], None] | None = None
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
@@ -114,11 +116,14 @@ class Lane:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Puts a job at the end of the queue; raises `Busy` where that is full."""
+        """Puts a job into the queue, behind those that are as urgent; raises `Busy` where it is full."""
         with self._changed:
             if self._closed or len(self._queue) >= LONGEST_QUEUE:
                 raise Busy
-            self._queue.append(job)
+            place = len(self._queue)
+            if job.urgent:
+                place = next((number for number, each in enumerate(self._queue) if not each.urgent), place)
+            self._queue.insert(place, job)
             self._changed.notify_all()
 
     def position(self, job: Job) -> int:

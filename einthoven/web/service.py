@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -12,7 +13,7 @@ from anyio import to_thread
 from einthoven.ecg.leads import LEADS
 from einthoven.web import doors
 from einthoven.web.downloads import file_names
-from einthoven.web.lanes import FINISHED, QUEUED, RUNNING, Job
+from einthoven.web.lanes import FINISHED, QUEUED, RUNNING, Busy, Job
 from einthoven.web.shelf import Held, Result, Shelf
 from einthoven.web.uploads import stored_suffix
 
@@ -88,12 +89,13 @@ class Service:
 
     def begin(self, held: Held) -> None:
         """Starts what every recording gets unasked: the verdict, and the electrodes check where there is one."""
-        self.submit(held, "verdict", {"until": min(held.facts["duration"], FIRST_VERDICT_S)})
-        if doors.offers(doors.CHECK_ELECTRODES):
-            self.submit(held, "electrodes", {})
+        with suppress(Busy):  # then it is there on request
+            self.submit(held, "verdict", {"until": min(held.facts["duration"], FIRST_VERDICT_S)}, urgent=False)
+            if doors.offers(doors.CHECK_ELECTRODES):
+                self.submit(held, "electrodes", {}, urgent=False)
 
-    def submit(self, held: Held, kind: str, options: Mapping[str, Any]) -> Job:
-        """Puts a job into the queue.
+    def submit(self, held: Held, kind: str, options: Mapping[str, Any], *, urgent: bool = True) -> Job:
+        """Puts a job into the queue; an urgent one before those for which nobody waits.
 
         Raises:
             Busy: If the queue is full.
@@ -104,7 +106,7 @@ class Service:
         result = self.shelf.new_folder_in(held) if kind in _MAKING else None
         if result is not None:
             arguments["result"] = str(result)
-        job = Job(kind, f"einthoven.web.tasks.{_TASKS.get(kind, kind)}", arguments, held.id)
+        job = Job(kind, f"einthoven.web.tasks.{_TASKS.get(kind, kind)}", arguments, held.id, urgent)
         job.then = lambda told: self._keep(held, job, result, told)
 
         def clear(_: object) -> None:

@@ -77,11 +77,16 @@ def test_jobs_end_each_in_their_own_way(lane):
 
 
 def test_a_cancelled_job_frees_the_lane_at_once(lane):
-    running, waiting, last = job("hang"), job("hang"), job("double", arguments={"number": 1})
+    running, waiting = job("hang"), job("hang", urgent=False)
+    last = job("double", arguments={"number": 1}, urgent=False)
     for each in (running, waiting, last):
         lane.submit(each)
     while running.message != "hanging":
         time.sleep(0.01)
+    urgent = job("double", arguments={"number": 1})
+    lane.submit(urgent)
+    assert lane.position(urgent) == 1
+    lane.cancel(urgent)
     assert [lane.position(each) for each in (running, waiting, last)] == [0, 1, 2]
     assert running.seconds_left > 0
     lane.cancel(waiting)
