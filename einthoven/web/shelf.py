@@ -69,11 +69,11 @@ class Held:
     @property
     def is_busy(self) -> bool:
         """Whether a job of it waits or runs."""
-        return any(job.state in (QUEUED, RUNNING) for job in self.jobs.values())
+        return any(job.state in (QUEUED, RUNNING) for job in list(self.jobs.values()))
 
     def job_of(self, kind: str) -> Job | None:
         """Returns its newest job of a kind."""
-        return next((job for job in reversed(self.jobs.values()) if job.kind == kind), None)
+        return next((job for job in reversed(list(self.jobs.values())) if job.kind == kind), None)
 
 
 class Shelf:

@@ -30,6 +30,10 @@ def crash(report):
     os._exit(9)
 
 
+def swallow(report):
+    return len(bytes(1 << 30))
+
+
 def hang(report):
     (Path(tempfile.mkdtemp()) / "left").write_text("x")
     report(1, 100, "hanging")
@@ -95,6 +99,14 @@ def test_a_cancelled_job_frees_the_lane_at_once(lane):
     assert time.monotonic() - begin < 1
     assert [running.state, waiting.state, last.ended.result(60)] == ["cancelled", "cancelled", "done"]
     assert not list(lane.settings.folder.rglob("left"))
+
+
+def test_a_task_that_takes_too_much_memory_is_refused(tmp_path):
+    lane = Lane("small", ChildSettings(tmp_path / "child", extra_memory=200 << 20), early=False)
+    swallowing, after = job("swallow"), job("double", arguments={"number": 1})
+    assert do(lane, swallowing, after) == ["failed", "done"]
+    assert "more memory than the server allows" in swallowing.message
+    lane.close()
 
 
 def test_a_queue_has_an_end(tmp_path):

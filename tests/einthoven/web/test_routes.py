@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 
+import anyio
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -201,6 +202,17 @@ def test_a_removed_recording_is_gone_with_its_jobs(client, service, recording, w
     assert client.delete(f"/recordings/{recording}").status_code == 204
     assert client.get(f"/recordings/{recording}").status_code == 404
     assert all(job.ended.done() for job in worker.jobs)
+    assert [path.name for path in service.shelf.folder.iterdir()] == [".lock"]
+
+
+def test_what_is_too_old_is_removed_by_itself(service, client, recording):
+    async def tidy():
+        with anyio.move_on_after(0.5):
+            await service.tidy(0.01)
+
+    service.shelf.keep_s = 0.0
+    anyio.run(tidy)
+    assert client.get(f"/recordings/{recording}").status_code == 404
     assert [path.name for path in service.shelf.folder.iterdir()] == [".lock"]
 
 
