@@ -16,7 +16,7 @@ from starlette.types import Scope
 from einthoven.web.child import ChildSettings
 from einthoven.web.guard import Guard, Policy
 from einthoven.web.lanes import Busy, Lane
-from einthoven.web.routes import Routes, explain
+from einthoven.web.routes import Routes, explain, fail
 from einthoven.web.service import Queues, Service
 from einthoven.web.shelf import Shelf
 
@@ -82,7 +82,7 @@ def make_app(service: Service, policy: Policy) -> Guard:
         Route("/jobs/{id}", routes.job, methods=["GET", "DELETE"]),
         Mount("/static", Files(directory=STATIC, check_dir=False)),
     ]
-    handlers = {HTTPException: explain, ValueError: explain, Busy: explain}
+    handlers = {HTTPException: explain, ValueError: explain, Busy: explain, Exception: fail}
     return Guard(Starlette(routes=table, exception_handlers=handlers, lifespan=lifespan), policy)
 
 

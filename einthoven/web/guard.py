@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,6 +39,7 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+FAILED = "the server has failed at this; nothing else is lost"
 _WRONG_TOKEN_S = 1.0
 """Seconds after which a wrong token is refused."""
 _log = logging.getLogger("einthoven.web")
@@ -111,11 +113,13 @@ class Guard:
                 await refused(scope, receive, guarded_send)
                 return
             await self.app(scope, _Counted(receive, self._most(scope)), guarded_send)
+        except ClientDisconnect:  # nobody waits for an answer
+            return
         except Exception as error:  # its text may hold what stands in a file
             place = traceback.extract_tb(error.__traceback__)[-1]
             _log.error("%s at %s:%s", type(error).__name__, Path(place.filename).name, place.lineno)
             if not started:
-                await refusal(500, "the server has failed at this; nothing else is lost")(scope, receive, guarded_send)
+                await refusal(500, FAILED)(scope, receive, guarded_send)
 
     def _most(self, scope: Scope) -> int:
         return self.policy.max_upload if scope["path"] == "/recordings" else LARGEST_REQUEST
@@ -126,7 +130,7 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self.policy.knows_host(host):
             return refusal(403, "this name is not one of the server's: call it by the address that it printed")
-        if origin is not None and urlsplit(origin)[:2] not in (("http", host), ("https", host)):
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
             return refusal(403, "requests from other pages are refused")
         is_visit = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not is_visit:

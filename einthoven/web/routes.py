@@ -24,6 +24,7 @@ from einthoven.ecg.writing import WRITERS
 from einthoven.report.layouts import LAYOUTS
 from einthoven.web import doors
 from einthoven.web.downloads import TYPES, file_names
+from einthoven.web.guard import FAILED
 from einthoven.web.lanes import QUEUED, RUNNING, Busy
 from einthoven.web.service import Service, check_options, wanted_leads
 from einthoven.web.shelf import Held, Result
@@ -229,6 +230,11 @@ async def explain(request: Request, error: Exception) -> Response:
     if isinstance(error, Busy):
         return Plain({"error": "the server has enough to do: try again in a moment"}, 503)
     return Plain({"error": " ".join(str(error).split())}, 400)
+
+
+async def fail(request: Request, error: Exception) -> Response:
+    """Answers that something went wrong, and not what: that may hold what stands in a file."""
+    return Plain({"error": FAILED}, 500)
 
 
 def _number(query: Mapping[str, str], name: str, default: Any) -> Any:  # noqa: ANN401 (a number, or the default)

@@ -85,7 +85,7 @@ def _listen(listening: Listening) -> socket.socket:
 
 def _names(listening: Listening) -> list[str]:
     """Lists the names by which the server may be called; "*": any address in numbers."""
-    names = [listening.host, *listening.names, *LOCAL]
+    names = [name.lower() for name in (listening.host, *listening.names, *LOCAL)]
     if listening.host in ("0.0.0.0", "::"):
         names += ["*", socket.gethostname().lower()]
     return names

@@ -227,7 +227,8 @@ class Service:
 
     def _hold(self, read: Mapping[str, Any]) -> Held:
         folder = self.shelf.new_folder()
-        Path(read["folder"]).replace(folder)
+        folder.rmdir()  # which a rename replaces on some systems only
+        Path(read["folder"]).rename(folder)
         return self.shelf.add(folder, read["facts"])
 
     def _keep(self, held: Held, job: Job, result: Path | None, told: dict[str, Any]) -> None:

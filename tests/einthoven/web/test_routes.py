@@ -205,6 +205,15 @@ def test_a_removed_recording_is_gone_with_its_jobs(client, service, recording, w
     assert [path.name for path in service.shelf.folder.iterdir()] == [".lock"]
 
 
+def test_a_failure_of_ours_is_told_in_one_line(service, client, recording, monkeypatch):
+    def broken(held):
+        raise RuntimeError("Smith, John")
+
+    monkeypatch.setattr(service, "summary", broken)
+    failed = client.get(f"/recordings/{recording}")
+    assert failed.status_code == 500 and "nothing else is lost" in failed.json()["error"]
+
+
 def test_what_is_too_old_is_removed_by_itself(service, client, recording):
     async def tidy():
         with anyio.move_on_after(0.5):

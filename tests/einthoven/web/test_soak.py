@@ -68,7 +68,7 @@ def hostile_uploads(good):
             + b"{'descr': '|O', 'fortran_order': False, 'shape': (10,), }".ljust(117)
             + b"\n",
         ),
-        *((name, content[: len(content) // 3]) for name, content in good),
+        *((name, content[: len(content) // 3]) for name, content in good if not name.endswith(".csv")),
     ]
 
 
