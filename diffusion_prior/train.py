@@ -32,6 +32,8 @@ def main(config: dict[str, Any]) -> Outcome:
     denoiser = build_denoiser(config["model"])
     if config["checkpoint"]:
         take_weights(denoiser, config["checkpoint"])
+    elif config["objective"].get("distillation"):
+        raise ValueError("objective.distillation needs the weights to distil: checkpoint=weights.safetensors")
     if config.pop("dry_run"):
         return Outcome(describe_model(config, denoiser))
     groups = state_space_groups(denoiser, state_space_rate)

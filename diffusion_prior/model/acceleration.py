@@ -70,12 +70,12 @@ class AcceleratedBackbone(nn.Module):
         hooks.register_state_dict_post_hook(_leave_out_prefix)
         hooks.register_load_state_dict_pre_hook(_put_in_prefix)
 
-    def forward(self, x: Tensor, c_noise: Tensor, label: Tensor) -> Tensor:
-        """Runs the network; the output has the type of `x`."""
+    def forward(self, x: Tensor, c_noise: Tensor, label: Tensor, *covariates: Tensor) -> Tensor:
+        """Runs the network, with encoded covariates (B, 2 K) where some are known; the output has the type of `x`."""
         kind = x.device.type
         call = self._compiled_for(x) if self.compiled else self.network
         with torch.autocast(kind, torch.bfloat16) if self.precision == "bf16" else nullcontext():
-            out: Tensor = call(x, c_noise, label)
+            out: Tensor = call(x, c_noise, label, *covariates)
         if self.compiled and kind == "cuda":
             # The next call of the same CUDA graph writes where this one's output lies.
             out = out.clone()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,7 +54,8 @@ def build_objective(
     Args:
         denoiser: Denoiser to train.
         settings: `label_dropout`; and but for an `EpsilonDenoiser` `covariate_dropout`, `noise_levels`, `patterns` and
-            `measurement_noise` (`path` and `share`, or None).
+            `measurement_noise` (`path` and `share`, or None) and, where the denoiser as it is shall be distilled,
+            `distillation` (`levels` and `n_substeps`).
         unconditional: Trains without labels.
         validation: Reads the validation records; an `EpsilonDenoiser` measures the gain of its estimates on some.
 
@@ -63,7 +65,8 @@ def build_objective(
     wanted = {"label_dropout"}
     if not denoiser.finds_noise:
         wanted |= {"covariate_dropout", "noise_levels", "patterns", "measurement_noise"}
-    if settings.keys() != wanted:
+    distillation = settings.get("distillation")
+    if settings.keys() - {"distillation"} != wanted or (denoiser.finds_noise and distillation):
         raise ValueError(
             f"the objective of this prior has the settings {', '.join(sorted(wanted))}, not "
             f"{', '.join(sorted(settings))}: choose backbone=sashimi or backbone=unet1d, which go with their models"
@@ -74,7 +77,12 @@ def build_objective(
         calibration = {name: value[:N_CALIBRATION] for name, value in records.items()} or None
         return NoiseObjective(cast(EpsilonDenoiser, denoiser), label_dropout, calibration=calibration)
     noise = settings["measurement_noise"]
-    return DenoisingObjective(
+    make: Callable[..., DenoisingObjective] = DenoisingObjective
+    if distillation:
+        from diffusion_prior.training.distillation import ConsistencyDistillation
+
+        make = partial(ConsistencyDistillation, **distillation)
+    return make(
         denoiser,
         NoiseLevels(**settings["noise_levels"]),
         ObservationPatterns(**settings["patterns"]),

@@ -209,6 +209,8 @@ def _extremes(lead: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.
 
 
 def _is_clipped(rail: NDArray[np.bool_], sampling_rate: float) -> bool:
+    if rail.mean() < CLIPPED_SHARE:  # plateaus are a part of it; most leads end here, without the opening's time
+        return False
     plateaus = binary_opening(rail, np.ones(max(3, round(CLIPPED_S * sampling_rate)), dtype=bool))
     starts = int(np.count_nonzero(np.diff(plateaus.astype(np.int8), prepend=0) == 1))
     return starts >= CLIPPED_PLATEAUS and bool(plateaus.mean() >= CLIPPED_SHARE)

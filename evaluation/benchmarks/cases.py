@@ -4,7 +4,10 @@ ECGs are simulated, but for the preparation of files. A call that works on recor
 """
 
 import math
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +35,7 @@ from einthoven.run.chunks import Engine, LocalEngine
 from einthoven.run.ray_engine import RayEngine
 from einthoven.run.run_folder import RunFolder
 from evaluation.benchmarks.measuring import Calls
-from evaluation.benchmarks.networks import call_networks, compare_mgps, on, restore
+from evaluation.benchmarks.networks import call_networks, compare_mgps, method_spec, on, restore
 from noise_quant.data import sources
 from noise_quant.model.checkpoint import build_model, load_model
 from noise_quant.model.models import ScalogramDiffusion
@@ -117,10 +120,11 @@ def inpaint(
 ) -> Calls:
     """Rebuilds twelve leads of ECGs of 10 s at 100 Hz, in batches, into files.
 
-    One lead that is given is the first, several are random ones of the eight independent; `samples` are drawn of each
-    ECG, of a stretch of `length` points (None: all), by Ray's `workers` (None: by this process).
+    The method is named as in `method_spec`. One lead that is given is the first, several are random ones of the eight
+    independent; `samples` are drawn of each ECG, of a stretch of `length` points (None: all), by Ray's `workers` (None:
+    by this process).
     """
-    sampler, folder = SamplerSpec(method, weights=weights), TemporaryDirectory()
+    sampler, folder = method_spec(method, weights=weights), TemporaryDirectory()
     task = HideSamples(Missingness("lead", 1) if leads == 1 else Missingness("random_lead", leads))
     store = simulate_store(f"{folder.name}/store", records)
 
@@ -240,6 +244,24 @@ def run_cohort(run: Callable[..., None], folder: "TemporaryDirectory[str]", work
     return {"seconds": float(steady * sizes.sum()), "n_records": int(sizes.sum()), "n_bytes": _bytes_in(path)}
 
 
+def command(words: Sequence[str]) -> Calls:
+    """Runs a command from its start to its pictures, in a process of its own.
+
+    Beside the seconds, `outside_network` is the share of them (%) that is not the sampler's, as the command tells it.
+    """
+
+    def call() -> dict[str, Any]:
+        with TemporaryDirectory() as folder:
+            line = [sys.executable, "-m", "einthoven", *words, f"paths.runs={folder}"]
+            start = perf_counter()
+            done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=folder)
+            seconds = perf_counter() - start
+        told = re.search(r"network calls .* in ([\d.]+) s", done.stdout)
+        return {} if told is None else {"outside_network": 100 * (1 - float(told[1]) / seconds)}
+
+    return {"einthoven " + " ".join(words): call}
+
+
 def _read_row(item: sources.SourceItem) -> Recording:
     """Reads an ECG from a file of many, by its number."""
     ecgs = np.load(item.file.path, mmap_mode="r", allow_pickle=False)
@@ -250,6 +272,9 @@ def _bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-_CASES = (train, prepare, restore, inpaint, denoise, superlets, score, score_cohort, call_networks, compare_mgps)
+_CASES = (
+    *(train, prepare, restore, inpaint, denoise, superlets, score, score_cohort, call_networks, compare_mgps),
+    command,
+)
 CASES: dict[str, Callable[..., Calls]] = {build.__name__: build for build in _CASES}
 """The functions by name."""

@@ -27,15 +27,32 @@ FORWARD_CALLS, BACKWARD_CALLS = 538, 290
 """Network calls of RhythmDiff's MGPS for ten samples of an ECG, and how many of them go backward too (counted)."""
 
 
-def restore(method: str, n_samples: int, weights: str | None, device: str = "cpu", precision: str = "float32") -> Calls:
-    """Reconstructs one ECG of 10 s at 100 Hz from lead I."""
-    ecg, sampler = simulate_ecg(1)[0, :1], SamplerSpec(method, weights=weights, precision=precision).build(device)
+def restore(
+    method: str | Sequence[str],
+    n_samples: int,
+    weights: str | None,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> Calls:
+    """Reconstructs one ECG of 10 s at 100 Hz from lead I, by a method or, in turns, by several: see `method_spec`."""
+    ecg = simulate_ecg(1)[0, :1]
 
-    def call() -> dict[str, Any]:
-        result = reconstruct(ecg, 100, ["I"], n_samples, method, sampler=sampler, device=device)
-        return {"network_calls": result.network_calls, "gradient_calls": result.gradient_calls}
+    def calls(name: str) -> Callable[[], dict[str, Any]]:
+        sampler = method_spec(name, weights=weights, precision=precision).build(device)
 
-    return {f"{method}{on(device)}": call}
+        def call() -> dict[str, Any]:
+            result = reconstruct(ecg, 100, ["I"], n_samples, sampler=sampler, device=device)
+            return {"network_calls": result.network_calls, "gradient_calls": result.gradient_calls}
+
+        return call
+
+    return {f"{name}{on(device)}": calls(name) for name in ([method] if isinstance(method, str) else method)}
+
+
+def method_spec(name: str, **others: Any) -> SamplerSpec:  # noqa: ANN401
+    """Returns how to make a sampler from the name of its method and, after a comma, of a preset: "amortised, fast"."""
+    method, _, preset = name.partition(", ")
+    return SamplerSpec(method, {"preset": preset} if preset else {}, **others)
 
 
 def call_networks(networks: Sequence[str], batch: int, backward: bool, **setting: Any) -> Calls:  # noqa: ANN401

@@ -8,6 +8,7 @@ scored at the same time.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ Record = tuple[Key, ArrayLike, float] | tuple[Key, ArrayLike, float, Sequence[st
 """Key, ECG in mV of shape (C, L), sampling rate in Hz and, where they are not the twelve, the leads' names."""
 HUM = "mains hum"
 """Begins the reason of a usable lead with hum, before its amplitude."""
+CPU_IMAGES = 32
+"""Images that a processor restores at once: its caches hold no more, and 64 take a fifth longer each."""
 _FACTS = ("unusable", "reason", "missing_s", "hum_mv")
 SCORE_NAMES = tuple(field.name for field in fields(ImageScores))
 
@@ -166,6 +169,9 @@ class Scorer:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         self.model = model.eval()
+        if next(model.parameters()).device.type == "cpu":  # an eighth quicker there, and equal to rounding
+            network: Any = model  # torch's types leave out the memory format
+            network.to(memory_format=torch.channels_last)
         self.process = process or ReverseProcess()
         self.seed, self.batch_size, self.keep_images = seed, batch_size, keep_images
         self._most_images = most_images
@@ -283,7 +289,9 @@ class Scorer:
         generators = [
             seeded_generator(self.seed, item.job.key, item.job.leads[item.lead], item.window) for item in items
         ]
-        restored = self.model.reconstruct(images, self.process, generators)
+        n = CPU_IMAGES if images.device.type == "cpu" else len(images)
+        parts = [slice(first, first + n) for first in range(0, len(images), n)]
+        restored = torch.cat([self.model.reconstruct(images[at], self.process, generators[at]) for at in parts])
         levels, cleaned = (image_levels(part[:, 0], self.discretization).cpu() for part in (images, restored))
         groups: dict[tuple[tuple[Columns, ...], bool], list[int]] = {}
         for index, item in enumerate(items):

@@ -5,11 +5,12 @@ reverse process then draws from the posterior itself, without a likelihood or a 
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Prior
+from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Prior, PriorDenoiser
 from diffusion_prior.model.schedule import EDMSchedule
 from diffusion_prior.sampler import Sampler
 from einthoven.randomness import Generators, randn
@@ -42,7 +43,9 @@ class AmortisedSampler(PosteriorSampler):
 
     The preset "best" walks down the prior's own grid. "fast" leaves out what lies between the largest noise level and
     `_UNINFORMED_MV`, where the denoiser returns the posterior mean all the time, and takes its first call, at the
-    largest, for the estimate of that mean too.
+    largest, for the estimate of that mean too. Weights that were distilled (see
+    `diffusion_prior.training.distillation`) are called at the levels that they were distilled for, without
+    extrapolation, whatever the preset; the first call again gives the mean.
 
     Args:
         denoiser: A denoiser trained with measured samples as condition.
@@ -81,6 +84,13 @@ class AmortisedSampler(PosteriorSampler):
         super().__init__(denoiser)
         self.denoiser, self.eta, self.order = denoiser, eta, order
         self.preset, self.n_steps = preset, PRESETS[preset] if n_steps is None else n_steps
+        self._levels: list[float] = denoiser.facts.get("distilled", {}).get("levels", [])
+        if self._levels:
+            if n_steps not in (None, len(self._levels)):
+                raise ValueError(
+                    f"these weights were distilled for {len(self._levels)} steps: leave n_steps={n_steps} out"
+                )
+            self.n_steps, self.order, self.eta = len(self._levels), 1, 0.0
         self.spread = fitted(denoiser, self.name, "spread", spread)
         self.exact_below = exact_below
         self.blind_error = fitted(denoiser, self.name, "blind_error", blind_error, math.inf)
@@ -95,8 +105,7 @@ class AmortisedSampler(PosteriorSampler):
             sigma_y, n_calls = self._estimate_noise(likelihood, y, observed, shape, generator)
         denoiser = self.denoiser.given(Conditions(y=y, observed=observed, sigma_y=sigma_y))
         noted = _FirstEstimate(denoiser)
-        make = Sampler if self.preset == "best" else _EarlyJump
-        sampler = make(noted, self.n_steps, self.eta, self.order)
+        sampler = self._sampler(noted)
         samples = self.consistent(sampler.sample(shape, generator, dtype=y.dtype, device=y.device))
         average = samples.mean(dim=0)
         if sigma_y is not None:
@@ -104,7 +113,7 @@ class AmortisedSampler(PosteriorSampler):
             samples = torch.lerp(average.expand_as(samples), samples, self.spread)
             return Draws(samples, average, Calls(n_calls + denoiser.n_calls), noise)
         whole = only_whole_leads(observed)
-        if self.preset == "best":
+        if type(sampler) is Sampler:
             estimate = self._mean(denoiser, shape, generator, y)
         else:
             estimate = self.consistent(noted.first).mean(dim=0)
@@ -123,6 +132,13 @@ class AmortisedSampler(PosteriorSampler):
         y, observed = measured_samples(likelihood.operator, likelihood.y)
         denoiser = self.denoiser.given(Conditions(y=y, observed=observed, sigma_y=None))
         return self._mean(denoiser, (n_samples, *y.shape), generator, y)
+
+    def _sampler(self, denoiser: "_FirstEstimate") -> Sampler:
+        """Returns the sampler of the posterior; all but the plain one begin with a call that gives the mean."""
+        if self._levels:
+            return _AtLevels(denoiser, self._levels)
+        make = Sampler if self.preset == "best" else _EarlyJump
+        return make(denoiser, self.n_steps, self.eta, self.order)
 
     def _estimate_noise(
         self, likelihood: GaussianLikelihood, y: Tensor, observed: Tensor, shape: tuple[int, ...], generator: Generators
@@ -172,6 +188,18 @@ class _EarlyJump(Sampler):
         levels = EDMSchedule(least, min(_UNINFORMED_MV, largest / 2))
         alpha, sigma = levels(levels.grid(self.n_steps - 2, like))
         return torch.cat([ends[:1], schedule.inverse(sigma[:-1] / alpha[:-1]), ends[1:]]).unique_consecutive()
+
+
+class _AtLevels(Sampler):
+    """DDIM at noise levels in mV that are given, the last call at the last of them."""
+
+    def __init__(self, denoiser: PriorDenoiser, levels: Sequence[float]) -> None:
+        super().__init__(denoiser, max(len(levels), 2), eta=0.0, order=1)
+        self.levels = tuple(levels)
+
+    def times(self, like: Tensor) -> Tensor:
+        """Returns the times of the levels, shape (levels,)."""
+        return self.denoiser.schedule.inverse(torch.tensor(self.levels, dtype=like.dtype, device=like.device))
 
 
 def _root_mean_square(v: Tensor, observed: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from diffusion_prior.checkpoint import build_denoiser
 from diffusion_prior.model.acceleration import accelerate_denoiser
+from diffusion_prior.model.denoiser import Conditions
 from diffusion_prior.model.epsilon import EpsilonDenoiser
 from diffusion_prior.model.sashimi import Sashimi
 from diffusion_prior.model.schedule import DiscreteSchedule
@@ -135,3 +136,11 @@ def test_cuda_graphs_are_right_call_after_call(denoiser, precision, tolerance):
     leaf = x.clone().requires_grad_()
     both = denoiser(leaf, torch.tensor(0.5)) + denoiser(leaf, torch.tensor(0.3))
     assert error([gradient], torch.autograd.grad(both.square().sum(), leaf)) < tolerance
+
+
+def test_a_network_in_bf16_takes_covariates():
+    torch.manual_seed(0)
+    denoiser = build_denoiser({"backbone": UNET, "covariates": ["age"]}).eval().requires_grad_(False)
+    x, told = torch.randn(2, 8, 32), Conditions(covariates=torch.tensor([[40.0], [torch.nan]]))
+    found = accelerate_denoiser(denoiser, "bf16")(x, torch.tensor(0.6), told)
+    torch.testing.assert_close(found, denoiser(x, torch.tensor(0.6), told), rtol=0, atol=0.05)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from diffusion_prior.model.unet import UNet1d
+from diffusion_prior.model.unet import AttentionBlock, UNet1d
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +44,14 @@ def test_default_size_fits_the_bundled_file():
 def test_resolutions_must_agree():
     with pytest.raises(ValueError, match="one entry for each resolution"):
         UNet1d(6, 2, channels=(32, 64))
+
+
+def test_the_fused_attention_is_the_one_that_is_written_out():
+    torch.manual_seed(0)
+    block = AttentionBlock(64)
+    torch.nn.init.normal_(block.out.weight, std=0.2)
+    h, outputs = torch.randn(2, 64, 10, requires_grad=True), []
+    for training in (True, False):
+        out = block.train(training)(h)
+        outputs += [out, *torch.autograd.grad(out.square().sum(), h)]
+    torch.testing.assert_close(outputs[:2], outputs[2:])

@@ -1,5 +1,7 @@
 """Each case of the benchmark works, at its smallest."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -68,6 +70,18 @@ def test_with_ray_the_steady_state_leaves_out_the_start(monkeypatch, tmp_path):
     assert (found["seconds"], found["n_records"]) == (6.0, 24)
 
 
+def test_a_command_tells_how_long_its_network_took(monkeypatch):
+    def run(line, **_):
+        assert line[1:5] == ["-m", "einthoven", "inpaint", "data=demo"]
+        return SimpleNamespace(stdout="a table\n19 network calls (0 with a gradient) in 0.6 s\n")
+
+    times = iter([1.0, 3.0])
+    monkeypatch.setattr(cases, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(cases.subprocess, "run", run)
+    ((name, call),) = cases.command(["inpaint", "data=demo"]).items()
+    assert name == "einthoven inpaint data=demo" and call() == {"outside_network": pytest.approx(70)}
+
+
 @pytest.mark.data
 def test_files_are_prepared(ecg_data):
     found = cases.prepare(str(ecg_data / "ptb-xl"), 2, 1)["prepare"]()
@@ -77,9 +91,10 @@ def test_files_are_prepared(ecg_data):
 def test_the_config_measures_every_case():
     sections = plain(compose("benchmark"))["benchmark"]
     parts = sections.pop("parts")
-    assert set(parts) == sections.keys()
+    assert {*parts, "readme"} == sections.keys()
+    everything = list_cases(sections, list(sections), CASES)
+    assert {case.build for case in everything} == set(CASES.values())
     listed = list_cases(sections, parts, CASES)
-    assert {case.build for case in listed} == set(CASES.values())
     records = [(case.part, case.build, case.axis, case.size, str(case.arguments)) for case in listed]
     assert len(set(records)) == len(records)
     assert {case.arguments["method"] for case in listed if case.build is CASES["restore"]} == METHODS.keys()
