@@ -17,8 +17,8 @@ from tests.kills.jobs import Job
 
 LOOSE = {".png", ".pdf", ".html", ".log", ".jsonl"}
 """Files that hold times or that another library writes: they must be there, and hold something."""
-TIMED = {"seconds", "time_s", "started_at"}
-"""Columns that no two runs share."""
+TIMED = {"seconds", "memory_mb", "started_at", "ended_at"}
+"""Columns and keys that no two runs share."""
 SIGNALS = (*["SIGKILL"] * 3, "SIGTERM", "SIGINT")
 TRIES = 4
 """A run that was struck so often comes to its end undisturbed."""
