@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test gpu test-data check docs
+.PHONY: help env demo test attack gpu test-data check docs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: env ## Run the tests; those that need recordings are skipped unless ECG_DA
 
 gpu: env ## Where there is a GPU: its tests, known answers, and ten minutes of the benchmark; writes docs/gpu.md
 	@$(BIN)/python -m tests.gpu_page
+
+attack: env ## Attack it: kills, full disks, two processes at once; an hour
+	$(BIN)/python -m tests.kills
 
 test-data: env ## Run only the tests on recordings: make test-data ECG_DATA=folder
 	@test -n "$(ECG_DATA)" || { echo "Name the folder of the recordings: make test-data ECG_DATA=folder" >&2; exit 1; }

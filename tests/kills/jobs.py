@@ -125,6 +125,11 @@ def write_data(folder: Path) -> None:
         ecg[key, 100:200] = 0.0
         write_wfdb(folder / "records", str(key), ecg, 100)
     _write_noise(folder / "noise")
+    write_weights(folder)
+
+
+def write_weights(folder: Path) -> None:
+    """Writes weights of a tiny prior and of a tiny noise model."""
     torch.manual_seed(1)
     denoiser = build_denoiser({"backbone": BACKBONE})
     model = build_model({"kind": "latent", "scaling_factor": 1.0, **NETWORKS})

@@ -1,0 +1,48 @@
+"""A handful of the attack's cases; `make attack` has all of them."""
+
+import pytest
+
+from tests.kills.attack import Attack, contents, differences
+from tests.kills.blows import Blow
+from tests.kills.jobs import JOBS, write_data
+from tests.kills.memory import doors, grow
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_data(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_generating_is_struck_and_goes_on(data, tmp_path, monkeypatch):
+    (job,) = (job for job in JOBS if job.name == "generate")
+    attack = Attack(job, data, tmp_path / "runs")
+    middle = attack.whole.operations // 2
+    blows = [Blow("SIGKILL", operation=middle), Blow("SIGTERM", operation=4), Blow("SIGINT", operation=8)]
+    place = attack.place()
+    for blow in blows:
+        attack._check_end(blow, attack.run(place, blow))
+    attack.finish(place, "three blows")
+    attack.fail("full", 1)
+    attack.start_two()
+    assert attack.result.faults == []
+    assert attack.result.blows == {"full": 1, "two at once": 1}
+
+
+def test_what_differs_is_told(tmp_path):
+    for name, files in {"one": {"a": "1", "b": "2"}, "two": {"a": "1", "b": "3", "c": "4"}}.items():
+        for file, text in files.items():
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / file).write_text(text)
+    one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
+    assert list(differences(one, two)) == ["b differs", "c is a stray file"]
+    assert list(differences(two, one)) == ["b differs", "c is missing"]
+
+
+@pytest.mark.filterwarnings("ignore:no thresholds are known")
+def test_memory_stays_flat(tmp_path):
+    calls = doors(tmp_path)
+    sizes = grow(lambda number: [calls[name](number) for name in ("reconstruct", "score")], 20, 5)
+    assert sizes[-1] - sizes[0] < 20
