@@ -33,7 +33,11 @@ OPENINGS = (
 )
 WITHOUT_NEXT = {"reconstruction.fit_finder", "reconstruction.fit_spectra"}
 """Scripts after which no command comes."""
-WORDS = {"evaluation.benchmark": "benchmark.parts", "reconstruction.repair": "recordings"}
+WORDS = {
+    "evaluation.benchmark": "benchmark.parts",
+    "reconstruction.check_electrodes": "recordings",
+    "reconstruction.repair": "recordings",
+}
 """Scripts that take bare words, and what these make up."""
 
 

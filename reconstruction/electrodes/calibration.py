@@ -1,15 +1,16 @@
-"""From losses to probabilities: a conditional logit, fitted on fold 9 with swaps made on purpose.
+"""From evidence to probabilities: a conditional logit, fitted on fold 9 with swaps made on purpose.
 
 The log odds of a hypothesis h against "as recorded" are
 
-    b(kind of h) + sum over looks of w * log(loss as recorded / loss of h),
+    w mean over leads of log(loss as recorded / loss of h) + b,
 
-and probabilities are their softmax. The offsets b hold how often each kind is met, and, for gains, what a change of
-scale costs. Swaps with the right leg have no loss: what speaks for them is how flat the lead is that they make flat,
+with w and b of the kind of h, or of h alone where swaps of a kind differ much; probabilities are the softmax. A tenth
+of the mean loss is added to the loss of each lead first, so that no lead counts by its smallness alone. The misfit that
+chose what the prior was asked about adds nothing to what the prior says: on fold 9 its weight came out as zero.
 
-    b(right leg) + slope * log10(share / reference),
-
-with the share of its root mean square in the largest of I, II and III.
+Swaps with the right leg cannot be undone, so they have no loss. What speaks for them is how flat the lead is that they
+make flat: its log odds are `LEG_SLOPE` log10(`FLAT_SHARE` / share), with the share of its root mean square in the
+largest of I, II and III. No lead of 1,781 records of PTB-XL's folds 1 to 9 has a share below 0.16.
 """
 
 import json
@@ -22,11 +23,12 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 from reconstruction.electrodes.evidence import Evidence
-from reconstruction.electrodes.maps import LEG, Hypothesis, flat_lead
+from reconstruction.electrodes.maps import Hypothesis, flat_lead
 
 PACKAGED = Path(__file__).parent / "calibration.json"
-FLAT_SHARE = 0.1
-LEAST_SHARE = 0.005
+FLAT_SHARE, LEG_SLOPE = 0.12, 300.0
+LEAST_SHARE = 0.01
+FLOOR = 0.1
 
 
 @dataclass(frozen=True)
@@ -34,52 +36,52 @@ class Calibration:
     """What was fitted.
 
     Attributes:
-        weights: Weight of the log ratio at the first look and at each level of the second.
-        offsets: Log odds of each kind without any evidence, by kind.
-        leg_slope: Log odds that a tenth of the share of the flat lead adds.
-        limit: A hypothesis is told where the probability of "as recorded" is below this.
+        law: Mean covariance of the eight leads, (8, 8): see `covariance`.
+        terms: Weight of the loss, and offset, by kind or name of a hypothesis.
+        limit: A mistake is told where the probability of "as recorded" is below this.
         facts: What it was fitted on.
     """
 
-    weights: tuple[float, ...]
-    offsets: Mapping[str, float]
-    leg_slope: float
+    law: Sequence[Sequence[float]]
+    terms: Mapping[str, tuple[float, float]]
     limit: float
     facts: Mapping[str, object]
 
     @classmethod
     def load(cls, path: Path = PACKAGED) -> "Calibration":
         """Reads one from a file; the packaged one by default."""
-        held = json.loads(path.read_text(encoding="utf-8"))
-        return cls(tuple(held["weights"]), held["offsets"], held["leg_slope"], held["limit"], held["facts"])
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     def to_json(self) -> str:
         """Returns it as text for a file."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     def log_odds(self, evidence: Evidence, known: Sequence[Hypothesis]) -> NDArray[np.float64]:
-        """Returns the log odds against "as recorded", -inf where there was no second look, shape (hypotheses,)."""
-        ratios = log_ratios(evidence)
-        odds = ratios @ np.array(self.weights) + np.array([self.offsets[one.kind] for one in known])
+        """Returns the log odds against "as recorded", -inf where the prior was not asked, shape (hypotheses,)."""
+        terms = np.array([self.terms[term_of(one, self.terms)] for one in known])
+        odds = log_ratios(evidence) * terms[:, 0] + terms[:, 1]
         return np.where(np.isnan(odds), -np.inf, odds)
 
-    def leg_log_odds(self, ecg: NDArray[np.floating], legs: Sequence[Hypothesis]) -> NDArray[np.float64]:
-        """Returns the same of swaps with the right leg, by how flat a lead of `ecg` (8, L) is."""
-        shares = np.array([flat_share(ecg, flat_lead(one)) for one in legs])
-        return np.asarray(self.offsets[LEG] + self.leg_slope * np.log10(FLAT_SHARE / shares))
+
+def term_of(one: Hypothesis, terms: Mapping[str, object] | Sequence[str]) -> str:
+    """Returns which of the terms a hypothesis has: its own where there is one, else that of its kind."""
+    return one.name if one.name in terms else one.kind
 
 
 def log_ratios(evidence: Evidence) -> NDArray[np.float64]:
-    """Returns log(loss as recorded / loss of each hypothesis), first and second look, shape (hypotheses, looks)."""
-    losses = np.concatenate([evidence.first[:, None], evidence.second], axis=1)
-    return np.asarray(np.log(losses[:1] / losses))
+    """Returns the mean log ratio of the loss as above, NaN where the prior was not asked, shape (hypotheses,)."""
+    leads = evidence.loss[:, evidence.loss[0] > 0]
+    floor = FLOOR * leads[0].mean()
+    return np.asarray(np.log((leads[:1] + floor) / (leads + floor)).mean(axis=-1))
 
 
-def flat_share(ecg: NDArray[np.floating], lead: str) -> float:
-    """Returns the share of the root mean square of lead I, II or III in the largest of the three of an ECG (8, L)."""
+def leg_log_odds(ecg: NDArray[np.floating], legs: Sequence[Hypothesis]) -> NDArray[np.float64]:
+    """Returns the log odds of swaps with the right leg, by how flat a lead of `ecg` (8, L) is."""
     one, two = (ecg[INDEPENDENT_LEADS.index(name)] for name in ("I", "II"))
     sizes = {name: float(np.std(x)) for name, x in (("I", one), ("II", two), ("III", two - one))}
-    return max(sizes[lead] / max(*sizes.values(), 1e-9), LEAST_SHARE)
+    largest = max(*sizes.values(), 1e-9)
+    shares = np.array([max(sizes[flat_lead(leg)] / largest, LEAST_SHARE) for leg in legs])
+    return np.asarray(LEG_SLOPE * np.log10(FLAT_SHARE / shares))
 
 
 def probabilities(odds: Mapping[str, float]) -> dict[str, float]:
@@ -87,6 +89,5 @@ def probabilities(odds: Mapping[str, float]) -> dict[str, float]:
     values = np.array(list(odds.values()))
     shares = np.exp(values - values.max())
     shares /= shares.sum()
-    order = np.argsort(-shares, kind="stable")
-    names = list(odds)
+    order, names = np.argsort(-shares, kind="stable"), list(odds)
     return {names[place]: float(shares[place]) for place in order}

@@ -16,7 +16,7 @@ from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 from einthoven.ecg.recording import Recording
-from reconstruction.electrodes.calibration import Calibration, probabilities
+from reconstruction.electrodes.calibration import Calibration, leg_log_odds, probabilities
 from reconstruction.electrodes.eight_leads import EightLeads, eight_leads
 from reconstruction.electrodes.evidence import Judge
 from reconstruction.electrodes.maps import AS_RECORDED, LEG, REVERSED, Hypothesis, hypotheses
@@ -54,7 +54,7 @@ def check_electrodes(
             "check_electrodes needs weights of a prior of the eight independent leads: see the bundled ones"
         )
     eight = eight_leads(recording, denoiser.sampling_rate)
-    judge = Judge(denoiser, seed)
+    judge = Judge(denoiser, np.array(packaged().law), seed)
     return judge_recording(recording, eight, judge, packaged(), (recording.name or 0) if key is None else key)
 
 
@@ -78,7 +78,7 @@ def judge_recording(
     odds = dict(zip((one.name for one in known), calibration.log_odds(evidence, known).tolist(), strict=True))
     legs = [one for one in hypotheses().values() if one.kind == LEG]
     if bool(eight.measured[:2].all()):
-        values = calibration.leg_log_odds(eight.ecg.cpu().numpy(), legs)
+        values = leg_log_odds(eight.ecg.cpu().numpy(), legs)
         odds |= dict(zip((one.name for one in legs), values.tolist(), strict=True))
     shares = probabilities({name: value for name, value in odds.items() if np.isfinite(value)})
     others = [name for name in shares if name != AS_RECORDED]

@@ -31,9 +31,9 @@ CABLES = (*LIMBS, *CHEST)
 """What a recorder measures potentials with; RL is no such cable."""
 Matrix = NDArray[np.float64]
 
-LIMB, NEIGHBOURS, PAIR, REVERSED, LIMB_CHEST, INVERTED, NAMES, GAIN, LEG = (
+LIMB, NEIGHBOURS, PAIR, REVERSED, LIMB_CHEST, INVERTED, NAMES, LEG = (
     "limb electrodes", "neighbouring chest electrodes", "other chest electrodes", "chest electrodes reversed",
-    "a limb with a chest electrode", "lead inverted", "lead names exchanged", "gain wrong by two", "right leg",
+    "a limb with a chest electrode", "lead inverted", "lead names exchanged", "right leg",
 )  # fmt: skip
 """Kinds of hypotheses."""
 
@@ -126,10 +126,6 @@ def hypotheses() -> dict[str, Hypothesis]:
     for first, second in product((one, two), CHEST):  # I and II exchanged is LA/LL
         swap = _lead_map({first: (second, 1.0), second: (first, 1.0)})
         found.append(Hypothesis(f"leads {first} and {second} exchanged", NAMES, swap, swap))
-    for lead in INDEPENDENT_LEADS:
-        double, half = (_lead_map({lead: (lead, factor)}) for factor in (2.0, 0.5))
-        found.append(Hypothesis(f"{lead} twice too large", GAIN, double, half))
-        found.append(Hypothesis(f"{lead} half too small", GAIN, half, double))
     found += [
         _cables("RA/RL", LEG, {"RA": "LL"}),
         _cables("LA/RL", LEG, {"LA": "LL"}),

@@ -13,7 +13,8 @@ from reconstruction.electrodes.maps import AS_RECORDED, hypotheses
 
 @pytest.fixture(scope="module")
 def demo():
-    return replace(einthoven.read(einthoven.DEMO_ECG), name="demo")
+    whole = einthoven.read(einthoven.DEMO_ECG)
+    return replace(whole, signal=whole.signal[:, : round(3 * whole.sampling_rate)], name="demo")
 
 
 def swapped(recording, name):
@@ -27,7 +28,6 @@ def test_as_recorded_nothing_is_said(demo):
     assert sum(found.probabilities.values()) == pytest.approx(1.0)
     assert list(found.probabilities.values()) == sorted(found.probabilities.values(), reverse=True)
     assert "as recorded" in repr(found)
-    assert einthoven.check_electrodes(demo).probabilities == found.probabilities
 
 
 def test_a_swap_is_found_and_put_right_when_asked(demo, tmp_path):
