@@ -3,6 +3,7 @@
 python -m reconstruction.fit_finder finder_path=finder.npz
 """
 
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,7 @@ def main(config: dict[str, Any]) -> Outcome:
     import torch
 
     from preprocessing.damage import damage_noise
-    from reconstruction.repairs.fitting.finder import Settings, finder_arrays, fit_finder, training_ecgs
-    from reconstruction.repairs.fitting.windows import RATE_HZ
+    from reconstruction.repairs.fitting.finder import Settings, finder_arrays, fit_finder, training_records
     from reconstruction.repairs.repairing import Tools
 
     with extra("train"):
@@ -29,12 +29,13 @@ def main(config: dict[str, Any]) -> Outcome:
         torch.set_num_threads(config["n_threads"])
     settings = Settings(**{name: config[name] for name in Settings.__dataclass_fields__})
     path = Path(config["finder_path"])
-    noise = damage_noise(config["nstdb_path"], RATE_HZ, "fit")
-    ecgs = training_ecgs(Path(config["ptbxl_path"]), settings)
+    noise = cache(partial(damage_noise, config["nstdb_path"], half="fit"))
+    noise(100.0)  # before the long work
+    records = training_records(Path(config["ptbxl_path"]), settings, Path(config["others_path"]))
     tools = Tools.load(weights=config["checkpoint"], device=config["device"])
-    finder, facts = fit_finder(ecgs, noise, tools.repairer, tools.scorer, settings)
-    with atomic_write(path) as partial:
-        np.savez_compressed(partial, **finder_arrays(finder, facts))  # type: ignore[arg-type]
+    finder, facts = fit_finder(records, noise, tools.repairer, tools.scorer, settings)
+    with atomic_write(path) as file:
+        np.savez_compressed(file, **finder_arrays(finder, facts))  # type: ignore[arg-type]
     limits = f"bad from {finder.begin:g}, beside bad from {finder.go_on:g}"
     return Outcome(f"{limits}; fold 9: {facts['fold_9']}", [path])
 

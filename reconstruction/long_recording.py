@@ -26,8 +26,9 @@ from einthoven.statistics import predictive_band
 from reconstruction.measurement.noise_start import describe_noise
 from reconstruction.measurement.recorded import describe_filters, describe_gap, describe_saturation
 from reconstruction.result import Reconstruction
+from reconstruction.windows.arrays import temporary_folder
 from reconstruction.windows.restorer import OVERLAP_S, WINDOW_S, Choose, Settings, WindowRestorer
-from reconstruction.windows.store import WindowStore, temporary_folder
+from reconstruction.windows.store import WindowStore
 
 SAMPLES_UP_TO_S = 60.0
 """Samples of recordings up to this length are kept where nobody says otherwise."""

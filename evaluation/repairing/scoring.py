@@ -14,8 +14,8 @@ from evaluation.repairing.baselines import RATE_HZ, RidgeFromOthers, filtered
 from evaluation.repairing.waves import compare_waves, find_waves
 from preprocessing.clean_records import CleanRecord
 from preprocessing.damage import Damaged, damage_ecg, hurt_pieces
-from reconstruction.repairs.features import lost_samples
-from reconstruction.repairs.finder import FEATURES, Findings
+from reconstruction.repairs.finding.features import lost_samples
+from reconstruction.repairs.finding.finder import FEATURES, Findings
 from reconstruction.repairs.pieces import runs
 from reconstruction.repairs.repairing import Tools, repair
 from reconstruction.repairs.result import DENOISED, KINDS, LEFT_MISSING, RESTORED, Repair

@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from einthoven.ecg.hum import Lines
-from reconstruction.repairs.finder import Findings
+from reconstruction.repairs.finding.finder import Findings
 from reconstruction.repairs.joining import Bounds
-from reconstruction.repairs.pieces import runs
 from reconstruction.repairs.result import COLUMNS, DENOISED, HUM_REMOVED, KINDS, LEFT_MISSING, REBUILT, RESTORED
+from reconstruction.repairs.storage import runs_in_blocks
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Told:
     Attributes:
         findings: What was found in the leads that the recording has.
         score_after: Their noise scores afterwards, shape (leads, pieces).
-        noise: Root mean square of the noise of each sample in mV, shape (n_leads, L), NaN where none was estimated.
+        noise: Root mean square of the noise of each sample in mV, shape (n_leads, L), 0 where none was estimated.
         places: Rows, among all leads, of those that the recording has.
         hum: Lines of the mains that were taken out, by row among the leads that the recording has.
     """
@@ -35,18 +35,19 @@ class Told:
 
 def list_actions(joined: Bounds, leads: Sequence[str], sampling_rate: float, told: Told) -> pd.DataFrame:
     """Lists what was done, by time and lead: see `Repair.actions`."""
-    rows = []
+    rows, length = [], joined.kinds.shape[-1]
     for row, lead in enumerate(leads):
         own = told.places.index(row) if row in told.places else None
+        done = joined.kinds[row]
         for kind in (DENOISED, RESTORED, REBUILT, LEFT_MISSING, HUM_REMOVED):
-            spans = runs(joined.kinds[row] == kind)
+            spans = runs_in_blocks(length, lambda span, done=done, kind=kind: done[span] == kind)  # type: ignore[misc]
             if kind == HUM_REMOVED and spans:
                 spans = [(spans[0][0], spans[-1][1])]
             for first, last in spans:
                 noise = _rms(told.noise[row, first:last]) if kind == DENOISED else np.nan
                 width = np.nan
                 if kind not in (LEFT_MISSING, HUM_REMOVED):
-                    width = float((joined.upper - joined.lower)[row, first:last].mean())
+                    width = float((joined.upper[row, first:last] - joined.lower[row, first:last]).mean())
                 reason, *scores = _why(first, last, kind, own, told)
                 rows.append(
                     (lead, first / sampling_rate, last / sampling_rate, KINDS[kind], reason, noise, *scores, width)
@@ -78,5 +79,5 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def _rms(values: NDArray[np.float32]) -> float:
-    known = values[np.isfinite(values)]
+    known = values[values > 0]
     return float(np.sqrt(np.square(known).mean())) if len(known) else np.nan

@@ -8,82 +8,125 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.leads import LEADS
 from einthoven.statistics import predictive_band
-from reconstruction.repairs.windows import WindowRepairer
+from reconstruction.repairs.storage import Storage
+from reconstruction.repairs.windows import Restored, WindowRepairer
 
 WINDOW_S = 10.0
 OVERLAP_S = 2.0
 
 
+Band = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """Leads as they were estimated, in mV, each array (n_leads, L); NaN where no window was worked on.
+    """Leads as they were estimated, in mV, window by window.
 
     Attributes:
-        mean: The estimate.
-        lower: 5th percentile.
-        upper: 95th percentile.
-        noise: Root mean square of the noise that a sample was taken to have, NaN where none was.
+        total: What the windows at each sample count for together, shape (L,); 0 where none was worked on.
+        sums: Of their means, 5th and 95th percentiles, weighted, shape (3, n_leads, L).
+        noise: Root mean square of the noise that a sample was taken to have in mV, shape (n_leads, L); 0: none.
     """
 
-    mean: NDArray[np.float32]
-    lower: NDArray[np.float32]
-    upper: NDArray[np.float32]
+    total: NDArray[np.float32]
+    sums: NDArray[np.float32]
     noise: NDArray[np.float32]
 
     @classmethod
-    def nothing(cls, n_leads: int, length: int) -> "Estimate":
-        """Returns the estimate where no window was worked on."""
-        blank = np.full((n_leads, length), np.nan, dtype=np.float32)
-        return cls(blank, blank, blank, blank)
+    def nothing(cls, n_leads: int, length: int, storage: Storage) -> "Estimate":
+        """Returns the estimate where no window was worked on, or as far as they have been."""
+        shape = (n_leads, length)
+        sizes = {"total": (length,), "sums": (3, *shape), "noise": shape}
+        return cls(**{name: storage.array(name, size, np.float32) for name, size in sizes.items()})
+
+    def band(self, row: int, span: slice) -> Band:
+        """Returns mean, 5th and 95th percentile of a part of a lead; NaN where no window was worked on."""
+        total = self.total[span]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean, lower, upper = (
+                np.where(total > 0, part[row, span] / total, np.nan).astype(np.float32) for part in self.sums
+            )
+        return mean, lower, upper
+
+
+@dataclass(frozen=True)
+class Given:
+    """A recording whose bad parts are known.
+
+    Attributes:
+        signal: ECG in mV, shape (n_leads, L).
+        lost: Where nothing of it is to be believed, same shape.
+        noisy: Where it is noisy, same shape.
+        sampling_rate: Its rate in Hz.
+        leads: Names of its leads.
+        key: Key of the recording, to which with a window's start the random numbers belong.
+    """
+
+    signal: NDArray[np.float64]
+    lost: NDArray[np.bool_]
+    noisy: NDArray[np.bool_]
+    sampling_rate: float
+    leads: Sequence[str]
+    key: int | str
 
 
 def estimate_bad(
-    ecg: NDArray[np.float64],
-    noisy: NDArray[np.bool_],
-    sampling_rate: float,
-    leads: Sequence[str],
+    given: Given,
     wanted: Sequence[str],
     repairer: WindowRepairer,
-    key: int | str,
+    storage: Storage,
     progress: Callable[[int], object] | None = None,
 ) -> Estimate:
     """Estimates the leads of a recording in those windows where something is bad, or a wanted lead lacks.
 
-    Windows overlap by two seconds, over which one fades into the next.
+    Windows overlap by two seconds, over which one fades into the next. Where windows have been done before, those that
+    reach into the first one that has not are done again, so that the result is the same to the bit.
 
     Args:
-        ecg: ECG in mV, shape (n_leads, L), NaN where it is lost.
-        noisy: True where it is noisy, shape (n_leads, L).
-        sampling_rate: Its rate in Hz.
-        leads: Names of its leads.
+        given: The recording.
         wanted: Names of the leads to estimate.
         repairer: Repairs a window.
-        key: Key of the recording, to which with the window's start the random numbers belong.
+        storage: Where the estimate is kept.
         progress: Called with the samples of each window that is done.
     """
-    length = ecg.shape[-1]
+    length, rate = given.signal.shape[-1], given.sampling_rate
     rows = [LEADS.index(lead) for lead in wanted]
-    shape = (len(rows), length)
-    total = np.zeros(length, dtype=np.float32)
-    sums = [np.zeros(shape, dtype=np.float32) for _ in range(3)]
-    noise = np.full(shape, np.nan, dtype=np.float32)
-    bad: NDArray[np.bool_] = np.asarray((np.isnan(ecg) | noisy).any(axis=0))
-    absent = not set(wanted) <= set(leads)
-    for first, last in overlapping_windows(length, sampling_rate):
-        if absent or bad[first:last].any():
-            span = slice(first, last)
-            restored = repairer(ecg[:, span], noisy[:, span], sampling_rate, leads, f"{key}/{first}")
-            samples = restored.samples[:, rows]
-            weight = _weight(first, last, length, sampling_rate)
-            total[span] += weight
-            for place, values in enumerate((samples.mean(axis=0), *predictive_band(samples))):
-                sums[place][:, span] += weight * values
-            noise[:, span] = np.where(np.isnan(restored.noise[rows]), noise[:, span], restored.noise[rows])
+    estimate = Estimate.nothing(len(wanted), length, storage)
+    spans = overlapping_windows(length, rate)
+    done = storage.array("estimated", (len(spans),), np.bool_)
+    n_done = len(spans) if done.all() else int(done.argmin())
+    begin = spans[n_done][0] if n_done < len(spans) else length
+    for array in () if storage.is_new else (estimate.total, estimate.sums, estimate.noise):
+        array[..., begin:] = 0.0
+    absent = not set(wanted) <= set(given.leads)
+    for number, (first, last) in enumerate(spans):
+        span = slice(first, last)
+        lost, noisy = given.lost[:, span], given.noisy[:, span]
+        if last > begin and (absent or lost.any() or noisy.any()):
+            ecg = np.where(lost, np.nan, given.signal[:, span])
+            restored = repairer(ecg, noisy, rate, given.leads, f"{given.key}/{first}")
+            weight = _weight(first, last, length, rate)
+            _add(estimate, restored, rows, weight, first, max(first, begin) if number < n_done else first)
+        if number >= n_done:
+            storage.done("estimated", number)
         if progress is not None:
             progress(last - first)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean, lower, upper = (np.where(total > 0, values / total, np.nan).astype(np.float32) for values in sums)
-    return Estimate(mean, lower, upper, noise)
+    storage.flush()
+    return estimate
+
+
+def _add(
+    estimate: Estimate, restored: Restored, rows: list[int], weight: NDArray[np.float32], first: int, begin: int
+) -> None:
+    """Adds what a window from the sample `first` on gave, from the sample `begin` on."""
+    cut = slice(begin - first, None)
+    span = slice(begin, first + len(weight))
+    samples = restored.samples[:, rows]
+    estimate.total[span] += weight[cut]
+    for place, values in enumerate((samples.mean(axis=0), *predictive_band(samples))):
+        estimate.sums[place][:, span] += (weight * values)[:, cut]
+    noise = restored.noise[rows][:, cut]
+    estimate.noise[:, span] = np.where(np.isnan(noise), estimate.noise[:, span], noise)
 
 
 def overlapping_windows(length: int, sampling_rate: float) -> list[tuple[int, int]]:

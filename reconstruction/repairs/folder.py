@@ -1,5 +1,6 @@
 """Recordings repaired into a folder: the repaired recording, the list of what was done, and reports, of each."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,15 @@ from einthoven.run.files import atomic_write, write_json
 from einthoven.run.hashing import hash_file
 from einthoven.run.progress import show_progress
 from einthoven.run.weights_cache import hash_weights
-from reconstruction.repairs.finder import FINDER
+from reconstruction.repairs.finding.finder import FINDER
 from reconstruction.repairs.repairing import Tools, repair
 from reconstruction.repairs.result import KINDS, LEFT_MISSING, Repair
+from reconstruction.repairs.storage import MEMORY_UP_TO_S
 
 ACTIONS, RESULT, TABLE = "actions.csv", "result.npz", "recordings.csv"
 DEFAULT_FORMAT = "hea"
+WORK = "work"
+"""Folder of a long recording that is being repaired, removed when it is written."""
 _BESIDE = (".dat", ".atr", ".json", ".md", ".pdf", ".html", ".png")
 """What lies beside recordings and is none, or belongs to a header."""
 
@@ -108,18 +112,23 @@ class RepairWork:
         name = chunk.names[0]
         try:
             recording = read(file)
-            result = repair(recording, complete=self.settings["complete"], tools=self.tools)
+            is_long = recording.signal.shape[-1] > MEMORY_UP_TO_S * recording.sampling_rate
+            work = Path(target) / WORK if is_long else None
+            result = repair(recording, complete=self.settings["complete"], tools=self.tools, folder=work)
             suffix = self.settings["format"] or (None if file is None else Path(file).suffix)
             write_repair(result, Path(target), suffix)
         except Exception as error:
             reason = describe_failure(error)
             write_json(chunk.part, {"name": name, "problem": reason, "text": ""})
             return {name: reason}
-        shares = {kind: round(float((result.done == number).mean()), 6) for number, kind in enumerate(KINDS)}
+        counts = result.counts().sum(axis=0) / result.done.size
+        shares = {kind: round(float(share), 6) for kind, share in zip(KINDS, counts, strict=True)}
         title, facts = result.facts()
         text = "\n".join([title, *(f"  {fact}: {value}" for fact, value in facts.items()), *result.notes])
         lines = {"name": name, "problem": "", "text": text, **shares}
         write_json(chunk.part, {**lines, "n_actions": len(result.actions)})
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
         return {}
 
 

@@ -5,9 +5,14 @@ restored; mains hum is taken out by a notch. Where the band of what a stretch ma
 itself, nothing is put there: it stays missing, and the result says so.
 """
 
+import hashlib
+import shutil
+import weakref
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,21 +21,22 @@ from numpy.typing import NDArray
 
 from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.adapters import ECGLike, as_recording
-from einthoven.ecg.checks import CONSTANT_MV, LARGEST_RANGE_MV, check_units
+from einthoven.ecg.checks import check_units
 from einthoven.ecg.filters import HIGH_PASS_HZ
-from einthoven.ecg.hum import Lines, find_hum
+from einthoven.ecg.hum import find_hum
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import Recording
+from einthoven.run.fingerprint import fingerprint
+from einthoven.run.lock import held_folder
 from noise_quant.api import load_scorer_model
 from noise_quant.scoring.scorer import Scorer
 from reconstruction.api import check_n_samples
 from reconstruction.repairs.actions import Told, list_actions
-from reconstruction.repairs.estimate import Estimate, estimate_bad
-from reconstruction.repairs.features import lost_samples
-from reconstruction.repairs.finder import Finder, Findings, bad_samples, piece_scores, windows
-from reconstruction.repairs.hum import LEAST_MV, without_hum
-from reconstruction.repairs.joining import join
-from reconstruction.repairs.pieces import runs, spread_pieces
+from reconstruction.repairs.bad_parts import mark_bad
+from reconstruction.repairs.estimate import Estimate, Given, estimate_bad
+from reconstruction.repairs.finding.finder import Finder, Findings, piece_scores, windows
+from reconstruction.repairs.hum import LEAST_MV, without_hums
+from reconstruction.repairs.joining import Bounds, join
 from reconstruction.repairs.result import (
     CAUTION,
     DENOISED,
@@ -42,12 +48,12 @@ from reconstruction.repairs.result import (
     RESTORED,
     Repair,
 )
+from reconstruction.repairs.storage import MEMORY_UP_TO_S, Storage, blocks
 from reconstruction.repairs.windows import WindowRepairer
+from reconstruction.windows.arrays import temporary_folder
 
 SHORTEST_S = 2.5
 """What is shorter is too little for the prior: bad stretches of it stay missing."""
-HELD_S = 0.1
-"""In a bad second a lead that does not change for so long is lost, not noisy."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ def repair(
     device: str | torch.device = "cpu",
     tools: Tools | None = None,
     progress: Callable[[int], object] | None = None,
+    folder: str | Path | None = None,
 ) -> Repair:
     """Finds what is bad in a recording, and repairs it: see the module.
 
@@ -97,94 +104,107 @@ def repair(
         device: Device of the networks.
         tools: Tools of one's own, in place of `weights`, `n_samples`, `seed` and `device`.
         progress: Called with the samples of each window that is done.
+        folder: Folder for what is as long as the recording, as memory-mapped `.npy` files; a killed repair goes on
+            there. None: memory, or a temporary folder for more than two minutes.
 
     Raises:
-        ValueError: If an argument is not usable, or the recording is not in mV.
+        ValueError: If an argument is not usable, the recording is not in mV, or the folder holds other work.
     """
     check_n_samples(n_samples)
     before = as_recording(ecg, sampling_rate, leads)
     check_units(before.signal, before.sampling_rate)
     used = tools or Tools.load(n_samples, seed, weights, device)
-    rate, key = before.sampling_rate, before.name or "0"
-    signal, hum = _hum_removed(before)
-    findings = used.finder(signal, rate, before.leads, used.repairer, used.scorer, key)
-    lost, noisy = _bad_parts(signal, findings, rate)
     wanted = LEADS if complete else before.leads
-    estimate = Estimate.nothing(len(wanted), signal.shape[-1])
-    hindrance = _hindrance(lost, rate)
-    if not hindrance:
-        given = np.where(lost, np.nan, signal)
-        estimate = estimate_bad(given, noisy, rate, before.leads, wanted, used.repairer, key, progress)
+    is_temporary = folder is None and before.signal.shape[-1] > MEMORY_UP_TO_S * before.sampling_rate
+    place = temporary_folder() if is_temporary else None if folder is None else Path(folder)
+    try:
+        with nullcontext() if place is None else held_folder(place):
+            depends_on = {} if folder is None else _depends_on(before, used, wanted)
+            result = _repair(before, wanted, used, Storage(place, depends_on), progress)
+    except BaseException:
+        if is_temporary and place is not None:
+            shutil.rmtree(place, ignore_errors=True)
+        raise
+    if is_temporary and place is not None:
+        weakref.finalize(result, shutil.rmtree, place, ignore_errors=True)
+    return result
+
+
+def _repair(
+    before: Recording, wanted: Sequence[str], used: Tools, storage: Storage, progress: Callable[[int], object] | None
+) -> Repair:
+    """Repairs a recording, and keeps what is as long as it in a storage."""
+    rate, key, shape = before.sampling_rate, before.name or "0", before.signal.shape
+    hum = {row: lines for row, lead in enumerate(before.signal) if (lines := find_hum(lead, rate, LEAST_MV))}
+    signal = without_hums(before.signal, rate, hum, storage)
+    findings = used.finder(signal, rate, before.leads, used.repairer, used.scorer, key, storage)
+    lost, noisy = (storage.array(name, shape, np.bool_) for name in ("lost", "noisy"))
+    hindrance = _hindrance(mark_bad(signal, findings, rate, lost, noisy), shape[-1] / rate)
+    if hindrance:
+        estimate = Estimate.nothing(len(wanted), shape[-1], storage)
+    else:
+        given = Given(signal, lost, noisy, rate, before.leads, key)
+        estimate = estimate_bad(given, wanted, used.repairer, storage, progress)
     places = [wanted.index(lead) for lead in before.leads]
-    values = np.full((len(wanted), signal.shape[-1]), np.nan)
-    values[places] = signal
-    kinds = np.full(values.shape, REBUILT, dtype=np.int8)
-    whole = np.isin(np.arange(len(signal)), list(hum))[:, None]
-    kinds[places] = np.select([lost, noisy, whole], [RESTORED, DENOISED, HUM_REMOVED], KEPT)
-    joined = join(values, kinds, estimate, rate)
-    after = _scores(joined.values[places], before, findings, used.scorer, key)
+    joined = Bounds.make(len(wanted), shape[-1], storage)
+    for span in blocks(shape[-1]):
+        values = np.full((len(wanted), span.stop - span.start), np.nan)
+        values[places] = signal[:, span]
+        joined.values[:, span], joined.lower[:, span], joined.upper[:, span] = values, values, values
+        kinds = np.full(values.shape, REBUILT, dtype=np.int8)
+        whole = np.isin(np.arange(len(signal)), list(hum))[:, None]
+        kinds[places] = np.select([lost[:, span], noisy[:, span], whole], [RESTORED, DENOISED, HUM_REMOVED], KEPT)
+        joined.kinds[:, span] = kinds
+    join(joined, estimate, rate, storage)
+    after = _scores(joined.values, places, before, findings, used.scorer, storage)
     actions = list_actions(joined, wanted, rate, Told(findings, after, estimate.noise, places, hum))
     notes = (*before.notes, *_notes(actions, hindrance))
-    recording = replace(before, signal=joined.values, leads=wanted, notes=notes)
+    recording = replace(before, signal=joined.values, leads=tuple(wanted), notes=notes)
+    storage.flush()
     return Repair(recording, joined.lower, joined.upper, joined.kinds, actions, before, findings, after, notes)
 
 
-def _hum_removed(recording: Recording) -> tuple[NDArray[np.float64], dict[int, Lines]]:
-    """Takes mains hum out of the leads that have it; returns the signal and, by row, the lines that were found."""
-    signal, found = recording.signal, {}
-    for row, lead in enumerate(recording.signal):
-        if lines := find_hum(lead, recording.sampling_rate, LEAST_MV):
-            found[row] = lines
-    if found:
-        signal = signal.copy()
-        for row, lines in found.items():
-            signal[row] = without_hum(signal[row], recording.sampling_rate, lines)
-    return signal, found
-
-
-def _bad_parts(
-    signal: NDArray[np.float64], findings: Findings, rate: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Returns which samples are lost and which are noisy, shape (n_leads, L) each."""
-    missing = np.isnan(signal)
-    surely = lost_samples(signal, rate)
-    with np.errstate(invalid="ignore"):
-        middle = np.array(
-            [np.median(row[~gaps]) if not gaps.all() else 0.0 for row, gaps in zip(signal, missing, strict=True)]
-        )
-        wild = np.abs(signal - middle[:, None]) > LARGEST_RANGE_MV
-    bad = bad_samples(findings)
-    lost = surely | wild | (bad & np.asarray(spread_pieces(findings.lost, findings.edges), dtype=bool))
-    still = np.abs(np.diff(signal, axis=-1, append=signal[:, -1:])) <= CONSTANT_MV / 2
-    for row in range(len(signal)):
-        for first, last in runs(still[row] & bad[row]):
-            if last - first >= HELD_S * rate:
-                lost[row, first : last + 1] = True
-    return lost, bad & ~lost
+def _depends_on(before: Recording, used: Tools, wanted: Sequence[str]) -> dict[str, Any]:
+    """Says what a repair depends on, as plain data."""
+    digest = hashlib.sha256()
+    for span in blocks(before.signal.shape[-1]):
+        digest.update(np.ascontiguousarray(before.signal[:, span], np.float64).tobytes())
+    facts = {"signal": digest.hexdigest(), "sampling_rate": before.sampling_rate, "leads": list(before.leads)}
+    return {**facts, "name": before.name, "wanted": list(wanted), "tools": fingerprint(used)}
 
 
 def _scores(
-    values: NDArray[np.float64], before: Recording, findings: Findings, scorer: Scorer | None, key: str
+    values: NDArray[np.float64],
+    places: Sequence[int],
+    before: Recording,
+    findings: Findings,
+    scorer: Scorer | None,
+    storage: Storage,
 ) -> NDArray[np.float64]:
     """Scores the windows that were changed again; the others keep their scores, shape (n_leads, pieces)."""
-    after, given = findings.score.copy(), before.signal
-    for first, last in windows(values.shape[-1], before.sampling_rate):
-        span = slice(first, last)
-        changed = [
-            row for row in range(len(values)) if not np.array_equal(values[row, span], given[row, span], equal_nan=True)
-        ]
+    rate, given = before.sampling_rate, before.signal
+    spans = windows(values.shape[-1], rate)
+    after = storage.array("score_after", findings.score.shape, np.float64)
+    scored = storage.array("scored", (len(spans),), np.bool_)
+    for number in np.flatnonzero(~scored).tolist():
+        first, last = spans[number]
+        pieces = slice(*np.searchsorted(findings.edges, (first, last)))
+        after[:, pieces] = findings.score[:, pieces]
+        part, old = values[:, first:last][places], given[:, first:last]
+        changed = [row for row in range(len(old)) if not np.array_equal(part[row], old[row], equal_nan=True)]
         if changed:
             names = [before.leads[row] for row in changed]
-            scores = piece_scores(values[changed, span], before.sampling_rate, names, scorer, f"{key}/{first}")
-            after[changed, slice(*np.searchsorted(findings.edges, (first, last)))] = scores[..., 0]
+            scores = piece_scores(part[changed], rate, names, scorer, f"{before.name or '0'}/{first}")
+            after[changed, pieces] = scores[..., 0]
+        storage.done("scored", number)
+    storage.flush()
     return after
 
 
-def _hindrance(lost: NDArray[np.bool_], rate: float) -> str:
-    """Says why nothing at all can be restored where samples (n_leads, L) are lost; "" where something can."""
-    if lost.all():
+def _hindrance(all_lost: bool, duration: float) -> str:
+    """Says why nothing at all can be restored of a recording of so many seconds; "" where something can."""
+    if all_lost:
         return "every lead is lost throughout, so nothing tells what was there"
-    duration = lost.shape[-1] / rate
     return "" if duration >= SHORTEST_S else f"that takes {SHORTEST_S:g} s, and the recording has {duration:.3g} s"
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.recording import Recording
 from einthoven.ecg.showing import Shown, duration_in_words, save_arrays, to_xarray_dataset
-from reconstruction.repairs.finder import Findings
+from reconstruction.repairs.finding.finder import Findings
+from reconstruction.repairs.storage import blocks
 
 if TYPE_CHECKING:  # matplotlib takes a second, which who draws nothing does without
     from matplotlib.figure import Figure
@@ -58,15 +59,23 @@ class Repair(Shown):
         """Length of the recording in s."""
         return self.recording.signal.shape[-1] / self.recording.sampling_rate
 
+    def counts(self) -> NDArray[np.int64]:
+        """Counts the samples of each lead by what was done to them, shape (n_leads, kinds)."""
+        counts = np.zeros((len(self.done), len(KINDS)), dtype=np.int64)
+        for span in blocks(self.done.shape[-1]):
+            counts += [np.bincount(row, minlength=len(KINDS)) for row in self.done[:, span]]
+        return counts
+
     def facts(self) -> tuple[str, dict[str, str]]:
         """Returns a title, and of each kind of change its share of all samples."""
         recording = self.recording
         title = f"Repair{f' of {recording.name}' if recording.name else ''}: {len(recording.leads)} leads"
         title += f", {duration_in_words(self.duration)} at {recording.sampling_rate:g} Hz"
         facts = {}
+        counts = self.counts()
         for number, kind in enumerate(KINDS):
-            share = float((self.done == number).mean())
-            leads = [lead for lead, row in zip(recording.leads, self.done, strict=True) if (row == number).any()]
+            share = counts[:, number].sum() / self.done.size
+            leads = [lead for lead, count in zip(recording.leads, counts[:, number], strict=True) if count]
             if leads:
                 where = "all leads" if len(leads) == len(recording.leads) > 1 else ", ".join(leads)
                 facts[kind] = f"{100 * share:.1f} %" + (" (to the bit)" if number == KEPT else f" in {where}")

@@ -1,26 +1,16 @@
 """What comes of a long recording, window by window: in memory, or in files that a killed run goes on in."""
 
-import json
-import mmap
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from einthoven.ecg.filters import NOTCHES_HZ
 from einthoven.ecg.leads import LEADS
-from einthoven.run.array_files import create_array
 from einthoven.run.files import write_json
-from einthoven.run.hashing import differing_keys
+from reconstruction.windows.arrays import DEPENDS_ON, Array, flush_array, is_same, make_array
 from reconstruction.windows.restorer import Restored, Tail, Window
-
-DEPENDS_ON = "depends_on.json"
-"""File that says what the results in a folder depend on."""
-
-Array = NDArray[Any]
 
 
 class WindowStore:
@@ -66,10 +56,10 @@ class WindowStore:
         }
         if keep_samples:
             layout["samples"] = (n_samples, *shape), np.float32
-        is_new = folder is None or not _is_same(folder, depends_on)
+        is_new = folder is None or not is_same(folder, depends_on)
         self.arrays: dict[str, Array] = {}
         for name, (size, dtype) in layout.items():
-            self.arrays[name] = _array(folder and folder / f"{name}.npy", size, np.dtype(dtype), is_new=is_new)
+            self.arrays[name] = make_array(folder and folder / f"{name}.npy", size, np.dtype(dtype), is_new=is_new)
         if folder is not None and is_new:
             write_json(folder / DEPENDS_ON, dict(depends_on))
         self._fresh: list[int] = []
@@ -116,23 +106,10 @@ class WindowStore:
     def flush(self) -> None:
         """Puts on the disk what came since the last time, and only then says that it is done."""
         for array in self.arrays.values():
-            _flush(array)
+            flush_array(array)
         self.arrays["windows"]["done"][self._fresh] = True
-        _flush(self.arrays["windows"])
+        flush_array(self.arrays["windows"])
         self._fresh = []
-
-
-def _flush(array: Array) -> None:
-    """Writes an array to its file, if it has one, and lets go of the memory that it took meanwhile."""
-    if isinstance(array, np.memmap):
-        array.flush()
-        if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            array.base.madvise(mmap.MADV_DONTNEED)
-
-
-def temporary_folder() -> Path:
-    """Makes a folder for results that are removed with their object."""
-    return Path(tempfile.mkdtemp(prefix="einthoven-"))
 
 
 def _row_type(n_leads: int) -> list[tuple[Any, ...]]:
@@ -165,24 +142,3 @@ def _describe(row: Array, restored: Restored, first: int, last: int) -> None:
     row["hum"] = piece.hum
     row["misfit"] = [piece.misfit.get(lead, 0.0) for lead in LEADS]
     row["noise"] = np.nan if restored.noise is None else restored.noise
-
-
-def _is_same(folder: Path, depends_on: Mapping[str, Any]) -> bool:
-    """Tells whether a folder holds results of the same work; ValueError where it holds others."""
-    file = folder / DEPENDS_ON
-    if not file.is_file():
-        return False
-    before = json.loads(file.read_text(encoding="utf-8"))
-    if changed := differing_keys(before, json.loads(json.dumps(dict(depends_on)))):
-        raise ValueError(
-            f"{folder} holds results of other work ({', '.join(sorted(changed))} differ): choose another folder"
-        )
-    return True
-
-
-def _array(path: Path | None, shape: tuple[int, ...], dtype: np.dtype[Any], *, is_new: bool) -> Array:
-    """Makes an array of zeros, in memory or in a file, or opens the file that is there."""
-    if path is None:
-        return np.zeros(shape, dtype)
-    array: Array = create_array(path, shape, dtype) if is_new else np.lib.format.open_memmap(path, "r+")
-    return array

@@ -13,7 +13,7 @@ from evaluation.repairing.waves import compare_waves, find_waves
 from preprocessing.clean_records import CleanRecord
 from preprocessing.cohorts.simulator import simulate_ecg
 from preprocessing.damage import BAD_SHARE
-from reconstruction.repairs.finder import Finder
+from reconstruction.repairs.finding.finder import Finder
 from reconstruction.repairs.repairing import Tools
 from reconstruction.repairs.windows import WindowRepairer
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from reconstruction.repairs.estimate import overlapping_windows
-from reconstruction.repairs.finder import windows
+from reconstruction.repairs.finding.finder import windows
 from reconstruction.repairs.pieces import piece_edges, runs, spread_pieces
 
 

@@ -1,6 +1,7 @@
 """The whole way, with the bundled weights at few steps."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from einthoven.ecg.reading import read
 from einthoven.ecg.recording import Recording
 from einthoven.ecg.writing import write
 from preprocessing.cohorts.simulator import simulate_ecg
-from reconstruction.repairs.finder import Finder
+from reconstruction.repairs.finding.finder import Finder
 from reconstruction.repairs.folder import write_repair
 from reconstruction.repairs.repairing import Tools, repair
 from reconstruction.repairs.result import DENOISED, KEPT, LEFT_MISSING, REBUILT, RESTORED
@@ -154,3 +155,36 @@ def test_a_repair_is_saved_by_suffix(repaired, tmp_path):
     assert repaired.save(tmp_path / "repair.png").read_bytes().startswith(b"\x89PNG")
     assert repaired.to_data_frame() is repaired.actions
     np.testing.assert_array_equal(repaired.to_xarray()["done"], repaired.done)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.slow
+def test_a_killed_repair_goes_on_in_its_folder_to_the_bit(clean, tools, tmp_path, monkeypatch):
+    for module in ("repairing", "bad_parts", "hum"):
+        monkeypatch.setattr(f"reconstruction.repairs.{module}.MEMORY_UP_TO_S", 15.0)
+    ecg = np.tile(clean, 3)[:, :2500]
+    ecg[7, 700:1900] = 0.0
+    ecg[3, 1800:] = np.nan
+    recording = Recording(ecg, RATE, LEADS, "long")
+    whole = repair(recording, tools=tools)
+    assert isinstance(whole.recording.signal, np.memmap)
+
+    def kill(samples):
+        done.append(samples)
+        if len(done) == 2:
+            raise Killed
+
+    done: list[int] = []
+    with pytest.raises(Killed):
+        repair(recording, tools=tools, folder=tmp_path, progress=kill)
+    for _ in range(2):  # goes on, and takes up what is finished
+        again = repair(recording, tools=tools, folder=tmp_path)
+        for name in ("lower", "upper", "done"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+        np.testing.assert_array_equal(again.recording.signal, whole.recording.signal)
+        pd.testing.assert_frame_equal(again.actions, whole.actions)
+    with pytest.raises(ValueError, match="other work"):
+        repair(ecg[:, 1:], RATE, LEADS, tools=tools, folder=tmp_path)

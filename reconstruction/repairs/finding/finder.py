@@ -2,7 +2,8 @@
 
 Windows of ten seconds are looked at one by one. Plain features and usability checks, joined by one set of trees, say
 what is surely bad; the prior's misfit is then asked without it, and a second set of trees joins everything, the noise
-score in parts of the window too. Both were fitted on damaged training records (`reconstruction.fit_finder`).
+score in parts of the window too; a third set looks at what the second says of the seconds and leads beside. All were
+fitted on damaged training records (`reconstruction.fit_finder`).
 """
 
 import math
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.filters import fill_gaps
 from noise_quant.scoring.scorer import Scorer
-from reconstruction.repairs.features import CHECKS, FLOOR_MV, PLAIN, piece_features
-from reconstruction.repairs.limb_leads import LAW_MV, judge_together, spare_at_most_one
-from reconstruction.repairs.misfit import MISFIT, piece_misfits
-from reconstruction.repairs.pieces import piece_edges, runs, spread_pieces
-from reconstruction.repairs.trees import Trees
+from reconstruction.repairs.finding.context import piece_context
+from reconstruction.repairs.finding.features import CHECKS, FLOOR_MV, PLAIN, piece_features
+from reconstruction.repairs.finding.limb_leads import LAW_MV, judge_together, spare_at_most_one
+from reconstruction.repairs.finding.misfit import MISFIT, piece_misfits
+from reconstruction.repairs.finding.trees import Trees
+from reconstruction.repairs.pieces import piece_edges, runs
+from reconstruction.repairs.storage import Storage
 from reconstruction.repairs.windows import WindowRepairer
 
 FINDER = Path(__file__).parent / "finder.npz"
@@ -31,6 +34,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "score": SCORE, "checks": CHECKS, "plain": PLAIN, "misfit": MISFIT, "all": FEATURES
 }  # fmt: skip
 """What the finder joins."""
+TREES = ("plain", "joined", "context")
 WINDOW_S = 10.0
 SHORTEST_S = 2.0
 """Shorter recordings are only checked for flat and saturated stretches."""
@@ -38,8 +42,10 @@ HELD_S = 0.3
 SATURATED_S = 0.2
 LOST_SHARE = 0.5
 
-GOOD, FLAT, SATURATED, MISSING = "", "flat", "saturated", "missing"
-FAST, SLOW, ODD = "fast noise", "slow noise", "does not fit the other leads and times"
+REASONS: tuple[str, ...] = (
+    "", "flat", "saturated", "missing", "fast noise", "slow noise", "does not fit the other leads and times",
+)  # fmt: skip
+GOOD, FLAT, SATURATED, MISSING, FAST, SLOW, ODD = REASONS
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,17 @@ class Findings:
 
 
 @dataclass(frozen=True)
+class _Looked:
+    """What was found in one window: see `Findings`; reasons by their number in `REASONS`, and where the law holds."""
+
+    probability: NDArray[np.float64]
+    reason: NDArray[np.int8]
+    score: NDArray[np.float64]
+    features: NDArray[np.float64]
+    holds: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Finder:
     """The trees and their limits.
 
@@ -78,6 +95,7 @@ class Finder:
         begin: Probability from which a piece is bad.
         go_on: Probability from which a piece beside a bad one is bad too.
         surely: Probability by the plain trees from which the misfit is asked without a piece.
+        context: Trees of `piece_context`, which have the last word; None: the joined ones have it.
     """
 
     plain: Trees
@@ -85,6 +103,7 @@ class Finder:
     begin: float
     go_on: float
     surely: float
+    context: Trees | None = None
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "Finder":
@@ -93,11 +112,8 @@ class Finder:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Returns all of it as arrays by name, for a file."""
-        trees = {
-            f"{name}_{key}": value
-            for name in ("plain", "joined")
-            for key, value in getattr(self, name).arrays().items()
-        }
+        named = {name: trees for name in TREES if (trees := getattr(self, name)) is not None}
+        trees = {f"{name}_{key}": value for name, own in named.items() for key, value in own.arrays().items()}
         return {**trees, "limits": np.array([self.begin, self.go_on, self.surely])}
 
     def __call__(
@@ -108,36 +124,38 @@ class Finder:
         repairer: WindowRepairer,
         scorer: Scorer | None,
         key: int | str = 0,
+        storage: Storage | None = None,
     ) -> Findings:
         """Looks at a recording.
 
         Args:
-            ecg: ECG in mV, shape (n_leads, L), NaN where missing.
+            ecg: ECG in mV, shape (n_leads, L), NaN where missing; read window by window.
             sampling_rate: Its rate in Hz.
             leads: Names of its leads.
             repairer: What knows the prior.
             scorer: What gives noise scores; None: the finder does without.
             key: Key of the recording, to which the scores' random numbers belong.
+            storage: Where what is found is kept; None: memory.
         """
-        spans = windows(ecg.shape[-1], sampling_rate)
-        looked = [
-            self._look(ecg[:, first:last], sampling_rate, leads, repairer, scorer, f"{key}/{first}")
-            for first, last in spans
-        ]
-        parts, firsts = [part for part, _ in looked], [first for first, _ in spans]
-        holds = np.concatenate([law for _, law in looked])
-        edges = [part.edges[:-1] + first for part, first in zip(parts, firsts, strict=True)]
-        probability = np.concatenate([part.probability for part in parts], axis=-1)
-        reason = np.concatenate([part.reason for part in parts], axis=-1)
+        storage, length = storage or Storage(), ecg.shape[-1]
+        spans = windows(length, sampling_rate)
+        edges = [first + piece_edges(last - first, sampling_rate)[:-1] for first, last in spans]
+        places = np.cumsum([0, *map(len, edges)])
+        shape = (len(leads), int(places[-1]))
+        probability, score = (storage.array(name, shape, np.float64) for name in ("probability", "score"))
+        codes, holds = storage.array("reason", shape, np.int8), storage.array("law", shape[1:], np.bool_)
+        features = storage.array("features", (*shape, len(FEATURES)), np.float32)
+        looked = storage.array("looked", (len(spans),), np.bool_)
+        for number in np.flatnonzero(~looked).tolist():
+            (first, last), place = spans[number], slice(*places[number : number + 2])
+            part = self._look(ecg[:, first:last], sampling_rate, leads, repairer, scorer, f"{key}/{first}")
+            probability[:, place], score[:, place] = part.probability, part.score
+            codes[:, place], holds[place], features[:, place] = part.reason, part.holds, part.features
+            storage.done("looked", number)
+        storage.flush()
         bad = self.decide_together(probability, holds, leads)
-        return Findings(
-            np.append(np.concatenate(edges), ecg.shape[-1]),
-            probability,
-            bad,
-            np.where(bad, reason, GOOD).astype(object),
-            np.concatenate([part.score for part in parts], axis=-1),
-            np.concatenate([part.features for part in parts], axis=1),
-        )
+        reason = np.where(bad, np.array(REASONS, dtype=object)[codes], GOOD)
+        return Findings(np.append(np.concatenate(edges), length), probability, bad, reason, score, features)
 
     def decide(self, probability: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Says which pieces of a lead, shape (pieces,), are bad, so that it does not flicker.
@@ -163,7 +181,10 @@ class Finder:
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Says from `FEATURES` how probably pieces are bad, (n_leads, pieces), and where the law holds, (pieces,)."""
         holds = law_holds(features)
-        probability = logistic(judge_together(self.joined.log_odds(features), holds, leads))
+        log_odds = self.joined.log_odds(features)
+        if self.context is not None:
+            log_odds = self.context.log_odds(piece_context(log_odds, features, leads))
+        probability = logistic(judge_together(log_odds, holds, leads))
         held, saturated = (features[..., FEATURES.index(name)] for name in ("held_s", "saturated_s"))
         return np.where((held >= LOST_SHARE) | (saturated >= LOST_SHARE), 1.0, probability), holds
 
@@ -175,8 +196,8 @@ class Finder:
         repairer: WindowRepairer,
         scorer: Scorer | None,
         key: str,
-    ) -> tuple[Findings, NDArray[np.bool_]]:
-        """Looks at one window; `bad` is what the limit alone says. Says too where Einthoven's law holds, (pieces,)."""
+    ) -> "_Looked":
+        """Looks at one window."""
         edges = piece_edges(ecg.shape[-1], rate)
         missing = np.stack([np.isnan(ecg[:, first:last]).mean(axis=-1) for first, last in _spans(edges)], axis=-1)
         if ecg.shape[-1] < SHORTEST_S * rate:
@@ -189,11 +210,9 @@ class Finder:
         held, saturated = (features[..., FEATURES.index(name)] for name in ("held_s", "saturated_s"))
         reason = _noise_reason(features)
         for name, there in ((FLAT, held >= HELD_S), (SATURATED, saturated >= SATURATED_S), (MISSING, missing > 0)):
-            reason[there & ((name != MISSING) | (missing > LOST_SHARE))] = name
+            reason[there & ((name != MISSING) | (missing > LOST_SHARE))] = REASONS.index(name)
         probability = np.where(missing > LOST_SHARE, 1.0, probability)
-        score = features[..., FEATURES.index("score")]
-        bad = probability >= self.begin
-        return Findings(edges, probability, bad, reason, score, features.astype(np.float32)), holds
+        return _Looked(probability, reason, features[..., FEATURES.index("score")], features, holds)
 
     def features(
         self,
@@ -239,18 +258,17 @@ def windows(length: int, sampling_rate: float) -> list[tuple[int, int]]:
     return [(int(first), int(last)) for first, last in zip(edges[:-1], edges[1:], strict=True)]
 
 
-def bad_samples(findings: Findings) -> NDArray[np.bool_]:
-    """Returns at which samples each lead is bad, shape (n_leads, L)."""
-    return np.asarray(spread_pieces(findings.bad, findings.edges), dtype=bool)
+def _noise_reason(features: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Says how each piece differs most from the lead's other seconds, should it be bad.
 
-
-def _noise_reason(features: NDArray[np.float64]) -> NDArray[np.object_]:
-    """Says how each piece differs most from the lead's other seconds, should it be bad, shape (n_leads, pieces)."""
+    Returns:
+        Numbers of `REASONS`, shape (n_leads, pieces).
+    """
     fast, slow = (features[..., FEATURES.index(name)] for name in ("roughness_relative", "band0_relative"))
     drift = features[..., FEATURES.index("level")]
-    reason = np.full(fast.shape, ODD, dtype=object)
-    reason[(slow > 0.2) | (drift > -0.5)] = SLOW
-    reason[(fast > 0.25) & ~(slow > fast)] = FAST
+    reason = np.full(fast.shape, REASONS.index(ODD), dtype=np.int8)
+    reason[(slow > 0.2) | (drift > -0.5)] = REASONS.index(SLOW)
+    reason[(fast > 0.25) & ~(slow > fast)] = REASONS.index(FAST)
     return reason
 
 
@@ -275,7 +293,8 @@ def _load(path: str) -> Finder:
         values = {name: file[name] for name in file.files}
     trees = {
         name: Trees.of_arrays({key: values[f"{name}_{key}"] for key in Trees.__dataclass_fields__})
-        for name in ("plain", "joined")
+        for name in TREES
+        if f"{name}_value" in values  # finders of before have no context
     }
     begin, go_on, surely = (float(limit) for limit in values["limits"])
     return Finder(**trees, begin=begin, go_on=go_on, surely=surely)

@@ -1,7 +1,7 @@
 import numpy as np
 
 from einthoven.ecg.leads import LEADS
-from reconstruction.repairs.limb_leads import judge_together, spare_at_most_one
+from reconstruction.repairs.finding.limb_leads import judge_together, spare_at_most_one
 
 HOLDS, BROKEN = np.array([True]), np.array([False])
 

@@ -41,6 +41,7 @@ class Trees:
         columns: NDArray[np.integer],
         n_trees: int = 150,
         n_leaves: int = 12,
+        learning_rate: float = 0.08,
         seed: int = 0,
     ) -> "Trees":
         """Fits gradient-boosted trees on rows (n, features), NaN where a feature does not apply, and their class."""
@@ -48,7 +49,7 @@ class Trees:
 
         settings = {"max_leaf_nodes": n_leaves, "min_samples_leaf": 40, "l2_regularization": 1.0}
         model = HistGradientBoostingClassifier(
-            max_iter=n_trees, learning_rate=0.08, early_stopping=False, random_state=seed, **settings
+            max_iter=n_trees, learning_rate=learning_rate, early_stopping=False, random_state=seed, **settings
         )
         model.fit(features[:, columns], is_bad)
         parts, roots, n_nodes = [], [], 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from einthoven.ecg.filters import clean_signal
 from einthoven.ecg.leads import LEADS, LIMB_COEFFICIENTS, to_twelve
 from einthoven.randomness import record_generators
-from reconstruction.repairs.features import FLOOR_MV, lost_samples
+from reconstruction.repairs.finding.features import FLOOR_MV, lost_samples
 from reconstruction.repairs.pieces import piece_edges, spread_pieces
 from reconstruction.repairs.windows import WindowRepairer, at_rate
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from reconstruction.repairs.trees import Trees
+from reconstruction.repairs.finding.trees import Trees
 
 
 def test_trees_say_what_scikit_learn_says_and_come_back_from_arrays():
