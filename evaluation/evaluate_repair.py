@@ -2,6 +2,7 @@
 
 python -m evaluation.evaluate_repair source=ptbxl fold=10
 python -m evaluation.evaluate_repair source=external
+python -m evaluation.evaluate_repair source=ludb
 """
 
 from typing import Any
@@ -13,7 +14,7 @@ from einthoven.run.run_folder import RunFolder
 
 @script("evaluate_repair")
 def main(config: dict[str, Any]) -> Outcome:
-    """Evaluates repairs of a fold of PTB-XL or of a folder of WFDB records, and prints the tables."""
+    """Evaluates repairs of a fold of PTB-XL, of a folder of WFDB records or of LUDB, and prints the tables."""
     import torch
 
     from evaluation.repairing.runs import evaluate_repairs
@@ -22,7 +23,7 @@ def main(config: dict[str, Any]) -> Outcome:
         torch.set_num_threads(config["n_threads"])
     folder = RunFolder.create(run_path(config), config, seed=config["seed"], device=config["device"])
     names = ("source", "fold", "ptbxl_path", "wfdb_path", "nstdb_path", "half", "n_records", "n_fit", "n_samples")
-    settings = {name: config[name] for name in (*names, "n_resamples", "seed", "device")}
+    settings = {name: config[name] for name in (*names, "ludb_path", "n_resamples", "seed", "device", "classifier")}
     report = evaluate_repairs(folder.path, **settings)
     return Outcome(report.markdown, [report.page(folder.path), folder.path], ["repair", "recordings=[RECORDING]"])
 

@@ -9,33 +9,65 @@ from sklearn.metrics import roc_auc_score
 
 from einthoven.report.tables import format_interval, markdown_table
 from einthoven.statistics import Interval
-from evaluation.repairing.scoring import REPAIRED, Scored
+from evaluation.repairing.scoring import CLEAN, DAMAGED, REPAIRED, Scored
 from evaluation.report import Report, bullets
 from preprocessing.damage import BAD_SHARE
 
 PARTS = ("score", "checks", "plain", "misfit", "all")
 Tables = Mapping[str, pd.DataFrame]
+_DIFFERENCES = ("", f"to_{CLEAN}_", f"to_{DAMAGED}_")
 
 
-def write_report(scored: list[Scored], folder: Path, n_resamples: int, seed: int, notes: list[str]) -> Report:
-    """Sums up over records with bootstrap 95 % intervals; writes `table.csv`, `table.md` and the rows themselves."""
+def write_report(
+    scored: list[Scored],
+    folder: Path,
+    n_resamples: int,
+    seed: int,
+    notes: list[str],
+    statements: pd.DataFrame | None = None,
+) -> Report:
+    """Sums up over records with bootstrap 95 % intervals; writes `table.csv`, `table.md` and the rows themselves.
+
+    What a classifier made of the records, `statements`, is told too: see `score_statements`.
+    """
     tables = {name: pd.concat([getattr(one, name) for one in scored]) for name in ("pieces", "errors", "waves")}
-    draws = _Draws([one.pieces["record"].iloc[0] for one in scored], n_resamples, seed)
+    draws = Draws([one.pieces["record"].iloc[0] for one in scored], n_resamples, seed)
     parts = {
         "Finding what is bad (lead-seconds)": _detection(tables["pieces"], draws),
         "Error in the damaged parts": _errors(tables["errors"], draws),
-        "Waves in the damaged parts, against the clean record's": _waves(tables["waves"], draws),
+        "Waves in the damaged parts, against the clean record's": wave_table(tables["waves"], draws),
     }
-    text = [f"{len(scored)} records; 95 % bootstrap intervals over records in brackets", ""]
+    if statements is not None:
+        parts["Statements that a classifier finds"] = _statements(statements)
+    return write_tables(parts, {f"{name}.parquet": table for name, table in tables.items()}, len(scored), folder, notes)
+
+
+def write_marks(waves: pd.DataFrame, folder: Path, n_resamples: int, seed: int, notes: list[str]) -> Report:
+    """Sums up distances to cardiologists' marks, `score_marks` of all records together, and writes them likewise."""
+    records = list(dict.fromkeys(waves["record"]))
+    parts = {"Waves in the damaged parts, against the marks": wave_table(waves, Draws(records, n_resamples, seed))}
+    return write_tables(parts, {"waves.parquet": waves}, len(records), folder, notes)
+
+
+def write_tables(parts: Tables, files: Tables, n_records: int, folder: Path, notes: list[str]) -> Report:
+    """Writes tables of intervals by their headings, as text and flat, beside other tables by their files' names."""
+    text = [f"{n_records} records; 95 % bootstrap intervals over records in brackets", ""]
     for heading, table in parts.items():
         rows = [[cell if isinstance(cell, str) else _cell(cell) for cell in row] for row in table.to_numpy()]
         text += [f"## {heading}", "", markdown_table(list(table.columns), rows)]
     summary = pd.concat([_flat(table).assign(part=heading) for heading, table in parts.items()])
-    files = {"table.csv": summary, **{f"{name}.parquet": table for name, table in tables.items()}}
-    return Report(files, "\n".join([*text, bullets(notes)])).write(folder)
+    return Report({"table.csv": summary, **files}, "\n".join([*text, bullets(notes)])).write(folder)
 
 
-class _Draws:
+def _statements(table: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for row in table.to_dict("records"):
+        cells = [Interval(*(row[f"{key}{bound}"] for bound in ("value", "lower", "upper"))) for key in _DIFFERENCES]
+        rows.append([f"{row['ecg']} ({row['n_classes']} classes)", *cells])
+    return pd.DataFrame(rows, columns=["", "macro AUROC", "above the clean", "above the damaged"])
+
+
+class Draws:
     """Draws of records with replacement, and statistics over them; sums per record are taken once."""
 
     def __init__(self, records: list[str], n_resamples: int, seed: int) -> None:
@@ -65,7 +97,7 @@ class _Draws:
         return Interval(estimate, float(lower), float(upper))
 
 
-def _detection(pieces: pd.DataFrame, draws: _Draws) -> pd.DataFrame:
+def _detection(pieces: pd.DataFrame, draws: Draws) -> pd.DataFrame:
     counted = pieces[pieces["damaged"] & ((pieces["hurt"] == 0) | (pieces["hurt"] >= BAD_SHARE))]
     counted = counted.assign(is_bad=counted["hurt"] > 0)
     rows: list[tuple[object, ...]] = [(f"AUROC, {part}", draws.auroc(counted, part)) for part in PARTS]
@@ -83,7 +115,7 @@ def _detection(pieces: pd.DataFrame, draws: _Draws) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["", "value"])
 
 
-def _errors(errors: pd.DataFrame, draws: _Draws) -> pd.DataFrame:
+def _errors(errors: pd.DataFrame, draws: Draws) -> pd.DataFrame:
     methods = [name for name in dict.fromkeys(errors["method"])]
     rows = []
     for kind in ("all", *sorted(errors["kind"].unique())):
@@ -122,7 +154,8 @@ def _errors(errors: pd.DataFrame, draws: _Draws) -> pd.DataFrame:
     return pd.DataFrame([*rows, cells], columns=["", *methods])
 
 
-def _waves(waves: pd.DataFrame, draws: _Draws) -> pd.DataFrame:
+def wave_table(waves: pd.DataFrame, draws: Draws) -> pd.DataFrame:
+    """Sums up waves over records: F1 and mean error in ms of each wave by each method."""
     methods = list(dict.fromkeys(waves["method"]))
     rows = []
     for wave in dict.fromkeys(waves["wave"]):

@@ -1,20 +1,23 @@
 """`evaluate_repairs`: record after record, each kept in a file of its own, so that a killed run goes on."""
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from einthoven.ecg.filters import clean_signal
 from einthoven.report.tables import write_parquet
+from einthoven.run.files import atomic_write
 from einthoven.run.progress import show_progress
 from evaluation.repairing.baselines import RATE_HZ, RidgeFromOthers
-from evaluation.repairing.report import write_report
+from evaluation.repairing.marks import marked_records, score_marks
+from evaluation.repairing.report import write_marks, write_report
 from evaluation.repairing.scoring import Scored, score_record
+from evaluation.repairing.statements import find_classifier, score_statements
 from evaluation.report import Report
 from preprocessing.clean_records import CleanRecord, ptbxl_records, wfdb_records
 from preprocessing.damage import damage_noise
@@ -22,6 +25,8 @@ from reconstruction.repairs.repairing import Tools
 
 PARTS = "parts"
 TABLES = ("pieces", "errors", "waves")
+SOURCES = ("ptbxl", "external", "ludb")
+T = TypeVar("T")
 
 
 def evaluate_repairs(
@@ -31,6 +36,7 @@ def evaluate_repairs(
     fold: int,
     ptbxl_path: str,
     wfdb_path: str,
+    ludb_path: str,
     nstdb_path: str,
     half: str,
     n_records: int | None,
@@ -39,42 +45,81 @@ def evaluate_repairs(
     n_resamples: int,
     seed: int,
     device: str,
+    classifier: str | None,
 ) -> Report:
     """Damages, repairs and scores records; arguments are the keys of `configs/evaluate_repair.yaml`."""
-    if source not in ("ptbxl", "external"):
-        raise ValueError(f"source is {source!r}: choose ptbxl or external")
+    if source not in SOURCES:
+        raise ValueError(f"source is {source!r}: choose one of {', '.join(SOURCES)}")
+    if classifier and source != "ptbxl":
+        raise ValueError("classifier goes with source=ptbxl, whose records have statements")
+    reader = None if classifier is None else find_classifier(classifier)
+    tools = Tools.load(n_samples, seed, device=device)
+    noise = cache(partial(damage_noise, nstdb_path, half=half))
+    notes = [
+        f"source {source}{f', fold {fold}' if source == 'ptbxl' else ''}; noise of NSTDB's half {half}; seed {seed}",
+        "all ECGs compared at 100 Hz, 0.6 to 50 Hz",
+    ]
+    if source == "ludb":
+        marked = _at_least_one(islice(marked_records(Path(ludb_path)), n_records), "ludb_path")
+        waves = []
+        for record, marks in _shown(marked):
+            part = _part(folder, record, "marks.parquet")
+            if not part.is_file():
+                write_parquet(score_marks(record, marks, noise(record.sampling_rate), tools, seed), part)
+            waves.append(pd.read_parquet(part))
+        return write_marks(pd.concat(waves), folder, n_resamples, seed, notes)
     root = Path(ptbxl_path)
     records = ptbxl_records(root, fold) if source == "ptbxl" else wfdb_records(Path(wfdb_path))
-    chosen = list(islice(records, n_records))
-    if not chosen:
-        raise ValueError(f"no record to evaluate on: look at {'ptbxl_path' if source == 'ptbxl' else 'wfdb_path'}")
+    chosen = _at_least_one(islice(records, n_records), "ptbxl_path" if source == "ptbxl" else "wfdb_path")
     ridge = RidgeFromOthers.fit(
         clean_signal(record.signal, record.sampling_rate, RATE_HZ) for record in islice(_training(root), n_fit)
     )
-    tools = Tools.load(n_samples, seed, device=device)
-
-    @lru_cache(maxsize=4)
-    def noise(rate: float) -> dict[str, NDArray[np.float64]]:
-        return damage_noise(nstdb_path, rate, half)
-
     scored = []
     for record in _shown(chosen):
-        parts = [folder / PARTS / f"{record.name.replace('/', '_')}.{name}.parquet" for name in TABLES]
-        if not parts[-1].is_file():
-            found = score_record(record, noise(record.sampling_rate), ridge, tools, seed)
-            for name, part in zip(TABLES, parts, strict=True):
-                write_parquet(getattr(found, name), part)
-        scored.append(Scored(*(pd.read_parquet(part) for part in parts)))
-    notes = [
-        f"source {source}{f', fold {fold}' if source == 'ptbxl' else ''}; noise of NSTDB's half {half}; seed {seed}",
-        "all ECGs compared at 100 Hz, 0.6 to 50 Hz; a lead-second is bad where a quarter of it or more is damaged, and "
-        "is not counted where less is",
+        if not _part(folder, record, f"{TABLES[-1]}.parquet").is_file():
+            _write(score_record(record, noise(record.sampling_rate), ridge, tools, seed), folder, record)
+        scored.append(_read(folder, record))
+    notes += [
+        "a lead-second is bad where a quarter of it or more is damaged, and is not counted where less is",
         "the regression is told which leads are damaged; the filters are applied to the whole recording",
     ]
-    return write_report(scored, folder, n_resamples, seed, notes)
+    statements = None
+    if reader is not None:
+        ecgs = {_ecg_id(record): one.ecgs for record, one in zip(chosen, scored, strict=True)}
+        statements = score_statements(reader, ecgs, root, n_resamples, seed)
+        notes.append(f"classifier trained on: {reader.describe()}")
+    return write_report(scored, folder, n_resamples, seed, notes, statements)
 
 
-def _shown(records: Sequence[CleanRecord]) -> Iterator[CleanRecord]:
+def _at_least_one(records: Iterable[T], key: str) -> list[T]:
+    if not (found := list(records)):
+        raise ValueError(f"no record to evaluate on: look at {key}")
+    return found
+
+
+def _part(folder: Path, record: CleanRecord, name: str) -> Path:
+    return folder / PARTS / f"{record.name.replace('/', '_')}.{name}"
+
+
+def _write(scored: Scored, folder: Path, record: CleanRecord) -> None:
+    """Writes what was found of a record, the table last that says that it is done."""
+    with atomic_write(_part(folder, record, "ecgs.npy")) as partial_file, partial_file.open("wb") as file:
+        np.save(file, scored.ecgs)
+    for name in TABLES:
+        write_parquet(getattr(scored, name), _part(folder, record, f"{name}.parquet"))
+
+
+def _read(folder: Path, record: CleanRecord) -> Scored:
+    pieces, errors, waves = (pd.read_parquet(_part(folder, record, f"{name}.parquet")) for name in TABLES)
+    return Scored(pieces, errors, waves, np.load(_part(folder, record, "ecgs.npy"), allow_pickle=False))
+
+
+def _ecg_id(record: CleanRecord) -> int:
+    """Returns the key of a record of PTB-XL, whose files are named by it."""
+    return int(record.name.split("/")[-1].split("_")[0])
+
+
+def _shown(records: Sequence[T]) -> Iterator[T]:
     """Goes through records, and shows how far it has come."""
     with show_progress(len(records), "record") as bar:
         for record in records:

@@ -22,6 +22,8 @@ from reconstruction.repairs.result import DENOISED, KINDS, LEFT_MISSING, RESTORE
 
 REPAIRED, DAMAGED, CLEAN, RIDGE = "repaired", "damaged", "clean", "ridge (told which leads)"
 WAVE_METHODS = (DAMAGED, REPAIRED, "band-pass")
+ECGS = (CLEAN, DAMAGED, REPAIRED, "band-pass")
+"""What a classifier, and cardiologists' marks, are compared on."""
 N_WAVE_LEADS = 1
 """Waves are looked for in the first damaged lead of a record, which takes a third of a second each time."""
 
@@ -38,11 +40,13 @@ class Scored:
             their truth within the band (`in_...`); `missing`, those that it left out.
         waves: A row a damaged stretch, wave and method: numbers of `true`, `found` and `matched` waves, and `error_ms`,
             summed over the matched ones.
+        ecgs: The record by `ECGS`, in mV at `RATE_HZ`, as all are compared, shape (4, 12, L); 0 where left missing.
     """
 
     pieces: pd.DataFrame
     errors: pd.DataFrame
     waves: pd.DataFrame
+    ecgs: NDArray[np.float32]
 
 
 def score_record(
@@ -57,9 +61,21 @@ def score_record(
     result = repair(Recording(damaged.signal, rate, LEADS, record.name), tools=tools)
     untouched = tools.finder(record.signal, rate, LEADS, tools.repairer, tools.scorer, record.name)
     pieces = [_pieces(result.findings, damaged, record, tools), _pieces(untouched, None, record, tools)]
-    errors, waves = _compare(record, damaged, result, ridge)
-    tables = (pd.concat(pieces), errors, waves)
-    return Scored(*(table.assign(record=record.name) for table in tables))
+    ecgs = ecgs_of(record, damaged, result)
+    errors, waves = _compare(record, damaged, result, ridge, ecgs)
+    one, other, last = (table.assign(record=record.name) for table in (pd.concat(pieces), errors, waves))
+    return Scored(one, other, last, np.nan_to_num(np.stack([ecgs[name] for name in ECGS])).astype(np.float32))
+
+
+def ecgs_of(record: CleanRecord, damaged: Damaged, result: Repair) -> dict[str, NDArray[np.float64]]:
+    """Returns the record as it was, damaged, repaired and filtered, each (12, L), as all are compared."""
+    rate = record.sampling_rate
+    return {
+        CLEAN: clean_signal(record.signal, rate, RATE_HZ),
+        DAMAGED: clean_signal(damaged.signal, rate, RATE_HZ),
+        REPAIRED: clean_signal(result.recording.signal, rate, RATE_HZ),
+        **filtered(damaged.signal, rate),
+    }
 
 
 def detectors(findings: Findings, tools: Tools) -> dict[str, NDArray[np.float64]]:
@@ -91,19 +107,17 @@ def _pieces(findings: Findings, damaged: Damaged | None, record: CleanRecord, to
 
 
 def _compare(
-    record: CleanRecord, damaged: Damaged, result: Repair, ridge: RidgeFromOthers
+    record: CleanRecord,
+    damaged: Damaged,
+    result: Repair,
+    ridge: RidgeFromOthers,
+    cleaned: Mapping[str, NDArray[np.float64]],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compares all methods with the truth in the damaged stretches."""
-    rate = record.sampling_rate
-    truth = clean_signal(record.signal, rate, RATE_HZ)
+    rate, truth = record.sampling_rate, cleaned[CLEAN]
     hurt_leads = [lead for lead, row in zip(LEADS, damaged.hurt, strict=True) if row.any()]
-    before = clean_signal(damaged.signal, rate, RATE_HZ)
-    ecgs = {
-        DAMAGED: before,
-        REPAIRED: clean_signal(result.recording.signal, rate, RATE_HZ),
-        **filtered(damaged.signal, rate),
-        RIDGE: ridge(before, hurt_leads),
-    }
+    ecgs = {name: ecg for name, ecg in cleaned.items() if name != CLEAN}
+    ecgs[RIDGE] = ridge(ecgs[DAMAGED], hurt_leads)
     at = (np.arange(truth.shape[-1]) * rate / RATE_HZ).round().astype(int).clip(max=record.signal.shape[-1] - 1)
     left = result.done[:, at] == LEFT_MISSING
     below, above = (result.recording.signal - result.lower)[:, at], (result.upper - result.recording.signal)[:, at]

@@ -14,7 +14,7 @@ from reconstruction.repairs.storage import MEMORY_UP_TO_S
 
 HELD_S = 0.1
 """In a bad second a lead that does not change for so long is lost, not noisy."""
-EDGE_S = 0.25
+EDGE_S = 0.15
 """So much beside a flat, held or saturated stretch is lost with it: amplifiers take time to come back ..."""
 EDGE_FROM_S = 0.15
 """... where the stretch is so long; a cut wave is shorter."""

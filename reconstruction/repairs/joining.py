@@ -9,7 +9,7 @@ from reconstruction.repairs.estimate import WINDOW_S, Estimate
 from reconstruction.repairs.result import HUM_REMOVED, KEPT, LEFT_MISSING
 from reconstruction.repairs.storage import Storage, runs_in_blocks, spread_of
 
-SEAM_S = 0.1
+SEAM_S = 0.3
 """What is kept is averaged over so long, on either side of a stretch, to meet it."""
 NOISE_MV = 0.01
 """Standard deviation of what a filtered resting ECG still has of noise, in mV: no band is narrower."""
