@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from einthoven.ecg.recording import Recording, Source
 from einthoven.web.stored import load_arrays, load_recording, save_arrays, without_patient
 from einthoven.web.traces import save_signal
-from reconstruction.repairs.finder import Findings
+from reconstruction.repairs.finding.finder import Findings
 from reconstruction.repairs.pieces import runs
 from reconstruction.repairs.result import DENOISED, KINDS, REBUILT, RESTORED, Repair
 from reconstruction.result import Reconstruction

@@ -19,10 +19,11 @@ from einthoven.web.results import load_result, save_corrected, save_reconstructi
 from einthoven.web.stored import load_recording
 from noise_quant.scoring.scorer import Scorer
 from reconstruction import api
-from reconstruction.repairs.finder import Finder, Findings
+from reconstruction.repairs.finding.finder import Finder, Findings
 from reconstruction.repairs.hum import LEAST_MV, without_hum
 from reconstruction.repairs.repairing import Tools
 from reconstruction.repairs.repairing import repair as repair_recording
+from reconstruction.repairs.storage import Storage
 from reconstruction.repairs.windows import WindowRepairer
 
 _REMEMBERED = 4
@@ -47,6 +48,7 @@ class RememberingFinder(Finder):
         repairer: WindowRepairer,
         scorer: Scorer | None,
         key: int | str = 0,
+        storage: Storage | None = None,
     ) -> Findings:
         """Looks at a recording: see `Finder`."""
         digest = hashlib.sha256(np.ascontiguousarray(ecg).tobytes())
@@ -55,7 +57,7 @@ class RememberingFinder(Finder):
         if name in _found:
             self.progress(ecg.shape[-1] / sampling_rate)
         else:
-            _found[name] = super().__call__(ecg, sampling_rate, leads, repairer, scorer, key)
+            _found[name] = super().__call__(ecg, sampling_rate, leads, repairer, scorer, key, storage)
             while len(_found) > _REMEMBERED:
                 _found.popitem(last=False)
         return _found[name]

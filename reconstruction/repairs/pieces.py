@@ -6,10 +6,13 @@ from numpy.typing import ArrayLike, NDArray
 PIECE_S = 1.0
 
 
-def piece_edges(length: int, sampling_rate: float, start: int = 0) -> NDArray[np.int64]:
-    """Returns the first samples of the pieces of a recording and, last, its end, shape (n + 1,)."""
-    n_pieces = max(1, round(length / (PIECE_S * sampling_rate)))
-    return start + np.round(np.linspace(0, length, n_pieces + 1)).astype(np.int64)
+def piece_edges(length: int, sampling_rate: float, n_pieces: int | None = None) -> NDArray[np.int64]:
+    """Returns the first samples of the pieces of a recording and, last, its end, shape (n + 1,).
+
+    The number of pieces is given where the recording has been resampled: its length then rounds otherwise.
+    """
+    n_pieces = n_pieces or max(1, round(length / (PIECE_S * sampling_rate)))
+    return np.round(np.linspace(0, length, n_pieces + 1)).astype(np.int64)
 
 
 def runs(mask: ArrayLike) -> list[tuple[int, int]]:

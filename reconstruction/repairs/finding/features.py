@@ -63,7 +63,7 @@ def piece_features(ecg: NDArray[np.float64], sampling_rate: float, leads: Sequen
     usable = fill_gaps(np.where(lost_samples(ecg, sampling_rate), np.nan, ecg))
     slow = resample(usable, sampling_rate, RATE_HZ)
     clean = clean_signal(usable, sampling_rate, RATE_HZ)
-    edges = piece_edges(clean.shape[-1], RATE_HZ)
+    edges = piece_edges(clean.shape[-1], RATE_HZ, len(piece_edges(ecg.shape[-1], sampling_rate)) - 1)
     own_edges = np.round(edges * sampling_rate / RATE_HZ).astype(int).clip(max=ecg.shape[-1])
     checks = np.stack([_checks(lead, own_edges, sampling_rate) for lead in filled])
     return np.concatenate([checks, _shapes(slow, clean, edges, leads)], axis=-1)

@@ -40,7 +40,7 @@ def piece_misfits(
     """
     lost = lost_samples(ecg, sampling_rate)
     clean = clean_signal(np.where(lost, np.nan, ecg), sampling_rate, repairer.rate)
-    edges = piece_edges(clean.shape[-1], repairer.rate)
+    edges = piece_edges(clean.shape[-1], repairer.rate, usable.shape[-1])
     good = at_rate(~lost, sampling_rate, repairer.rate) & spread_pieces(usable, edges)
     expected = _expect(clean, good, edges, leads, repairer)
     rows = []

@@ -142,6 +142,12 @@ def test_a_real_recording_without_any_heart_is_told(ecg_data, tools):
     assert any("is flat throughout" in note for note in result.notes)
 
 
+def test_a_length_that_rounds_otherwise_at_another_rate(tools):
+    ecg = simulate_ecg(1, sampling_rate=500.0, seed=1)[0, :2, :2749].astype(np.float64)
+    result = repair(ecg, 500.0, ["I", "II"], tools=tools)
+    assert result.findings.probability.shape == (2, 5)
+
+
 def test_front_door():
     assert einthoven.repair is repair
 

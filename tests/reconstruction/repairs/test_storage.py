@@ -41,4 +41,4 @@ def test_lost_stretches_are_widened_but_not_gaps_nor_cut_waves():
     lost[0, 400:500], lost[1, 400:500], lost[2, 400:405] = True, True, True
     missing = lost & (np.arange(3)[:, None] == 1)
     wide = with_edges(lost, missing, 100.0)
-    assert [runs(row) for row in wide] == [[(375, 525)], [(400, 500)], [(400, 405)]]
+    assert [runs(row) for row in wide] == [[(385, 515)], [(400, 500)], [(400, 405)]]
