@@ -147,5 +147,6 @@ def _told(leads: tuple[str, ...], notes: tuple[str, ...], stretches: list[dict[s
         "versions": ["after", "lower", "upper", *(f"sample_{number}" for number in range(n))],
         "notes": list(notes),
         "n_stretches": len(stretches),
-        "stretches": stretches[:MOST_STRETCHES],
+        # The earliest: after the last of them the page marks all as not known to be measured.
+        "stretches": sorted(stretches, key=lambda each: each["start"])[:MOST_STRETCHES],
     }

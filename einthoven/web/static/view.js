@@ -101,8 +101,17 @@ export class View extends EventTarget {
     return (this.result?.versions ?? []).filter((name) => name.startsWith("sample_"));
   }
 
-  /** Spans of a lead of the result that were not measured: `{start, end, kind, reason}`. */
+  /**
+   * Spans of a lead of the result that were not measured: `{start, end, kind, reason}`. Of very many the server lists
+   * the earliest; what comes after them is not shown as measured either.
+   */
   spansOf(lead) {
-    return (this.result?.stretches ?? []).filter((span) => span.lead === lead && span.kind !== HUM_REMOVED);
+    const { stretches, n_stretches: count } = this.result ?? { stretches: [], n_stretches: 0 };
+    const own = stretches.filter((span) => span.lead === lead && span.kind !== HUM_REMOVED);
+    if (count <= stretches.length) return own;
+    const { start } = stretches.at(-1);
+    const listed = own.filter((span) => span.start < start);
+    const known = listed.map((span) => ({ ...span, end: Math.min(span.end, start) }));
+    return [...known, { start, end: this.duration, kind: "perhaps restored", reason: "" }];
   }
 }

@@ -28,6 +28,14 @@ DROP = """([name, content]) => {
         document.getElementById("drop").dispatchEvent(event);
     }
 }"""
+SPANS = """async () => {
+    const { View } = await import("/static/view.js");
+    const span = (lead, start, end) => ({ lead, start, end, kind: "restored" });
+    const view = new View();
+    view.recording = { duration: 100 };
+    view.result = { stretches: [span("I", 1, 2), span("II", 5, 50), span("V1", 40, 41)], n_stretches: 4 };
+    return ["I", "II", "V1"].map((lead) => view.spansOf(lead).map(({ start, end, kind }) => [start, end, kind]));
+}"""
 NO_WORK = "#jobs:not(:has(li))"  # a selector, as the page's policy forbids functions that are waited for
 WIDTH = "() => document.documentElement.scrollWidth"
 
@@ -160,6 +168,8 @@ def test_work_is_cancelled_and_the_page_goes_on(open_page):
 def test_a_broken_file_is_explained_and_a_phone_needs_no_sideways_scrolling(open_page):
     page = open_page(390, 844)
     assert page.evaluate(WIDTH) == 390
+    rest = [40, 100, "perhaps restored"]  # after the last of the listed stretches
+    assert page.evaluate(SPANS) == [[[1, 2, "restored"], rest], [[5, 40, "restored"], rest], [rest]]
     drop(page, "broken.edf", b"0       " + bytes(300))
     page.wait_for_selector("#error:not([hidden])")
     assert "broken.edf" in page.inner_text("#error") and "\n" not in page.inner_text("#error").strip()
