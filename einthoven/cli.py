@@ -20,7 +20,7 @@ from einthoven.run.registry import check_choice
 
 PACKAGES: Mapping[str, str] = {
     "einthoven": "See",
-    "reconstruction": "Rebuild and clean",
+    "reconstruction": "Rebuild, clean and measure",
     "noise_quant": "Score noise",
     "diffusion_prior": "Generate, and train the prior",
     "preprocessing": "Prepare data sets",

@@ -36,6 +36,7 @@ WITHOUT_NEXT = {"reconstruction.fit_finder", "reconstruction.fit_spectra"}
 WORDS = {
     "evaluation.benchmark": "benchmark.parts",
     "reconstruction.check_electrodes": "recordings",
+    "reconstruction.measure": "recordings",
     "reconstruction.repair": "recordings",
 }
 """Scripts that take bare words, and what these make up."""

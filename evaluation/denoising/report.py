@@ -13,6 +13,8 @@ from evaluation.denoising.baselines import Chosen, WienerFilter, choose_baseline
 from evaluation.denoising.figures import draw_denoising, draw_snr_curves
 from evaluation.denoising.runs import Condition, DenoisingRun, open_denoising_runs
 from evaluation.denoising.scores import METRICS, find_all_beats, score_beats
+from evaluation.measures.errors import FILE as MEASURES
+from evaluation.measures.errors import report_errors
 from evaluation.report import Report, best_median_worst, bullets, folder_name, result_cell
 from evaluation.scores import Estimate, best_of, means, record_values, report_tables, score_tables
 from preprocessing.cohorts.nstdb import load_noise, mix_recorded_noise
@@ -35,6 +37,7 @@ class Settings:
     beat_leads: tuple[str, ...]
     n_resamples: int
     seed: int
+    n_measured: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class _Found:
     chosen: dict[str, Chosen]
     best: str | None
     tables: tuple[pd.DataFrame, pd.DataFrame]
+    measures: tuple[dict[str, pd.DataFrame], str]
     notes: tuple[str, ...]
 
 
@@ -59,6 +63,7 @@ def evaluate_denoising_runs(
     beat_leads: Sequence[str] = ("II",),
     n_resamples: int = 1000,
     seed: int = 0,
+    n_measured: int = 0,
 ) -> Report:
     """Evaluates run folders of `reconstruction.denoise`, any noises, levels and methods, beside the baselines.
 
@@ -79,14 +84,17 @@ def evaluate_denoising_runs(
         beat_leads: Leads to look for beats in; each takes a tenth of a second per ECG and method.
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws and of the validation records' noise.
+        n_measured: Records whose rate, intervals, axes, amplitudes and ST levels are compared, in `measures.csv`.
     """
-    settings = Settings(store, noise_path, n_validation, canonical_leads(beat_leads), n_resamples, seed)
+    settings = Settings(store, noise_path, n_validation, canonical_leads(beat_leads), n_resamples, seed, n_measured)
     folder = Path(folder)
     found = [_evaluate(condition, runs, folder, settings) for condition, runs in open_denoising_runs(paths).items()]
     tables = report_tables([part.tables for part in found])
     table = tables["table.csv"]
     draw_snr_curves(folder / "snr.png", _curves(table))
-    return Report({**tables, "baselines.csv": _baseline_table(found)}, _markdown(found, table)).write(folder)
+    measures = [part.assign(**{"noise": one.condition.name}) for one in found for part in one.measures[0].values()]
+    more = {MEASURES: pd.concat(measures, ignore_index=True)} if measures else {}
+    return Report({**tables, "baselines.csv": _baseline_table(found)} | more, _markdown(found, table)).write(folder)
 
 
 def _evaluate(condition: Condition, runs: Sequence[DenoisingRun], folder: Path, settings: Settings) -> _Found:
@@ -113,7 +121,11 @@ def _evaluate(condition: Condition, runs: Sequence[DenoisingRun], folder: Path, 
     given = (first.ecg_ids, INDEPENDENT_LEADS, settings.n_resamples, settings.seed)
     noise_type, level = condition.noise_type, condition.level
     tables = score_tables(summed, values, costs, *given, noise_type=noise_type, level=level)
-    return _Found(condition, tuple(run.name for run in runs), chosen, best, tables, tuple(notes))
+    compared = {
+        name: one for name, one in estimates.items() if name in (NOISY, WIENER, best, *(run.name for run in runs))
+    }
+    measures = report_errors(compared, INDEPENDENT_LEADS, settings.n_measured, settings.n_resamples, settings.seed)
+    return _Found(condition, tuple(run.name for run in runs), chosen, best, tables, measures, tuple(notes))
 
 
 def _score(estimates: Mapping[str, Estimate], beat_leads: Sequence[str]) -> dict[str, Values]:
@@ -179,6 +191,8 @@ def _markdown(found: Sequence[_Found], table: pd.DataFrame) -> str:
             cells.append(result_cell(mine, 1, method=name, metric="coverage"))
         rows.append([part.condition.name, *cells])
         sections.append(f"## {part.condition.name}\n\n{results_table(mine, METRICS)}\n{bullets(part.notes)}")
+        if part.measures[1]:
+            sections.append(part.measures[1].replace("## Measures", f"### Measures: {part.condition.name}"))
     over = "over the eight independent leads, whole records; 95 % bootstrap intervals over records in brackets"
     best = "best baseline: of most output SNR on these records, the Wiener filter aside, which knows both mean spectra"
     return "\n".join([markdown_table(header, rows), bullets([over, best]), *sections])

@@ -16,6 +16,7 @@ from evaluation.inpainting.calibration_figures import draw_amplitudes, draw_cove
 from evaluation.inpainting.gap_baselines import GapRidge, copy_beats, interpolate_gaps
 from evaluation.inpainting.runs import Reconstructions, open_runs
 from evaluation.inpainting.scores import AMPLITUDES, LEVELS, METRICS, coverage_at_levels, statistics
+from evaluation.measures.errors import report_errors
 from evaluation.report import Report, best_median_worst, bullets, common_keys, folder_name
 from evaluation.scores import Estimate, best_of, per_lead, record_values, report_tables, score_tables
 from preprocessing.store.store import Store
@@ -61,6 +62,7 @@ def evaluate_runs(
     n_resamples: int = 1000,
     seed: int = 0,
     layout: str = "3x4+1",
+    n_measured: int = 0,
 ) -> Report:
     """Evaluates run folders of `reconstruction.inpaint` on the records they have in common, beside the baselines.
 
@@ -81,6 +83,7 @@ def evaluate_runs(
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws.
         layout: Layout of the ECG pictures, `3x4+1`, `6x2` or `12x1`.
+        n_measured: Records whose rate, intervals, axes, amplitudes and ST levels are compared, in `measures.csv`.
     """
     runs, reported, notes = _open(paths, reported_leads)
     folder, first = Path(folder), runs[0]
@@ -100,7 +103,9 @@ def evaluate_runs(
     tables = report_tables([found])
     point_estimates = [*baselines, *(run.name for run in runs if run.is_point_estimate)]
     markdown = f"{results_table(tables['table.csv'], METRICS, point_estimates)}\n{bullets(notes)}"
-    return Report(tables, markdown).write(folder)
+    measured = {name: one for name, one in estimates.items() if name not in (MEAN_ECG, INTERPOLATION)}
+    errors, section = report_errors(measured, reported, n_measured, n_resamples, seed)
+    return Report(tables | errors, f"{markdown}\n{section}".rstrip() + "\n").write(folder)
 
 
 def _open(
