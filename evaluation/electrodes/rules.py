@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einthoven.ecg.leads import LEADS, to_twelve
-from evaluation.generation.average_beat import BEAT_RATE, AverageBeat, average_beat
+from einthoven.ecg.measures.beats import BEAT_RATE, AverageBeat
+from evaluation.generation.average_beat import average_beat
 from reconstruction.electrodes.maps import CHEST, LIMB, hypotheses
 
 RATE_HZ = 100.0
