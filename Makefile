@@ -1,4 +1,4 @@
-# Every target needs nothing done before it: it installs what it lacks into .venv, `demo` the core alone.
+# Every target needs nothing done before it: it installs what it lacks into .venv, `demo` the core and the page.
 
 PYTHON ?= $(shell for p in python3.11 python3 python; do "$$p" -c "import sys; sys.exit(sys.version_info < (3, 11))" \
 	>/dev/null 2>&1 && echo "$$p" && break; done)
@@ -27,8 +27,8 @@ $(BIN)/python:
 $(CORE): $(BIN)/python pyproject.toml constraints.txt
 	@$(BIN)/python -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "$(VENV) holds a Python older than 3.11: remove the folder and run make again" >&2; exit 1; }
-	@echo "Installing the core into $(VENV): a few minutes, 1.1 GB, most of it PyTorch"
-	@$(INSTALL) -e .
+	@echo "Installing the core and the page into $(VENV): a few minutes, 1.2 GB, most of it PyTorch"
+	@$(INSTALL) -e ".[formats,web]"
 	@touch $@
 
 $(ALL): $(CORE)
