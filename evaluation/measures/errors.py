@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.measures.measuring import summarise
-from einthoven.ecg.measures.values import ANGLES, BY_NAME, Values, measure_signal
+from einthoven.ecg.measures.values import ANGLES, BY_NAME, Values, measure_samples, measure_signal
 from einthoven.report.tables import format_row, markdown_table
 from einthoven.run.progress import track
 from einthoven.statistics import bootstrap_intervals
@@ -88,8 +88,11 @@ def measure_errors(
     kinds = ("errors", "inside", "lost", "found")
     filled = {kind: {measure: np.full(shape, np.nan) for measure, shape in shapes.items()} for kind in kinds}
     for record, true in enumerate(track(list(truth), "ECG", name)):
-        drawn = estimate.mean[record][None] if estimate.samples is None else estimate.samples[record]
-        values = [measure_signal(np.asarray(ecg, np.float64), estimate.sampling_rate, LEADS) for ecg in drawn]
+        mean, rate = np.asarray(estimate.mean[record], np.float64), estimate.sampling_rate
+        if estimate.samples is None:
+            values = [measure_signal(mean, rate, LEADS)]
+        else:
+            values = measure_samples(np.asarray(estimate.samples[record], np.float64), mean, rate, LEADS)
         for measure in shapes:
             for place, lead in enumerate(_leads_of(measure, leads)):
                 key = (measure, lead)

@@ -26,18 +26,27 @@ class Estimate:
         total: What the windows at each sample count for together, shape (L,); 0 where none was worked on.
         sums: Of their means, 5th and 95th percentiles, weighted, shape (3, n_leads, L).
         noise: Root mean square of the noise that a sample was taken to have in mV, shape (n_leads, L); 0: none.
+        samples: Of their samples, weighted, shape (n_samples, n_leads, L); None: they are not kept.
     """
 
     total: NDArray[np.float32]
     sums: NDArray[np.float32]
     noise: NDArray[np.float32]
+    samples: NDArray[np.float32] | None = None
 
     @classmethod
-    def nothing(cls, n_leads: int, length: int, storage: Storage) -> "Estimate":
-        """Returns the estimate where no window was worked on, or as far as they have been."""
+    def nothing(cls, n_leads: int, length: int, storage: Storage, n_samples: int = 0) -> "Estimate":
+        """Returns the estimate where no window was worked on, or as far as they have been; samples in memory only."""
         shape = (n_leads, length)
         sizes = {"total": (length,), "sums": (3, *shape), "noise": shape}
-        return cls(**{name: storage.array(name, size, np.float32) for name, size in sizes.items()})
+        samples = np.zeros((n_samples, *shape), np.float32) if n_samples and storage.folder is None else None
+        return cls(**{name: storage.array(name, size, np.float32) for name, size in sizes.items()}, samples=samples)
+
+    def departures(self) -> NDArray[np.float32] | None:
+        """Returns how far each sample is from the mean in mV, as `samples`; 0 where no window was worked on."""
+        if self.samples is None:
+            return None
+        return np.asarray((self.samples - self.sums[0]) / np.where(self.total > 0, self.total, np.float32(1.0)))
 
     def band(self, row: int, span: slice) -> Band:
         """Returns mean, 5th and 95th percentile of a part of a lead; NaN where no window was worked on."""
@@ -91,7 +100,7 @@ def estimate_bad(
     """
     length, rate = given.signal.shape[-1], given.sampling_rate
     rows = [LEADS.index(lead) for lead in wanted]
-    estimate = Estimate.nothing(len(wanted), length, storage)
+    estimate = Estimate.nothing(len(wanted), length, storage, repairer.n_samples)
     spans = overlapping_windows(length, rate)
     done = storage.array("estimated", (len(spans),), np.bool_)
     n_done = len(spans) if done.all() else int(done.argmin())
@@ -125,6 +134,8 @@ def _add(
     estimate.total[span] += weight[cut]
     for place, values in enumerate((samples.mean(axis=0), *predictive_band(samples))):
         estimate.sums[place][:, span] += (weight * values)[:, cut]
+    if estimate.samples is not None:
+        estimate.samples[..., span] += (weight * samples)[..., cut]
     noise = restored.noise[rows][:, cut]
     estimate.noise[:, span] = np.where(np.isnan(noise), estimate.noise[:, span], noise)
 

@@ -161,7 +161,15 @@ def _repair(
     notes = (*before.notes, *_notes(actions, hindrance))
     recording = replace(before, signal=joined.values, leads=tuple(wanted), notes=notes)
     storage.flush()
-    return Repair(recording, joined.lower, joined.upper, joined.kinds, actions, before, findings, after, notes)
+    samples = _samples(joined, estimate)
+    return Repair(recording, joined.lower, joined.upper, joined.kinds, actions, before, findings, after, notes, samples)
+
+
+def _samples(joined: Bounds, estimate: Estimate) -> NDArray[np.float32] | None:
+    """Returns draws of the repaired recording: what was kept, and the samples on the lines that the mean lies on."""
+    repaired = np.isin(joined.kinds, (DENOISED, RESTORED, REBUILT))
+    departures = estimate.departures() if repaired.any() else None
+    return None if departures is None else (joined.values + np.where(repaired, departures, 0.0)).astype(np.float32)
 
 
 def _depends_on(before: Recording, used: Tools, wanted: Sequence[str]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
+from einthoven.ecg.measures.measuring import measure
+from einthoven.ecg.measures.result import HEADER as MEASURES_HEADER
 from einthoven.report.page import HtmlPage
 from einthoven.run.files import atomic_write
 from reconstruction.repairs.figures import PAGE_S, draw_before, draw_repair, draw_scores
@@ -82,6 +84,12 @@ def _write_page(repair: Repair, path: Path) -> None:
             file = Path(folder) / f"{number}.png"
             figure.savefig(file, dpi=DPI)
             page.pictures([(file, caption)])
+    page.heading("Measures")
+    try:
+        measures = measure(repair)
+        page.table(MEASURES_HEADER, measures.rows())
+    except ValueError as error:
+        page.paragraph(f"not measured: {error}")
     page.heading("What was done")
     rows = action_rows(repair.actions)
     page.table(HEADER, rows[:MAX_ROWS])

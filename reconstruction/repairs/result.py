@@ -42,6 +42,8 @@ class Repair(Shown):
         findings: What was found, second by second, for the leads of `before`.
         score_after: Noise score of each second of these leads afterwards, in dB, shape (n_leads, pieces).
         notes: What was assumed, and what is not to be trusted, in words.
+        samples: Draws of what the recording may be, in mV, shape (n_samples, n_leads, L), all as recorded where it was
+            kept; None where nothing was repaired, of more than two minutes, and of a repair in a folder.
     """
 
     recording: Recording
@@ -53,6 +55,7 @@ class Repair(Shown):
     findings: Findings
     score_after: NDArray[np.float64]
     notes: tuple[str, ...]
+    samples: NDArray[np.float32] | None = None
 
     @property
     def duration(self) -> float:

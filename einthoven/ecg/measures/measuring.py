@@ -16,7 +16,16 @@ from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.filters import HIGH_PASS_HZ
 from einthoven.ecg.measures.pacing import is_paced
 from einthoven.ecg.measures.result import Measures, lay_out
-from einthoven.ecg.measures.values import ANGLES, OF_CONDUCTION, ST_LEVELS, Key, Values, all_keys, measure_signal
+from einthoven.ecg.measures.values import (
+    ANGLES,
+    OF_CONDUCTION,
+    ST_LEVELS,
+    Key,
+    Values,
+    all_keys,
+    measure_samples,
+    measure_signal,
+)
 from einthoven.ecg.recording import Recording
 from einthoven.statistics import predictive_band
 
@@ -80,7 +89,10 @@ def measure(
     """
     given = _cut(_given(ecg, sampling_rate, leads, high_pass_hz), start, duration)
     recording = given.recording
-    found = [measure_signal(sample, recording.sampling_rate, recording.leads) for sample in given.samples]
+    if len(given.samples) == 1:
+        found = [measure_signal(given.samples[0], recording.sampling_rate, recording.leads)]
+    else:
+        found = measure_samples(given.samples, recording.signal, recording.sampling_rate, recording.leads)
     beats = tuple(values.beat for values in found if values.beat is not None)
     if paced is None:
         before = given.before

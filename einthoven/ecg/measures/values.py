@@ -1,6 +1,6 @@
 """The measures of one signal: what is measured, its numbers, and why a number is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,13 +95,34 @@ def all_keys(leads: Sequence[str]) -> list[Key]:
     return over + [(measure.name, lead) for lead in leads for measure in MEASURES if measure.per_lead]
 
 
-def measure_signal(ecg: NDArray[np.floating], sampling_rate: float, leads: Sequence[str]) -> Values:
+def measure_samples(
+    samples: Iterable[NDArray[np.floating]], mean: NDArray[np.floating], sampling_rate: float, leads: Sequence[str]
+) -> list[Values]:
+    """Measures samples of what a signal may be.
+
+    Whether there are P waves is decided on the mean: beats of a sample differ in more than those of the mean do.
+
+    Args:
+        samples: Samples in mV, each (n_leads, L).
+        mean: Their mean in mV, NaN where missing, shape (n_leads, L).
+        sampling_rate: Sampling rate in Hz.
+        leads: Names of the leads.
+    """
+    beat = mark_beat(mean, sampling_rate, leads)
+    has_p_waves = None if isinstance(beat, str) else beat.has_p_waves
+    return [measure_signal(sample, sampling_rate, leads, has_p_waves) for sample in samples]
+
+
+def measure_signal(
+    ecg: NDArray[np.floating], sampling_rate: float, leads: Sequence[str], has_p_waves: bool | None = None
+) -> Values:
     """Measures one signal.
 
     Args:
         ecg: Signal in mV, NaN where missing, shape (n_leads, L).
         sampling_rate: Sampling rate in Hz.
         leads: Names of the leads.
+        has_p_waves: Whether there are P waves; None: as the signal itself looks.
     """
     values = Values()
     beat = mark_beat(ecg, sampling_rate, leads)
@@ -109,7 +130,7 @@ def measure_signal(ecg: NDArray[np.floating], sampling_rate: float, leads: Seque
         values.reasons = dict.fromkeys(all_keys(leads), beat)
         return values
     values.beat = beat
-    if not beat.has_p_waves:
+    if not (beat.has_p_waves if has_p_waves is None else has_p_waves):
         values.reasons |= {key: NO_P_WAVES for key in all_keys(leads) if key[0] in OF_P_WAVES}
     _put_rhythm(values, beat)
     _put_intervals(values, beat)

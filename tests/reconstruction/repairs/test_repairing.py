@@ -60,6 +60,21 @@ def test_what_is_bad_is_repaired_and_the_rest_is_kept_to_the_bit(repaired, damag
     np.testing.assert_array_equal(repaired.lower[kept], damaged[kept])
 
 
+def test_samples_differ_where_it_was_repaired_and_give_measures_intervals(repaired):
+    kept, samples = repaired.done == KEPT, repaired.samples
+    assert samples.shape == (2, *repaired.done.shape)
+    for sample in samples:
+        np.testing.assert_array_equal(sample[kept], repaired.recording.signal[kept].astype(np.float32))
+    assert (samples[0] != samples[1])[~kept].mean() > 0.9
+    np.testing.assert_allclose(samples.mean(axis=0), repaired.recording.signal, atol=1e-4)
+    measures = einthoven.measure(repaired)
+    table = measures.table.set_index(["measure", "lead"])
+    assert measures.n_samples == 2
+    assert table.loc[("qt", ""), "lower"] <= table.loc[("qt", ""), "upper"]
+    assert table.loc[("st_j", "V1"), "reason"] == "ST after a high-pass of 0.6 Hz"
+    assert table.loc[("st_j", "I"), "reason"] == ""
+
+
 def test_the_list_says_what_was_done(repaired):
     off = repaired.actions[repaired.actions["lead"] == "V1"].iloc[0]
     assert (off["kind"], off["reason"]) == ("restored", "flat")
