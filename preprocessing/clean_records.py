@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from einthoven.checked_files import read_csv
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.reading import read
 from preprocessing.cohorts.ptbxl import NOISE_COLUMNS
@@ -26,7 +26,7 @@ def clean_paths(root: Path, folds: Iterable[int]) -> dict[int, Path]:
     """Finds the records of folds of PTB-XL without a remark on noise, at 100 Hz: their paths by `ecg_id`."""
     if not (root / "ptbxl_database.csv").is_file():
         raise ValueError(f"{root}: there is no ptbxl_database.csv; give the folder of PTB-XL as downloaded")
-    table = pd.read_csv(root / "ptbxl_database.csv")
+    table = read_csv(root / "ptbxl_database.csv", "download it again")
     clean = table[table["strat_fold"].isin(list(folds)) & table[list(NOISE_COLUMNS)].isna().all(axis=1)]
     ids, names = clean["ecg_id"].astype(int).tolist(), clean["filename_lr"].tolist()
     paths = {ecg_id: root / name for ecg_id, name in zip(ids, names, strict=True)}

@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 
 from diffusion_prior.training.processes import join_processes
 from diffusion_prior.training.settings import TrainerSettings
+from einthoven.checked_files import intact
 from einthoven.extras import extra
 from einthoven.randomness import seeded_generator
 from einthoven.run.files import atomic_write
@@ -238,7 +239,8 @@ class Trainer:
             torch.save(state, partial)
 
     def _load(self) -> None:
-        state = torch.load(self.run.path / STATE, map_location="cpu", weights_only=True)  # torch refuses "cpu:1"
+        with intact(self.run.path / STATE, "choose another folder, or start from its weights with init_checkpoint"):
+            state = torch.load(self.run.path / STATE, map_location="cpu", weights_only=True)  # torch refuses "cpu:1"
         self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -5,7 +5,6 @@ A heart rate that cannot be at the sampling rate is noted (`einthoven.ecg.heart_
 Objects of torch, pandas, wfdb and MNE are known by what they offer, so none of these packages is imported here.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from einthoven.ecg.checks import check_numbers
+from einthoven.ecg.checks import check_numbers, check_rate
 from einthoven.ecg.formats.channels import millivolts
 from einthoven.ecg.heart_rate import rate_note
 from einthoven.ecg.leads import LEADS, canonical_leads
@@ -87,9 +86,7 @@ def _check_rate(sampling_rate: object) -> float:
     if value.size != 1 or value.dtype.kind not in "fiu":
         raise ValueError(f"sampling_rate must be a number of samples a second, not {sampling_rate!r}")
     rate = float(value.reshape(()))
-    if not (math.isfinite(rate) and rate > 0):
-        raise ValueError(f"sampling_rate is {rate:g} Hz, but must be positive")
-    return rate
+    return check_rate(rate)
 
 
 def _numbers(ecg: Any) -> NDArray[np.float64]:  # noqa: ANN401 (anything that numpy takes)

@@ -20,6 +20,8 @@ OUT_OF_RANGE = "out of range"
 SATURATED = "saturated"
 CLIPPED = "clipped"
 
+SLOWEST_HZ, FASTEST_HZ = 1.0, 1e6
+"""Sampling rates below and above are no rates of an ECG."""
 FLAT_WINDOW_S = 1.0
 """Changes are looked at in stretches of so many seconds: at 60 beats a minute each holds a beat."""
 CONSTANT_MV = 0.001
@@ -100,6 +102,21 @@ def saturated_samples(lead: NDArray[np.float64], sampling_rate: float) -> tuple[
         for rail in _extremes(lead)
     )
     return at_low, at_high
+
+
+def check_rate(sampling_rate: float, what: str = "sampling_rate is") -> float:
+    """Refuses a sampling rate in Hz that no ECG has, by a ValueError; returns it.
+
+    Args:
+        sampling_rate: Sampling rate in Hz.
+        what: How the message begins.
+    """
+    if not SLOWEST_HZ <= sampling_rate <= FASTEST_HZ:
+        raise ValueError(
+            f"{what} {sampling_rate:g} Hz, but an ECG has {SLOWEST_HZ:g} to {FASTEST_HZ:g} Hz: give the number of "
+            "samples a second, such as sampling_rate=500"
+        )
+    return sampling_rate
 
 
 def flat_leads(ecg: NDArray[Any], leads: Sequence[str] = LEADS) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ DISCONNECTED_S = 4.0
 """A stretch of so long without a change of more than `FLAT_MV` holds no beat: the lead is disconnected."""
 SMALLEST_RANGE_MV = 0.02
 """Ten seconds that span less are no ECG."""
+ABSURD_MV = 1000.0
+"""A sample farther from the middle of its lead is no voltage, but a fill value or damage."""
 BLOCK_S = 10.0
 """Range is judged in blocks of so many seconds, each with what the last of them leaves over."""
 _CHUNK = 1 << 18
@@ -63,8 +65,12 @@ def lost_stretches(
     found: list[Lost] = []
     for name, lead in zip(leads, signal, strict=True):
         reasons = np.zeros(len(lead), dtype=np.uint8)
+        absurd = _absurd(lead)
+        if absurd.any():
+            lead = np.where(absurd, np.nan, lead)
         _mark_flat(lead, sampling_rate, reasons, saturated)
         _mark_range(lead, sampling_rate, reasons)
+        reasons[absurd & (reasons == 0)] = _REASONS.index(OUT_OF_RANGE)
         found.extend(Lost(name, first, last, _REASONS[code]) for first, last, code in _runs(reasons))
     return tuple(found)
 
@@ -145,13 +151,23 @@ def _mark_range(lead: NDArray[np.float64], rate: float, reasons: NDArray[np.uint
             reasons[place] = _REASONS.index(DISCONNECTED)
 
 
+def _absurd(lead: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Returns which samples are no voltage of an electrode, such as fill values of 1e30."""
+    low, middle, high = _extremes(lead)
+    if high - middle <= ABSURD_MV and middle - low <= ABSURD_MV:
+        return np.zeros(len(lead), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        return np.abs(lead - middle) > ABSURD_MV
+
+
 def _extremes(lead: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Returns smallest, middle and largest value; of a lead without any, three zeros."""
+    """Returns smallest, middle and largest value, which may be infinite; of a lead without any, three zeros."""
     values = lead[:: 1 + len(lead) // _CHUNK]
     values = values[np.isfinite(values)]
-    if not len(values):
+    low, high = (float(function.reduce(lead, initial=np.nan)) for function in (np.fmin, np.fmax))
+    if np.isnan(low):
         return 0.0, 0.0, 0.0
-    return float(np.nanmin(lead)), float(np.median(values)), float(np.nanmax(lead))
+    return low, float(np.median(values)) if len(values) else 0.0, high
 
 
 def _pieces(lead: NDArray[np.float64], n: int) -> Iterator[tuple[int, NDArray[np.float64]]]:

@@ -13,7 +13,7 @@ from typing import IO, TypeAlias
 import numpy as np
 
 from einthoven.ecg.adapters import with_rate_noted
-from einthoven.ecg.checks import check_units
+from einthoven.ecg.checks import check_rate, check_units
 from einthoven.ecg.formats.channels import part_of
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.formats.registry import find_format
@@ -56,8 +56,8 @@ def read(
     Raises:
         ValueError: If the file cannot be read, lacks a lead or is not in mV, or the part lies outside it.
     """
-    if sampling_rate is not None and not (np.isfinite(sampling_rate) and sampling_rate > 0):
-        raise ValueError(f"sampling_rate must be positive, not {sampling_rate:g} Hz")
+    if sampling_rate is not None:
+        sampling_rate = check_rate(sampling_rate)
     if not start >= 0 or (duration is not None and not duration > 0):
         raise ValueError(f"start={start:g} and duration={duration}: start must not be negative, duration be positive")
     asked = leads if leads is None or isinstance(leads, Mapping) else canonical_leads(leads)

@@ -24,6 +24,8 @@ MOST_LINES = 10
 """Lines of a `repr`."""
 MOST_COLUMNS = 110
 """Characters of each."""
+LONGEST_S = 1e9
+"""Longer durations are a rate that cannot be, and are said in hours alone."""
 PICTURE_DPI = 70
 """Resolution of the picture in a notebook."""
 
@@ -94,6 +96,8 @@ class Shown(ABC):
 
 def duration_in_words(seconds: float) -> str:
     """Returns a duration as people say it: 10.0 s, 1:30:00 h."""
+    if seconds > LONGEST_S:
+        return f"{seconds / 3600:.3g} h"
     return f"{seconds:.1f} s" if seconds < 120 else f"{timedelta(seconds=round(seconds))} h"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from einthoven.checked_files import read_json
 from einthoven.run.chunks import MAX_FAILURES, Chunk, Engine, Work, work_on_chunks
 from einthoven.run.files import write_json
 from einthoven.run.hashing import differing_keys, hash_json
@@ -49,7 +50,7 @@ class ChunkedJob:
             return False
         if not (self.folder / DEPENDS_ON).is_file():  # of a version that did not note it
             return True
-        before, now = json.loads((self.folder / DEPENDS_ON).read_text(encoding="utf-8")), self._depends_on()
+        before, now = read_json(self.folder / DEPENDS_ON, "choose another folder"), self._depends_on()
         if changed := differing_keys(before, now):
             raise ValueError(
                 f"{self.folder} holds finished results of other work ({', '.join(sorted(changed))} differ): choose "

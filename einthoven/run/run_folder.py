@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
+from einthoven.checked_files import intact, read_json, read_yaml
 from einthoven.run.aliases import rename_targets
 from einthoven.run.files import write_json, write_text
 from einthoven.run.hashing import differing_keys
@@ -92,6 +93,8 @@ class RunFolder:
         run = cls.open(path)
         before, now = (_without_free_keys(part) for part in (run.config, config))
         provenance = run.provenance()
+        if not {"data_manifest_hash"} <= set(provenance) or not isinstance(provenance.get("files", {}), dict):
+            raise ValueError(f"{path / PROVENANCE} is damaged: it lacks the hashes of the data: choose another folder")
         notes = []
         if "files" not in provenance:  # of a version that did not note them
             notes.append(f"taken up at {_now()}: whether its weights were those of today was not noted")
@@ -107,8 +110,8 @@ class RunFolder:
             raise ValueError(
                 f"{path} holds a run with {' and '.join(reasons)}: choose another folder, or what it was begun with"
             )
-        notes = [*provenance.get("notes", []), *notes]
-        resumed_at = [*provenance.get("resumed_at", []), _now()]
+        notes = [*_listed(provenance.get("notes")), *notes]
+        resumed_at = [*_listed(provenance.get("resumed_at")), _now()]
         write_json(path / PROVENANCE, {**provenance, **({"notes": notes} if notes else {}), "resumed_at": resumed_at})
         return run
 
@@ -120,15 +123,11 @@ class RunFolder:
             reason = f"has no {CONFIG}" if path.is_dir() else "does not exist"
             like = "such as runs/inpaint/2025-01-31_12-00-00"
             raise ValueError(f"{path} is not a run folder, it {reason}: give the folder that a script made, {like}")
-        config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError(f"{path / CONFIG} holds no keys: it was changed by hand, run the script again")
-        return cls(path, rename_targets(config))
+        return cls(path, rename_targets(read_yaml(path / CONFIG)))
 
     def provenance(self) -> dict[str, Any]:
         """Reads `provenance.json`: commit, versions, seed, device, hashes of data and files, command, times."""
-        content: dict[str, Any] = json.loads((self.path / PROVENANCE).read_text(encoding="utf-8"))
-        return content
+        return read_json(self.path / PROVENANCE, "run the script again")
 
     def log(self, **metrics: float | int | str | bool | None) -> None:
         """Adds one line to `metrics.jsonl`, with a single write, so that a killed run tears at most its last line.
@@ -146,8 +145,11 @@ class RunFolder:
         file = self.path / METRICS
         if not file.is_file():
             return []
-        lines = file.read_bytes().split(b"\n")[:-1]
-        return [json.loads(line) for line in lines]
+        with intact(file, "remove the damaged lines"):
+            entries = [json.loads(line) for line in file.read_bytes().split(b"\n")[:-1]]
+            if not all(isinstance(entry, dict) for entry in entries):
+                raise ValueError("a line holds no names with values")
+            return entries
 
     def truncate_metrics(self, step: int) -> None:
         """Drops the entries of steps after `step`, which a resumed run will log again; entries without a step stay."""
@@ -171,6 +173,10 @@ def code_commit() -> str | None:
     commit = _git(root, "rev-parse", "--verify", "HEAD")
     changes = _git(root, "status", "--porcelain", "--untracked-files=no")
     return f"{commit}+changes" if commit and changes else commit
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _without_free_keys(config: Mapping[str, Any]) -> dict[str, Any]:

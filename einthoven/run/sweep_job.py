@@ -4,12 +4,12 @@ A sweep that is started again in the same folder takes finished jobs as they are
 ended, and holds a hash of the config that it belongs to.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from einthoven.checked_files import read_json
 from einthoven.run.files import write_json
 from einthoven.run.hashing import hash_json
 
@@ -46,7 +46,7 @@ def run_job(
 def read_job(folder: Path) -> dict[str, Any]:
     """Reads `job.json`: `overrides`, `objective`, `seconds` and `config_hash`; ValueError, if it is none."""
     try:
-        content = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        content = read_json(folder / JOB, "choose another folder of the sweep")
         return {name: content[name] for name in ("overrides", "objective", "seconds", "config_hash")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(

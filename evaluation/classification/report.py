@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from einthoven.checked_files import read_csv, read_table
 from einthoven.report.figures import COLOURS, new_figure, save_figure
 from einthoven.report.tables import format_row, markdown_table
 from evaluation.classification.classifier import Classifier
@@ -138,7 +139,7 @@ def _read_predictions(path: Path | str) -> tuple[str, dict[str, Predictions]]:
     file = Path(path) / PREDICTIONS
     if not file.is_file():
         raise ValueError(f"{path} holds no {PREDICTIONS}: give a finished run of evaluation.downstream_classifier")
-    table = pd.read_parquet(file)
+    table = read_table(file, "run evaluation.downstream_classifier again")
     found = {}
     for dataset, rows in table.groupby("dataset", sort=False):
         classes = tuple(str(name) for name in dict.fromkeys(rows["class"]))
@@ -158,7 +159,7 @@ def _metrics(with_precision: bool) -> tuple[str, ...]:
 
 def _scored(path: Path | str) -> set[str]:
     """Names the metrics in a run's scores."""
-    return {str(name).removeprefix(f"{MACRO}_") for name in pd.read_csv(Path(path) / "scores.csv")["metric"]}
+    return {str(name).removeprefix(f"{MACRO}_") for name in read_csv(Path(path) / "scores.csv")["metric"]}
 
 
 def _frame(classifier: str, predictions: Mapping[str, Predictions]) -> pd.DataFrame:

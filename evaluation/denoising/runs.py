@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from einthoven.checked_files import map_array
 from einthoven.run.run_folder import RunFolder
-from evaluation.inpainting.runs import Reconstructions
+from evaluation.inpainting.runs import HINT, Reconstructions
 from evaluation.report import common_keys, distinct_names
 from evaluation.scores import Estimate
 from preprocessing.cohorts.nstdb import MIX, NOISE_TYPES
@@ -83,7 +84,7 @@ class DenoisingRun(Reconstructions):
         condition = Condition(str(settings["noise_type"]), *levels)
         if (condition.snr_db is None) == (condition.power is None):
             raise ValueError(f"{path} does not say one level of its noise: run reconstruction.denoise again")
-        noisy = np.load(run.path / "noisy.npy", mmap_mode="r", allow_pickle=False)
+        noisy = map_array(run.path / "noisy.npy", HINT)
         if noisy.shape != result.mean.shape:
             raise ValueError(f"{path}/noisy.npy has shape {noisy.shape}, its mean {result.mean.shape}: run it again")
         noise_path = settings.get("noise_path")

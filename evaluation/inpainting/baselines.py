@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from einthoven.checked_files import read_arrays
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, NINE_REPORTED, canonical_leads, lead_rows, to_twelve
 from einthoven.run.files import atomic_write
 from preprocessing.store.store import Store
@@ -101,11 +102,10 @@ class RidgeLeads:
         """Reads what `save` has written; a ValueError if there is no such file, or it holds something else."""
         if not Path(path).is_file():
             raise ValueError(f"no fitted ridge regression at {path}: leave evaluate.ridge empty to fit one")
-        with np.load(path, allow_pickle=False) as stored:
-            missing = set(cls.__dataclass_fields__) - set(stored.files)
-            if missing:
-                raise ValueError(f"{path} is no fitted ridge regression: it lacks {', '.join(sorted(missing))}")
-            values = {name: stored[name] for name in cls.__dataclass_fields__}
+        values = read_arrays(Path(path), lambda name: name in cls.__dataclass_fields__, "leave evaluate.ridge empty")
+        missing = set(cls.__dataclass_fields__) - set(values)
+        if missing:
+            raise ValueError(f"{path} is no fitted ridge regression: it lacks {', '.join(sorted(missing))}")
         plain = {name: value.tolist() for name, value in values.items() if name != "weights"}
         plain = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
         return cls(**plain, weights=values["weights"])

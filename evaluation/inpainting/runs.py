@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from einthoven.checked_files import map_array, read_table
 from einthoven.ecg.leads import LEADS
 from einthoven.run.run_folder import RunFolder
 from evaluation.report import distinct_names
@@ -15,6 +16,8 @@ from evaluation.scores import Estimate
 from preprocessing.store.store import Store
 
 ARRAYS = ("samples", "mean", "lower", "upper", "truth", "observed")
+HINT = "make the run again, in another folder"
+"""What to do with a damaged one."""
 COSTS = ("seconds", "network_calls", "gradient_calls", "memory_mb")
 
 
@@ -57,13 +60,15 @@ class Reconstructions:
             raise ValueError(f"{path} holds no true ECGs: evaluate a run on whole records (data=store)")
         if missing or not (run.path / "records.parquet").is_file():
             raise ValueError(f"{path} is no finished run of reconstruction.inpaint: start that run again, it goes on")
-        arrays = {name: np.load(run.path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
-        records = pd.read_parquet(run.path / "records.parquet")
+        arrays = {name: map_array(run.path / f"{name}.npy", HINT) for name in ARRAYS}
+        records = read_table(run.path / "records.parquet", HINT)
+        if "ecg_id" not in records or arrays["mean"].ndim != 3:
+            raise ValueError(f"{path} is damaged: its records have no ecg_id, or its arrays no leads: {HINT}")
         if "problem" in records:  # the arrays hold the records that worked
             records = records[records["problem"] == ""].reset_index(drop=True)
         shape = (len(records), len(LEADS), arrays["mean"].shape[-1])
         for name, array in arrays.items():
-            if (array.shape[0], *array.shape[-2:]) != shape:
+            if array.ndim < 3 or (array.shape[0], *array.shape[-2:]) != shape or array.dtype.kind not in "fb":
                 raise ValueError(f"{path}/{name}.npy has shape {array.shape}, its records and leads say {shape}")
         dataset = run.config.get("dataset") or {}
         store = dataset.get("store")

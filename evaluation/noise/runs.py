@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from einthoven.checked_files import read_table
 from einthoven.extras import extra
 from einthoven.run.run_folder import RunFolder
 from noise_quant.scoring.plain_quality import quality_features
@@ -77,7 +78,7 @@ class NoiseRun:
         file = run.path / "scores.parquet"
         if not file.is_file():
             raise ValueError(f"{path} is no finished run of noise_quant.score_noise: start that run again, it goes on")
-        table = pd.read_parquet(file)
+        table = read_table(file, "score again with noise_quant.score_noise")
         is_baseline = "plain" in table
         source = _source(table, path)
         needed = [*SOURCES[source].keys, *SOURCES[source].labels, "trained", "plain" if is_baseline else metric]

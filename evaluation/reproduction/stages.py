@@ -6,7 +6,6 @@ run as it is, and refuses one of other settings.
 """
 
 import ctypes
-import json
 import os
 import shlex
 import shutil
@@ -22,6 +21,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from einthoven.checked_files import read_json
 from einthoven.run.files import write_json
 from einthoven.run.memory import machine
 from einthoven.run.run_folder import PROVENANCE
@@ -82,8 +82,8 @@ class Stage:
         """Reads what was noted when this command last ended; empty if it never did."""
         if not self.record_path.is_file():
             return {}
-        record: dict[str, Any] = json.loads(self.record_path.read_text(encoding="utf-8"))
-        return record if record["command"] == self.command else {}
+        record = read_json(self.record_path, "remove it, and its command is run again")
+        return record if record.get("command") == self.command else {}
 
 
 def is_finished(stage: Stage, stages: Mapping[str, Stage]) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from diffusion_prior.training.data import gather
+from einthoven.checked_files import intact, read_csv, read_table
 from einthoven.ecg.checks import lead_problems
 from einthoven.ecg.leads import LEADS
 from noise_quant.data.artefacts import Artefacts
@@ -217,14 +218,15 @@ def read_selection(path: str | Path) -> pd.DataFrame:
     file = Path(path)
     if not file.is_file() or file.suffix not in (".parquet", ".csv"):
         raise ValueError(f"{file} is no list of leads: give the selection.parquet or .csv that noise_quant.refine made")
-    table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+    table = read_table(file) if file.suffix == ".parquet" else read_csv(file)
     absent = [column for column in ("ecg_id", "lead") if column not in table]
     if absent:
         raise ValueError(f"{file} lacks column(s) {', '.join(absent)}; a selection has ecg_id and lead")
     unknown = sorted(set(table["lead"].astype(str)) - set(LEADS))
     if unknown or table.empty:
         raise ValueError(f"{file} names unknown leads {unknown}" if unknown else f"{file} selects no lead")
-    return table[["ecg_id", "lead"]].astype({"ecg_id": np.int64, "lead": str}).drop_duplicates(ignore_index=True)
+    with intact(file, "give a whole number as ecg_id"):
+        return table[["ecg_id", "lead"]].astype({"ecg_id": np.int64, "lead": str}).drop_duplicates(ignore_index=True)
 
 
 def _selected(training: pd.DataFrame, selection: str | Path) -> pd.DataFrame:

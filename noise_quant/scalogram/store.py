@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from einthoven.checked_files import read_table
 from einthoven.ecg.leads import LEADS
 from noise_quant.data.noise_labels import LABEL_COLUMNS
 from noise_quant.scalogram.image import HEIGHT, WIDTH, ScalogramSettings
@@ -101,7 +102,7 @@ class ScalogramStore(StoreBase):
     def __init__(self, path: Path, values: NDArray[Any], table: pd.DataFrame, manifest: dict[str, Any]) -> None:
         """Wraps what `open` has read, and reads the leads' table."""
         super().__init__(path, values, table, manifest)
-        self.leads = pd.read_parquet(path / "leads.parquet")
+        self.leads = read_table(path / "leads.parquet")
         _check_leads(self.leads, table)
 
     @classmethod

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from einthoven.checked_files import read_table
 from einthoven.report.tables import write_csv
 from einthoven.run.files import write_json
 from einthoven.run.run_folder import RunFolder
@@ -199,7 +200,7 @@ def _check_settings(runs: list[RunFolder]) -> dict[str, Any]:
 
 def _scores(runs: list[RunFolder], source: str) -> pd.DataFrame:
     """Returns the usable rows of the runs of a source, each once."""
-    tables = [pd.read_parquet(run.path / SCORES) for run in runs if run.config["source"] == source]
+    tables = [read_table(run.path / SCORES) for run in runs if run.config["source"] == source]
     if not tables:
         return pd.DataFrame({"ecg_id": [], "noise_type": [], "snr_db": [], "psnr": []})
     table = pd.concat(tables, ignore_index=True)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from einthoven.checked_files import read_table
 from einthoven.ecg.recording import Recording
 from einthoven.report.tables import write_csv, write_parquet
 from einthoven.run.chunked_job import ChunkedJob
@@ -183,7 +184,7 @@ def _join(source: Source, job: ChunkedJob) -> None:
     Raises:
         ValueError: If no record worked; then the parts are dropped too, so that all are done again.
     """
-    rows = pd.concat([pd.read_parquet(chunk.part) for chunk in job.chunks], ignore_index=True)
+    rows = pd.concat([read_table(chunk.part) for chunk in job.chunks], ignore_index=True)
     job.check_joined(rows[_PLACE].nunique())
     keys = pd.DataFrame([item.columns for item in source.items])
     records = rows.groupby(_PLACE, sort=True).agg(
@@ -207,9 +208,9 @@ def _join(source: Source, job: ChunkedJob) -> None:
 
 
 def _summarise(folder: Path, n_new: int) -> ScoringSummary:
-    records = pd.read_parquet(folder / RECORDS)
+    records = read_table(folder / RECORDS)
     broken = records[records["problem"] != ""]
-    table = pd.read_parquet(folder / SCORES)
+    table = read_table(folder / SCORES)
     names = [str(column) for column in records if column not in ("n_leads", "seconds", "problem")]
     return ScoringSummary(
         n_records=len(records),

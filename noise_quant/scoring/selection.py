@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from einthoven.checked_files import read_table
 from einthoven.ecg.leads import LEADS
 from einthoven.run.run_folder import RunFolder
 from noise_quant.scoring.score_table import SCORES
@@ -52,7 +53,7 @@ def read_scores(run: str | Path) -> pd.DataFrame:
     folder = RunFolder.open(run).path
     if not (folder / SCORES).is_file():
         raise ValueError(f"{folder} holds no {SCORES}: give a finished run of noise_quant.score_noise")
-    return pd.read_parquet(folder / SCORES)
+    return read_table(folder / SCORES)
 
 
 def select_leads(

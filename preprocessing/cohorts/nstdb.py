@@ -6,17 +6,16 @@ millivolts: each channel is given here in units of its own standard deviation, t
 `preprocessing.mixing`. The first half in time is for fitting and validation, the second for tests.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import wfdb
 from numpy.typing import NDArray
 from scipy import signal
 
+from einthoven.checked_files import intact, read_arrays, read_json
 from einthoven.ecg.filters import fill_gaps, resample
 from einthoven.ecg.formats.wfdb_files.samples import missing_value
 from einthoven.run.files import atomic_write, write_json
@@ -113,14 +112,12 @@ def load_noise(folder: str | Path, half: str, sampling_rate: float = 100.0) -> d
             f"{folder} holds no recorded noise: make it with python -m preprocessing.prepare_nstdb "
             "dataset.raw_path=<NSTDB folder>"
         )
-    rate = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("sampling_rate")
+    rate = read_json(folder / MANIFEST, "prepare it again").get("sampling_rate")
     if rate != sampling_rate:
         raise ValueError(f"the noise of {folder} has {rate} Hz, not {sampling_rate:g} Hz: prepare it at that rate")
-    try:
-        with np.load(folder / NOISE, allow_pickle=False) as file:
-            return {noise_type: file[f"{noise_type}_{half}"].astype(np.float64) for noise_type in NOISE_TYPES}
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise ValueError(f"{folder / NOISE} is damaged: prepare it again") from error
+    arrays = read_arrays(folder / NOISE, lambda name: name.endswith(f"_{half}"), hint="prepare it again")
+    with intact(folder / NOISE, "prepare it again"):
+        return {noise_type: arrays[f"{noise_type}_{half}"].astype(np.float64) for noise_type in NOISE_TYPES}
 
 
 def noise_pieces(

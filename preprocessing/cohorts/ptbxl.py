@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from einthoven.checked_files import read_csv
 from einthoven.ecg import filters
 from einthoven.ecg.checks import flat_leads
 from einthoven.ecg.leads import LEADS
@@ -127,10 +128,10 @@ def read_table(root: Path) -> pd.DataFrame:
     for name in ("ptbxl_database.csv", "scp_statements.csv"):
         if not (root / name).is_file():
             raise ValueError(f"{root} lacks {name}; download PTB-XL 1.0.3 with its tables, or correct dataset.raw_path")
-    codes = pd.read_csv(root / "scp_statements.csv", index_col=0).index
+    codes = read_csv(root / "scp_statements.csv", "download it again", index_col=0).index
     if set(codes) != set(STATEMENTS):
         raise ValueError(f"{root}/scp_statements.csv lists other statements than PTB-XL 1.0.3; download it again")
-    raw = pd.read_csv(root / "ptbxl_database.csv", low_memory=False)
+    raw = read_csv(root / "ptbxl_database.csv", "download it again", low_memory=False)
     absent = [column for column in COLUMNS if column not in raw]
     if absent:
         raise ValueError(f"{root}/ptbxl_database.csv lacks column(s) {', '.join(absent)}; download PTB-XL 1.0.3 again")

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
+from einthoven.checked_files import intact, map_array, read_arrays, read_csv
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.statements import LABEL_ORDER, check_statements
 from einthoven.run.hashing import hash_file
@@ -104,11 +104,9 @@ def read_record(labels: Mapping[int, tuple[str, ...]], sampling_rate: float, fil
         sampling_rate: Rate of the records in Hz.
         file: The record; ValueError if it is broken or its labels contradict each other.
     """
-    try:
-        with np.load(file.path, allow_pickle=False) as archive:
-            ecg, codes = archive["ecg"], archive["all_labels"]
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-        raise ValueError(f"{Path(file.path).name} cannot be read: {error}") from error
+    arrays = read_arrays(Path(file.path))
+    with intact(Path(file.path)):
+        ecg, codes = arrays["ecg"], arrays["all_labels"]
     statements = check_statements([str(code) for code in np.atleast_1d(codes)])
     others = labels[file.ecg_id]
     if set(statements) != set(others):
@@ -131,16 +129,13 @@ def _table_path(root: Path, split: str, name: str) -> Path:
 
 def _read_headers(headers_path: Path, labels_path: Path) -> pd.DataFrame:
     """Returns the metadata, one row per record, with the statements that `labels.npy` gives to its row."""
-    headers = pd.read_csv(headers_path, low_memory=False)
+    headers = read_csv(headers_path, "make the folders again", low_memory=False)
     absent = [column for column in _COLUMNS if column not in headers]
     if absent:
         raise ValueError(f"{headers_path} lacks column(s) {', '.join(absent)}; make the folders again")
     if headers["ecg_id"].duplicated().any() or not headers["strat_fold"].isin(range(1, 11)).all():
         raise ValueError(f"{headers_path} has repeated ecg_id or folds beyond 1 to 10; make the folders again")
-    try:
-        labels = np.load(labels_path, allow_pickle=False)
-    except ValueError as error:
-        raise ValueError(f"{labels_path} is not a plain array ({error}); nothing is unpickled") from error
+    labels = map_array(labels_path, "it has to be a plain array, as nothing is unpickled")
     if labels.shape != (len(headers), len(LABEL_ORDER)):
         raise ValueError(f"{labels_path} has shape {labels.shape}, not {(len(headers), len(LABEL_ORDER))}")
     table = headers[[*_COLUMNS, *(column for column in NOISE_COLUMNS if column in headers)]].copy()

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
+from einthoven.checked_files import read_json
 from einthoven.ecg.formats.wfdb import STRICT, read_wfdb
 from einthoven.ecg.recording import Recording
 from einthoven.run.hashing import hash_json
@@ -179,8 +180,8 @@ def settled_path(path: Path, settings: Mapping[str, Any], standard: Mapping[str,
     if others:
         return path.with_name("-".join([path.name, *others]))
     if (path / "manifest.json").is_file():
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        if manifest.get("inputs", {}).get("settings") != dict(settings):
+        inputs = read_json(path / "manifest.json", "remove the store").get("inputs")
+        if not isinstance(inputs, dict) or inputs.get("settings") != dict(settings):
             return path.with_name(f"{path.name}-{hash_json(dict(settings))[:8]}")
     return path
 

@@ -14,8 +14,6 @@ source files alone breaks Einthoven's law by 0.45 uV RMS. 24 kB a record is half
 the range is never clipped: it is an error or a skipped record.
 """
 
-import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,11 +23,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from einthoven.checked_files import intact, map_array, read_json, read_table
+from einthoven.ecg.checks import FASTEST_HZ, SLOWEST_HZ
 from einthoven.ecg.leads import canonical_leads, lead_matrix
 from einthoven.ecg.statements import encode
 from einthoven.run.hashing import hash_json
 from preprocessing.cohorts.splits import SPLITS
 from preprocessing.store.files import MANIFEST, STORE_FORMAT, UNITS_PER_MV, SignalForm, StoreForm, hash_values
+
+VERIFIED_BYTES = 1 << 30
+"""An array of more bytes is not compared with its hash when it is opened: `verify` does it."""
+_LIMITS = {"n_samples": (1, 1 << 40), "sampling_rate": (SLOWEST_HZ, FASTEST_HZ), "units_per_mv": (1e-3, 1e9)}
+"""What a manifest may state."""
 
 
 class StoreBase(ABC):
@@ -62,7 +67,7 @@ class StoreBase(ABC):
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Opens a store; the array stays on disk until read.
+        """Opens a store; the array stays on disk until read, but for its hash, which takes a second a gigabyte.
 
         Raises:
             ValueError: If the folder is missing, unfinished, of another format or damaged, or its parts do not fit.
@@ -73,30 +78,37 @@ class StoreBase(ABC):
                 f"{folder} holds no finished {cls.kind} (no {MANIFEST}); make one, e.g. python -m {cls.command} "
                 "dataset.raw_path=<PTB-XL folder>"
             )
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            if manifest["format"] == cls.format:
-                shape = (manifest["n_records"], *cls.record_shape(manifest))
-                table = pd.read_parquet(folder / "table.parquet")
-                table["statements"] = [[str(code) for code in codes] for codes in table["statements"]]
-                values = np.load(folder / f"{cls.form.name}.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{folder} is damaged ({type(error).__name__}: {error}): make it again") from error
-        if manifest["format"] != cls.format:
+        return cls._open(folder, verified=True)
+
+    @classmethod
+    def _open(cls, folder: Path, verified: bool) -> Self:
+        """Opens a store, see `open`; `verified` compares an array up to `VERIFIED_BYTES` with its hash."""
+        manifest = read_json(folder / MANIFEST)
+        if manifest.get("format") != cls.format:
             raise ValueError(
-                f"{folder} is a store of format {manifest['format']}, not {cls.format}: make one with python -m "
-                f"{cls.command}"
+                f"{folder} is a store of format {str(manifest.get('format'))[:40]}, not {cls.format}: make one with "
+                f"python -m {cls.command}"
             )
+        with intact(folder / MANIFEST):
+            shape = (int(manifest["n_records"]), *cls.record_shape(manifest))
+        table = read_table(folder / "table.parquet")
+        with intact(folder / "table.parquet"):
+            table["statements"] = [[str(code) for code in codes] for codes in table["statements"]]
+            _check_table(table)
+        values = map_array(folder / f"{cls.form.name}.npy")
         if values.shape != shape or values.dtype != np.dtype(cls.form.dtype) or len(table) != len(values):
             raise ValueError(
                 f"{folder}/{cls.form.name}.npy has shape {values.shape} and type {values.dtype}, but its manifest "
                 f"says {shape} and {np.dtype(cls.form.dtype)}, and its table has {len(table)} rows: make it again"
             )
-        return cls(folder, values, table, manifest)
+        store = cls(folder, values, table, manifest)
+        if verified and values.nbytes <= VERIFIED_BYTES:
+            store.verify()
+        return store
 
-    def __reduce__(self) -> tuple[Callable[[Path], Self], tuple[Path]]:
-        """Goes to other processes as its path, not with its array."""
-        return type(self).open, (self.path.resolve(),)
+    def __reduce__(self) -> tuple[Callable[[Path, bool], Self], tuple[Path, bool]]:
+        """Goes to other processes as its path, not with its array, which was verified here."""
+        return type(self)._open, (self.path.resolve(), False)
 
     def __len__(self) -> int:
         """Returns the number of records."""
@@ -125,10 +137,14 @@ class Store(StoreBase):
     @classmethod
     def record_shape(cls, manifest: Mapping[str, Any]) -> tuple[int, ...]:
         """Returns the shape (C, L) of a record; raises an error as in `StoreBase` where the manifest is wrong."""
-        facts = {name: float(manifest[name]) for name in ("n_samples", "sampling_rate", "units_per_mv")}
-        wrong = [f"{name} is {value:g}" for name, value in facts.items() if not 0 < value < math.inf]
+        facts = {name: manifest[name] for name in ("n_samples", "sampling_rate", "units_per_mv")}
+        wrong = [
+            f"{name} is {str(value)[:40]}" for name, value in facts.items() if not _is_number(value, *_LIMITS[name])
+        ]
         if wrong:
             raise ValueError(", ".join(wrong))
+        if not isinstance(manifest["leads"], list):
+            raise ValueError(f"leads is {str(manifest['leads'])[:40]}")
         return len(canonical_leads(manifest["leads"])), int(manifest["n_samples"])
 
     @property
@@ -202,6 +218,20 @@ class Store(StoreBase):
             absent = [int(key) for key, row in zip(ecg_ids, rows, strict=True) if row < 0]
             raise ValueError(f"{len(absent)} record(s) are not in {self.path}: {absent[:10]}; see its table.parquet")
         return rows.astype(np.int64)
+
+
+def _is_number(value: object, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _check_table(table: pd.DataFrame) -> None:
+    """Refuses, by a ValueError, a table whose keys or splits no store has."""
+    keys = ["ecg_id", "sample"] if "sample" in table else ["ecg_id"]
+    if not pd.api.types.is_integer_dtype(table["ecg_id"]) or table.duplicated(keys).any():
+        raise ValueError(f"{' and '.join(keys)} do not tell its records apart")
+    unknown = set(map(str, table["split"])) - set(SPLITS)
+    if unknown:
+        raise ValueError(f"it has unknown splits, {', '.join(sorted(unknown))[:100]}")
 
 
 def write_store(

@@ -1,17 +1,18 @@
 """Masks of measured samples from a file of the user's own."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from einthoven.checked_files import intact, map_array, read_arrays, read_csv
 from einthoven.ecg.leads import LEADS, canonical_leads
 
+HINT = "write it again"
+"""What to do with a damaged one."""
 _KEY = "ecg_id"
 _OBSERVED = "observed"
 
@@ -44,19 +45,18 @@ class MaskFile:
         readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
         if path.suffix not in readers or not path.is_file():
             raise ValueError(f"no mask at {path}: name a file that ends in {', '.join(readers)}")
-        try:
-            masks, ecg_ids = readers[path.suffix](path)
-        except (BadZipFile, EOFError, OSError, KeyError, UnicodeError, zlib.error) as error:
-            raise ValueError(f"{path} is damaged, or no {path.suffix} file: write it again ({error})") from error
+        masks, ecg_ids = readers[path.suffix](path)
         masks = np.asarray(masks)
         if masks.ndim == 3 and ecg_ids is None:
             raise ValueError(f"{path} has masks for {len(masks)} records without their keys: add ecg_id (npz or csv)")
         masks = masks[None] if masks.ndim == 2 else masks
         if masks.ndim != 3 or masks.shape[1] != len(LEADS) or (ecg_ids is not None and len(ecg_ids) != len(masks)):
             raise ValueError(f"{path} holds shape {masks.shape}: give (12, L), or (N, 12, L) and N keys in ecg_id")
-        if not np.isin(masks, (0, 1)).all():
+        if masks.dtype.kind not in "biuf" or not np.isin(masks, (0, 1)).all():
             raise ValueError(f"{path} holds values other than 0 and 1 (or False and True): 1 says that it is measured")
-        return cls(path, masks.astype(bool), None if ecg_ids is None else tuple(int(key) for key in ecg_ids))
+        with intact(path, "give a whole number for each record in ecg_id"):
+            keys = None if ecg_ids is None else tuple(int(key) for key in ecg_ids)
+        return cls(path, masks.astype(bool), keys)
 
     def observed(self, keys: Sequence[int | str], length: int) -> NDArray[np.bool_]:
         """Returns the masks (B, 12, L), True where measured, of records with some keys and `length` samples.
@@ -84,27 +84,27 @@ class MaskFile:
 
 
 def _read_npy(path: Path) -> tuple[NDArray[np.generic], None]:
-    try:
-        return np.load(path, allow_pickle=False), None
-    except ValueError as error:  # numpy's word for a file that ends too early, or holds objects
-        raise OSError(str(error)) from error
+    return map_array(path, HINT), None
 
 
 def _read_npz(path: Path) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
-    with np.load(path, allow_pickle=False) as arrays:
-        if _OBSERVED not in arrays:
-            raise ValueError(f"{path} has no array {_OBSERVED!r}, but {', '.join(arrays.files)}")
-        return arrays[_OBSERVED], arrays[_KEY] if _KEY in arrays else None
+    arrays = read_arrays(path, hint=HINT)
+    if _OBSERVED not in arrays:
+        raise ValueError(f"{path} has no array {_OBSERVED!r}, but {', '.join(arrays) or 'none'}")
+    return arrays[_OBSERVED], arrays.get(_KEY)
 
 
 def _read_csv(path: Path) -> tuple[NDArray[np.generic], list[int] | None]:
-    table = pd.read_csv(path)
+    table = read_csv(path, HINT)
     columns = [column for column in table.columns if column != _KEY]
-    places = [LEADS.index(lead) for lead in canonical_leads(columns)]
-    keys = None if _KEY not in table else [int(key) for key in table[_KEY].unique()]
+    with intact(path, f"name its columns as leads, and {_KEY}"):
+        places = [LEADS.index(lead) for lead in canonical_leads(columns)]
+        keys = None if _KEY not in table else [int(key) for key in table[_KEY].unique()]
     groups = [table] if keys is None else [table[table[_KEY] == key] for key in keys]
     if len({len(group) for group in groups}) > 1:
         raise ValueError(f"{path} has records of different lengths: give as many rows to each ecg_id")
+    if table.empty or not all(pd.api.types.is_numeric_dtype(table[column]) for column in columns):
+        raise ValueError(f"{path} holds no table of 0 and 1 (or False and True): 1 says that it is measured")
     masks = np.zeros((len(groups), len(LEADS), len(groups[0])))
     for mask, group in zip(masks, groups, strict=True):
         mask[places] = group[columns].to_numpy().T

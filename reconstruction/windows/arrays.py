@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from einthoven.checked_files import intact, read_json
 from einthoven.run.array_files import create_array
 from einthoven.run.hashing import differing_keys
 
+HINT = "choose another folder"
+"""What to do with a damaged one."""
 DEPENDS_ON = "depends_on.json"
 """File that says what the results in a folder depend on."""
 
@@ -37,7 +40,7 @@ def is_same(folder: Path, depends_on: Mapping[str, Any]) -> bool:
     file = folder / DEPENDS_ON
     if not file.is_file():
         return False
-    before = json.loads(file.read_text(encoding="utf-8"))
+    before = read_json(file, HINT)
     if changed := differing_keys(before, json.loads(json.dumps(dict(depends_on)))):
         raise ValueError(
             f"{folder} holds results of other work ({', '.join(sorted(changed))} differ): choose another folder"
@@ -49,5 +52,10 @@ def make_array(path: Path | None, shape: tuple[int, ...], dtype: np.dtype[Any], 
     """Makes an array of zeros, in memory or in a file, or opens the file that is there."""
     if path is None:
         return np.zeros(shape, dtype)
-    array: Array = create_array(path, shape, dtype) if is_new else np.lib.format.open_memmap(path, "r+")
-    return array
+    if is_new:
+        return create_array(path, shape, dtype)
+    with intact(path, HINT):
+        array: Array = np.lib.format.open_memmap(path, "r+")
+        if (array.shape, array.dtype) != (shape, dtype):
+            raise ValueError(f"it has shape {array.shape} and type {array.dtype}, not {shape} and {dtype}")
+        return array

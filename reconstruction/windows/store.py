@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from einthoven.checked_files import map_array
 from einthoven.ecg.filters import NOTCHES_HZ
 from einthoven.ecg.leads import LEADS
 from einthoven.run.files import write_json
-from reconstruction.windows.arrays import DEPENDS_ON, Array, flush_array, is_same, make_array
+from reconstruction.windows.arrays import DEPENDS_ON, HINT, Array, flush_array, is_same, make_array
 from reconstruction.windows.restorer import Restored, Tail, Window
 
 
@@ -69,7 +70,7 @@ class WindowStore:
         """Opens the results in a folder, to read."""
         store = cls.__new__(cls)
         store.folder, store._fresh = folder, []
-        store.arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.glob("*.npy")}
+        store.arrays = {path.stem: map_array(path, HINT) for path in folder.glob("*.npy")}
         return store
 
     @property

@@ -1,15 +1,14 @@
 """Arrays: NPY, NPZ, MAT up to version 7, and Parquet."""
 
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from einthoven.checked_files import FREE_BYTES, USUAL_RATIO, intact, map_array, read_arrays, read_table
 from einthoven.ecg.formats.channels import Channel, recording_of
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.formats.patients import patient_of
@@ -22,8 +21,8 @@ NAMES = ("leads", "lead_names", "channels", "sig_name", "labels", "ch_names", "l
 """What arrays and fields are called, in lower case, the likeliest first."""
 MOST_CHANNELS = 64
 """An array has no more channels; its other axis is time."""
-LARGEST_RATIO = 1100
-"""Deflate shrinks nothing to less than one part in so many."""
+HINT = "ask for it again"
+"""What to do with a damaged file."""
 METADATA = "einthoven"
 """Key of what `einthoven.write` says of a recording in a Parquet file."""
 
@@ -54,8 +53,7 @@ def read_npy(path: Path, options: ReadOptions) -> Recording:
     Raises:
         ValueError: If the file is damaged, or nothing says the sampling rate or which leads these are.
     """
-    array = _guarded(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
-    return _recording({"signal": np.asarray(array)}, options, Source("NPY", path))
+    return _recording({"signal": np.asarray(map_array(path, HINT))}, options, Source("NPY", path))
 
 
 def read_npz(path: Path, options: ReadOptions) -> Recording:
@@ -64,15 +62,8 @@ def read_npz(path: Path, options: ReadOptions) -> Recording:
     Raises:
         ValueError: If the file is damaged or holds no such array.
     """
-
-    def load() -> dict[str, NDArray[Any]]:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                _check_entry(archive, entry)
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files if name.lower() in _KNOWN}
-
-    return _recording(_guarded(path, load), options, Source("NPZ", path))
+    arrays = read_arrays(path, lambda name: name.lower() in _KNOWN, HINT)
+    return _recording(arrays, options, Source("NPZ", path))
 
 
 def read_mat(path: Path, options: ReadOptions) -> Recording:
@@ -87,14 +78,12 @@ def read_mat(path: Path, options: ReadOptions) -> Recording:
         if file.read(128).startswith(b"MATLAB 7.3"):
             raise ValueError(f"{path} is a MATLAB file of version 7.3 (HDF5): save it in MATLAB with -v7, or as CSV")
 
-    def load() -> dict[str, Any]:
+    with intact(path, HINT):
         for name, shape, _ in scipy.io.whosmat(path):
-            if np.prod([float(side) for side in shape]) > LARGEST_RATIO * path.stat().st_size:
+            if np.prod([float(side) for side in shape]) > max(FREE_BYTES, USUAL_RATIO * path.stat().st_size):
                 raise ValueError(f"it states {shape} values of {name}, more than it can hold")
         found: dict[str, Any] = scipy.io.loadmat(path, squeeze_me=True)
-        return found
-
-    return _recording(_fields(_guarded(path, load)), options, Source("MAT", path))
+    return _recording(_fields(found), options, Source("MAT", path))
 
 
 def read_parquet(path: Path, options: ReadOptions) -> Recording:
@@ -103,7 +92,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Recording:
     Raises:
         ValueError: If the file is damaged or nothing says the sampling rate.
     """
-    table = _guarded(path, lambda: pd.read_parquet(path))
+    table = read_table(path, HINT)
     said = table.attrs.get(METADATA, {})
     said = said if isinstance(said, dict) else {}
     names = [str(name) for name in table.columns]
@@ -176,27 +165,6 @@ def _fields(variables: Mapping[str, Any]) -> dict[str, Any]:
         elif array.dtype.kind in "fiuUS" or (array.dtype == object and array.ndim <= 1):
             fields[name] = array
     return fields
-
-
-def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    """Compares the shape that an array of an archive states with its size before memory is taken for it."""
-    if entry.file_size > LARGEST_RATIO * entry.compress_size + 1024:
-        raise ValueError(f"{entry.filename} states {entry.file_size} bytes, more than it can hold")
-    with archive.open(entry) as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-        if np.prod([float(side) for side in shape]) * dtype.itemsize > entry.file_size:
-            raise ValueError(f"{entry.filename} states {shape} values in {entry.file_size} bytes")
-
-
-def _guarded(path: Path, load: Callable[[], Any]) -> Any:  # noqa: ANN401 (whatever is loaded)
-    """Loads something; ValueError that names the file, whatever goes wrong."""
-    try:
-        return load()
-    except Exception as error:  # damaged files make the readers raise many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path} cannot be read: {reason}") from error
 
 
 def _number(value: object) -> float | None:

@@ -9,6 +9,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from einthoven.ecg.checks import check_rate
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.leads import LEADS, LIMB_COEFFICIENTS, is_ambiguous, parse_lead
 from einthoven.ecg.recording import Patient, Recording, Source
@@ -90,6 +91,7 @@ def choose_channels(channels: Sequence[Channel], options: ReadOptions, where: st
     unstated = [channels[row].name for row in found if not channels[row].unit]
     if unstated and options.unit is None:
         notes.append(f"the file states no unit of {', '.join(unstated)}: taken as mV")
+    check_rate(options.sampling_rate or rate, f"{where}: its sampling rate is")
     if options.sampling_rate is not None and options.sampling_rate != rate:
         notes.append(f"sampling rate {options.sampling_rate:g} Hz as told; the file says {rate:g} Hz")
     return Choice(

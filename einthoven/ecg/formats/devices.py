@@ -23,6 +23,9 @@ from einthoven.ecg.recording import Recording, Source
 MFER_TAGS = frozenset(range(0x01, 0x16)) | {0x16, 0x17, 0x1E, 0x3F, 0x40, 0x41, 0x85, 0x87}
 """Tags that an MFER file may begin with."""
 MFER_SUFFIXES = (".mwf", ".mfer", ".mfr")
+_SCP_SECTIONS = 64
+_SCP_SAMPLES_PER_BYTE = 64
+"""Samples are a bit each at the least, and one in eight is kept at the most."""
 CALIBRATION_RATE, CALIBRATION_FROM, CALIBRATED_LENGTH = 500.0, 5000, 5500
 """Philips appends a calibration pulse to ten seconds at 500 Hz: samples from the second number to the third."""
 CALIBRATION_SPREAD = 0.1
@@ -63,6 +66,7 @@ def read_scp(path: Path, options: ReadOptions) -> Recording:
     """
     from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
 
+    _check_scp_lengths(path)
     record, notes = _parse(path, SCPECGParser, "SCP-ECG")
     interval = record.raw_metadata.get("rhythm_sample_interval_us")
     rate = 1e6 / interval if interval else None
@@ -121,6 +125,23 @@ def read_mortara(path: Path, options: ReadOptions) -> Recording:
         lead.samples = np.where(lead.samples == MISSING, np.nan, lead.samples)
     signals = [_physical(lead) for lead in record.leads]
     return _recording(path, "Mortara XML", record, signals, options, notes, [None] * len(signals))
+
+
+def _check_scp_lengths(path: Path) -> None:
+    """Compares the numbers of samples of a record with its size, before memory is taken for them."""
+    content = path.read_bytes()
+    for place in range(22, min(len(content) - 9, 22 + 10 * _SCP_SECTIONS), 10):
+        section, _, begin = struct.unpack_from("<HII", content, place)
+        if section != 3 or not 0 < begin <= len(content) - 18:
+            continue
+        n_leads, first = content[begin + 15], begin + 17  # the place counts from one; 16 bytes are the section's head
+        for lead in range(min(n_leads, (len(content) - first) // 9)):
+            start, end = struct.unpack_from("<II", content, first + 9 * lead)
+            if end - start > _SCP_SAMPLES_PER_BYTE * len(content):
+                raise ValueError(
+                    f"{path} cannot be read as SCP-ECG: it states {end - start + 1} samples of a lead in "
+                    f"{len(content)} bytes"
+                )
 
 
 def _parse(path: Path, parser: Callable[[], Any], what: str) -> tuple[Any, list[str]]:

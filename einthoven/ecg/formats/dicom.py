@@ -1,5 +1,7 @@
 """DICOM waveforms: the ECGs of DICOM PS3.3, A.34."""
 
+import io
+import zlib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,12 @@ from einthoven.ecg.formats.patients import age_between, age_of, patient_of
 from einthoven.ecg.leads import parse_lead
 from einthoven.ecg.recording import Patient, Recording, Source
 
+LARGEST_DEFLATED = 256 << 20
+"""Bytes beyond which a data set that is compressed as a whole is not read."""
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+"""Says so in the meta information."""
+_META_BEGIN, _META_LENGTH = 144, 4096
+"""Where the meta information begins behind its length; in so many bytes the transfer syntax stands."""
 TYPES: dict[tuple[int, str], str] = {
     (8, "SB"): "<i1",
     (8, "UB"): "<u1",
@@ -41,7 +49,7 @@ def read_dicom(path: Path, options: ReadOptions) -> Recording:
     import pydicom
 
     try:
-        data = pydicom.dcmread(path)
+        data = pydicom.dcmread(_content(path))
         group, further = _original(data)
         digital = _samples(group, data)
         rate = float(group.SamplingFrequency)
@@ -61,6 +69,24 @@ def read_dicom(path: Path, options: ReadOptions) -> Recording:
     notes = [f"{further} further waveform group(s), such as a median beat, are not read"] if further else []
     source = Source("DICOM", path)
     return recording_of(channels, signals, options, source, start_time=start, patient=patient, notes=notes)
+
+
+def _content(path: Path) -> io.BytesIO:
+    """Returns a file's bytes, from which pydicom takes no more memory than there are, whatever its lengths state.
+
+    Raises:
+        ValueError: If it is compressed as a whole, to less than any ECG can be.
+    """
+    raw = path.read_bytes()
+    if DEFLATED in raw[:_META_LENGTH]:
+        begin = _META_BEGIN + int.from_bytes(
+            raw[_META_BEGIN - 4 : _META_BEGIN], "little"
+        )  # the group states its length
+        decoder = zlib.decompressobj(-zlib.MAX_WBITS)
+        decoder.decompress(raw[begin:], LARGEST_DEFLATED)
+        if decoder.unconsumed_tail:
+            raise ValueError(f"it is deflated from more than {LARGEST_DEFLATED >> 20} MB, which no ECG is")
+    return io.BytesIO(raw)
 
 
 def _original(data: Any) -> tuple[Any, int]:  # noqa: ANN401 (pydicom's untyped data set)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from einthoven.checked_files import one_line
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.recording import Recording
 
@@ -41,6 +42,8 @@ class Format:
         """Reads a file; ValueError where it cannot be read, or a package is missing."""
         try:
             recording: Recording = _load(self.reads)(path, options)
+        except ValueError as error:
+            raise ValueError(one_line(str(error))) from error
         except ImportError as error:
             install = f"pip install 'einthoven[{self.extra}]'" if self.extra else f"install {error.name}"
             raise ValueError(f"{path} is {self.name}, and reading it needs {error.name}: {install}") from error

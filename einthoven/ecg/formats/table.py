@@ -16,6 +16,8 @@ from einthoven.ecg.recording import Recording, Source
 
 WIDE_ROWS, WIDE_COLUMNS = 16, 100
 """A table of at most so many rows and at least so many columns has a lead in each row."""
+MOST_COLUMNS = 200_000
+"""A table of more columns takes pandas minutes."""
 
 
 def matches(head: bytes, path: Path) -> bool:
@@ -42,9 +44,12 @@ def read_table(path: Path, options: ReadOptions) -> Recording:
         text = decode(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is no table: it holds bytes that are no text") from error
-    layout = layout_of(text[:HEAD_CHARACTERS], len(text) <= HEAD_CHARACTERS)
+    end = text.find("\n", HEAD_CHARACTERS)  # a row is never cut
+    layout = layout_of(text if end < 0 else text[:end], True)
     if layout is None:
         raise ValueError(f"{path} is no table of numbers")
+    if layout.n_columns > MOST_COLUMNS:
+        raise ValueError(f"{path} has {layout.n_columns} columns: write a sample in each row and a lead in each column")
     names, columns = _columns(path, text, layout)
     names, notes = _named(names, columns, layout, options)
     table = Table(names, columns, layout.units, layout.unit, layout.sampling_rate, layout.start_time)

@@ -31,6 +31,8 @@ STRICT = ReadOptions(strict=True)
 """For data sets: nothing is assumed, and what is wrong with a record is an error."""
 _CHUNK = 1 << 20
 """Samples of a file that are decoded together."""
+_PADDING = 2
+"""Frames beyond the last that the last group of samples may hold."""
 LARGEST_GAP = 1 << 28
 """Samples beyond which a record whose files do not hold them is read in parts only: gaps cost memory too."""
 
@@ -152,6 +154,11 @@ def _length(header: Header, notes: list[str]) -> int:
     least = min(file.n_frames for file, _ in _files(header))
     if least < header.length:
         notes.append(f"signal file is truncated: it holds {least} of {header.length} samples, the rest is missing")
+    spare = max(line.skew for line in header.signals) + _PADDING
+    if held > header.length + spare:
+        notes.append(
+            f"signal file holds more than the header states: {held} samples, of which {header.length} are read"
+        )
     return min(held, header.length)
 
 
@@ -243,7 +250,7 @@ def _read_segment(
                 samples = samples[line.skew : line.skew + stop - start]
                 target = signal[place, (segment.first + start - first) * line.frames :][: samples.size]
                 _to_physical(samples.reshape(-1), line, target)
-        if begin == 0 and file.n_frames <= end + skew:
+        if begin == 0 and file.n_frames <= end + skew or (not skew and (begin, end) == (0, header.length)):
             for _, row in wanted:
                 assert row is not None
                 _verify(header.signals[row], sums[row], header, notes)

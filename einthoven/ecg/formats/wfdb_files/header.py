@@ -113,8 +113,13 @@ def file_beside(header: Path, name: str) -> Path:
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or any(part in ("..", "~") for part in parts) or re.search(r"[\\:]", name):
         raise ValueError(f"header {header} points outside its folder ({name!r}): not read")
-    if len(parts) > 1 and not path.resolve().is_relative_to(header.parent.resolve()):
-        raise ValueError(f"header {header} points outside its folder, by a link ({name!r}): not read")
+    # A header that is a link itself says that its owner keeps the record elsewhere, as git-annex does.
+    is_own = len(parts) == 1 and header.is_symlink()
+    if not is_own and not path.resolve().is_relative_to(header.parent.resolve()):
+        raise ValueError(
+            f"header {header} points outside its folder, by a link ({name!r}): not read; copy the file, or link the "
+            "header as well"
+        )
     return path
 
 

@@ -76,9 +76,7 @@ FLAC_MISSING: dict[str, int] = {"508": -(1 << 7), "516": -(1 << 15), "524": -(1 
 
 
 def missing_value(form: str) -> int | None:
-    """Returns the value by which a format says that nothing was measured; ValueError where it is not known."""
-    if form not in FORMATS and form not in FLAC_MISSING:
-        raise ValueError(f"format {form!r} is not known; known formats: {', '.join([*FORMATS, *FLAC_MISSING])}")
+    """Returns the value by which a known format says that nothing was measured."""
     return FLAC_MISSING[form] if form in FLAC_MISSING else FORMATS[form].missing
 
 
@@ -94,7 +92,9 @@ class SampleFile:
     """
 
     def __init__(self, path: Path, form: str, offset: int, frame: int, n_signals: int) -> None:
-        missing_value(form)
+        if form not in FORMATS and form not in FLAC_MISSING:
+            known = ", ".join([*FORMATS, *FLAC_MISSING])
+            raise ValueError(f"signal file {path}: format {form!r} is not known; known formats: {known}")
         if not path.is_file():
             raise ValueError(f"signal file {path} is missing")
         self.path, self.form, self.offset, self.frame, self.n_signals = path, form, offset, frame, n_signals
