@@ -9,9 +9,15 @@ import torch
 from diffusion_prior.checkpoint import shared_denoiser
 from diffusion_prior.generation import GenerationSettings, check_settings, draw_ecgs, store_scale
 from diffusion_prior.result import Generation
+from diffusion_prior.sampler import SAMPLERS
+from einthoven.arguments import check_count, check_device, check_number, check_seed
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.statements import check_compatible, encode
+from einthoven.run.registry import check_choice
 from preprocessing.store.files import UNITS_PER_MV
+
+MOST_ECGS, LONGEST_S = 100_000, 3600.0
+"""More, and longer ones, fill the memory: `einthoven generate` draws them into a store."""
 
 
 def generate(
@@ -45,8 +51,14 @@ def generate(
         ValueError: If a statement is unknown or contradicts another, or an argument is not usable; it says what to do.
     """
     statements = check_compatible(labels)
-    if n < 1 or not duration > 0:
-        raise ValueError(f"n={n} and duration={duration:g}: at least one ECG, of a positive duration, is wanted")
+    check_count("n", n, 1, MOST_ECGS)
+    check_number("duration", duration, 0.01, LONGEST_S)
+    check_number("guidance_scale", guidance_scale, -100.0, 100.0)
+    check_count("n_steps", n_steps, 1, 100_000)
+    check_count("batch_size", batch_size)
+    check_seed(seed)
+    check_device(device)
+    check_choice("sampler", sampler, list(SAMPLERS))
     denoiser = shared_denoiser(weights, device)
     length = round(duration * denoiser.sampling_rate)
     settings = GenerationSettings(sampler, n_steps, guidance_scale, length, batch_size, seed)

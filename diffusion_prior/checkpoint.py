@@ -4,6 +4,7 @@ RhythmDiff's own checkpoints are read too, as its training pickles them (`rhythm
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -28,10 +29,13 @@ from diffusion_prior.rhythmdiff_checkpoint import (
     pairs_were_trained,
     rhythmdiff_spec,
 )
+from einthoven.checked_files import intact
+from einthoven.ecg.checks import check_rate
 from einthoven.ecg.leads import INDEPENDENT_LEADS, NINE_LEADS, canonical_leads
 from einthoven.ecg.statements import STATEMENTS
 from einthoven.run.weights_cache import load_cached
 from einthoven.run.weights_file import (
+    HINT,
     PICKLES,
     WEIGHTS,
     find_weights,
@@ -70,7 +74,9 @@ def build_denoiser(spec: Mapping[str, Any]) -> Denoiser:
     if schedule.pop("name", kind) != kind:
         raise ValueError(f"the backbone {name} has the schedule {kind}: choose model={name}, and change what it says")
     leads = canonical_leads(spec.get("leads", NINE_LEADS if name == "sashimi" else INDEPENDENT_LEADS))
-    rate, sigma_data = spec.get("sampling_rate", 100.0), spec.get("sigma_data", 0.25)
+    rate, sigma_data = check_rate(float(spec.get("sampling_rate", 100.0))), float(spec.get("sigma_data", 0.25))
+    if not 0 < sigma_data < math.inf:
+        raise ValueError(f"sigma_data is {sigma_data:g}: give the standard deviation of the ECGs in mV")
     unconditional = bool(spec.get("unconditional", False))
     n_labels = 0 if unconditional else len(STATEMENTS)
     denoiser: Denoiser
@@ -146,7 +152,7 @@ def load_denoiser(
         denoiser = _load_rhythmdiff(file, read_pickled_weights(file, STATE_KEY), conjugate_pairs)
     else:
         weights, spec, facts = read_weights(file)
-        if "backbone" in spec:
+        if isinstance(spec.get("backbone"), dict):
             denoiser = _load_ours(file, weights, spec, facts, conjugate_pairs)
         elif is_sashimi(weights):
             denoiser = _load_rhythmdiff(file, weights, conjugate_pairs)
@@ -168,18 +174,21 @@ def _load_ours(
         if spec["backbone"].get("name") != "sashimi":
             raise ValueError("conjugate_pairs is for a SaShiMi: leave it null for these weights")
         spec["backbone"]["conjugate_pairs"] = facts["conjugate_pairs"] = conjugate_pairs
-    denoiser = build_denoiser(spec)
+    with intact(file, HINT):
+        denoiser = build_denoiser(spec)
     _fill(denoiser, weights, file)
     denoiser.facts = facts
     return denoiser
 
 
 def _load_rhythmdiff(file: Path, weights: dict[str, Tensor], conjugate_pairs: bool | None) -> Denoiser:
-    spec = rhythmdiff_spec(weights, file)
-    weights = our_label_order(weights)
+    with intact(file, HINT):
+        spec = rhythmdiff_spec(weights, file)
+        weights = our_label_order(weights)
 
     def build(pairs: bool) -> EpsilonDenoiser:
-        fresh = build_denoiser({**spec, "backbone": {**spec["backbone"], "conjugate_pairs": pairs}})
+        with intact(file, HINT):
+            fresh = build_denoiser({**spec, "backbone": {**spec["backbone"], "conjugate_pairs": pairs}})
         denoiser = cast(EpsilonDenoiser, fresh)  # as its spec says
         _fill(denoiser, weights, file)
         return denoiser.eval().requires_grad_(False)

@@ -43,8 +43,10 @@ def intact(path: Path | str, hint: str = "make it again") -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise ValueError(f"{error.filename or path} is missing: {hint}") from error
+        raise ValueError(f"{error.filename or path} is damaged (the file is missing): {hint}") from error
     except Exception as error:  # damage leads each library to errors of its own
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise ValueError(one_line(str(error))) from error
         reason = str(error) if isinstance(error, ValueError | OSError) and str(error) else repr(error)
         raise ValueError(one_line(f"{path} is damaged ({reason}): {hint}")) from error
 

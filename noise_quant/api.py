@@ -3,7 +3,6 @@
 `ecg_noise_quantification` is the same with the names of its paper's code, and takes arrays whose leads have no names.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from einthoven.arguments import check_count, check_device, check_number, check_seed
 from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.checks import check_numbers, check_units
 from einthoven.ecg.recording import Recording
@@ -62,6 +62,7 @@ def score(
     recording = as_recording(ecg, sampling_rate, leads)
     _check_rate("sampling_rate", recording.sampling_rate)
     check_units(recording.signal, recording.sampling_rate)
+    _check_numbers(seed, batch_size, n_partitions, key, device)
     model = load_scorer_model(weights, device=device)
     scorer = Scorer(model, ReverseProcess(), seed, batch_size, keep_images=return_images)
     return _score(scorer, recording, (recording.name or 0) if key is None else key, n_partitions, progress)
@@ -113,7 +114,9 @@ def ecg_noise_quantification(
         ValueError: If the recording, its unit or an argument is not usable; the message says what to do.
     """
     x, names = _check_recording(ecg, sampling_freq, leads)
-    process = ReverseProcess(int(diffusion_timestep), step_interval, noise_scheduler_type)
+    _check_numbers(seed, batch_size, n_partitions, key, device)
+    timestep = check_count("diffusion_timestep", diffusion_timestep, 0)
+    process = ReverseProcess(timestep, check_count("step_interval", step_interval), noise_scheduler_type)
     model = load_scorer_model(checkpoint_path, use_ldm, device)
     scorer = Scorer(model, process, seed, batch_size, discretize, keep_images=return_images)
     return _score(scorer, Recording(x, float(sampling_freq), names), key, n_partitions, progress)
@@ -152,8 +155,16 @@ def _check_recording(
     return x, names
 
 
+def _check_numbers(seed: int, batch_size: int, n_partitions: int, key: Key | None, device: str | torch.device) -> None:
+    check_seed(seed, key)
+    check_count("batch_size", batch_size)
+    check_count("n_partitions", n_partitions)
+    check_device(device)
+
+
 def _check_rate(name: str, rate: float) -> None:
-    if not (math.isfinite(rate) and rate >= MIN_RATE_HZ):
+    rate = check_number(name, rate)
+    if rate < MIN_RATE_HZ:
         raise ValueError(f"{name} is {rate:g} Hz, but noise scores need {MIN_RATE_HZ:g} Hz or more")
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 
+from einthoven.arguments import check_count, check_device, check_number, check_path, check_seed
 from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import Recording
@@ -38,6 +39,8 @@ from reconstruction.samplers.base import Draws, PosteriorSampler
 from reconstruction.twelve_leads import at_own_rate, noise_level, observed_samples, sample_twelve_leads
 from reconstruction.windows.restorer import Settings
 
+MOST_SAMPLES = 10_000
+"""More draws of a recording fill the memory and say nothing new."""
 SIGMA_Y_MV = 0.01
 """Standard deviation of the measurement's noise that is assumed, in mV: what a filtered resting ECG still has."""
 
@@ -93,6 +96,11 @@ def reconstruct(
     x, names = check_recording(recording.signal, rate, recording.leads, recording.notes)
     check_saturation(saturation)
     check_n_samples(n_samples)
+    check_device(device)
+    check_number("sigma_y", sigma_y, 0.0, 1e3)
+    check_seed(seed, key)
+    if folder is not None:
+        check_path("folder", folder)
     x, lost = without_lost_stretches(x, rate, names)
     recording = replace(recording, signal=x, leads=names, notes=(*recording.notes, *lost))
     choose = MethodChoice(names, noise, method, sampler, weights, device, preset)
@@ -206,5 +214,6 @@ def _as_recorded(
 
 def check_n_samples(n_samples: int) -> None:
     """Raises ValueError where there are fewer than two samples, from which no band can be estimated."""
+    check_count("n_samples", n_samples, 1, MOST_SAMPLES)
     if n_samples < 2:
         raise ValueError(f"n_samples is {n_samples}, but a band needs at least 2 samples; 10 are usual")

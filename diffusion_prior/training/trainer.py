@@ -239,7 +239,7 @@ class Trainer:
             torch.save(state, partial)
 
     def _load(self) -> None:
-        with intact(self.run.path / STATE, "choose another folder, or start from its weights with init_checkpoint"):
+        with intact(self.run.path / STATE, "choose another folder, or start from its weights with checkpoint="):
             state = torch.load(self.run.path / STATE, map_location="cpu", weights_only=True)  # torch refuses "cpu:1"
         self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
         self.ema.model.load_state_dict(state["ema"])

@@ -10,6 +10,8 @@ from typing import Any
 
 _WHOLE = re.compile(r"n_\w+|\w+_steps|\w+_every|batch_size|seed|(chunk|length)_records|max_windows|dpi")
 """Names of keys whose value is a count."""
+_PATH = re.compile(r"(?!results_)\w*(path|folder|store|checkpoint)")
+"""Names of keys whose value is a file or folder."""
 _PERCENT = re.compile(r"\d+(\.\d+)? ?%")
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 
@@ -32,6 +34,7 @@ def check_type(key: str, value: object, default: object) -> None:
     names = {
         "bool": "true or false",
         "whole": "a whole number",
+        "path": "the name of a file or folder",
         "number": "a number",
         "group": f"its keys, {key}.<name>=<value>",
     }
@@ -43,6 +46,8 @@ def _wanted_type(name: str, default: object) -> str | None:
         return "bool"
     if isinstance(default, Mapping):
         return "group"
+    if isinstance(default, str | None) and _PATH.fullmatch(name):
+        return "path"
     if isinstance(default, int | None) and _WHOLE.fullmatch(name):
         return "whole"
     return "number" if isinstance(default, int | float) else None
@@ -53,6 +58,8 @@ def _fits(wanted: str, value: object) -> bool:
         return isinstance(value, bool)
     if wanted == "group":
         return isinstance(value, Mapping)
+    if wanted == "path":
+        return isinstance(value, str)
     if isinstance(value, str):
         return wanted == "number" and _PERCENT.fullmatch(value) is not None
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -18,6 +18,11 @@ _WORD = re.compile(r"[^\W\d][\w.-]*")
 _OPTIONS_WITH_VALUE = re.compile(r"--(config-(path|name|dir)|cfg|package|info|experimental-rerun)|-(c[pnd]?|p|i)")
 """Options of Hydra after which a bare word is their value."""
 
+_CALLING = {"callbacks", "job_logging", "hydra_logging", "searchpath"}
+"""Parts of Hydra's own config that call what they name, or say where other configs are."""
+_LOGS = ("default", "disabled", "none", "stdout")
+"""Ways to log that Hydra has itself."""
+
 
 def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
     """Writes the bare words of a command line as the override that they stand for, which Hydra reads and runs note.
@@ -64,12 +69,14 @@ def check_config_path(arguments: Sequence[str]) -> None:
     What Hydra's own settings name (callbacks, launchers, handlers of its log) is called, whatever it is.
 
     Raises:
-        ValueError: If a config in the folder of `--config-path` does so, or cannot be read.
+        ValueError: If a config in the folder of `--config-path` or `--config-dir` does so, or cannot be read.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=True)
     parser.add_argument("--config-path", "-cp")
-    folder = parser.parse_known_args([word for word in arguments if word != "-m"])[0].config_path
-    for file in sorted(Path(folder).rglob("*.y*ml")) if folder else ():
+    parser.add_argument("--config-dir", "-cd")
+    given = parser.parse_known_args([word for word in arguments if word != "-m"])[0]
+    folders = [folder for folder in (given.config_path, given.config_dir) if folder]
+    for file, folder in [(file, place) for place in folders for file in sorted(Path(place).rglob("*.y*ml"))]:
         try:
             text = file.read_text(encoding="utf-8")
             content = yaml.safe_load(text)
@@ -78,6 +85,21 @@ def check_config_path(arguments: Sequence[str]) -> None:
         keys = [*content, content.get("defaults")] if isinstance(content, dict) else []
         if "hydra" in f"{keys} {file.relative_to(folder)}" or re.search("@package.*hydra", text):
             raise ValueError(f"{file} sets up hydra itself, which could run any program: take that out of it first")
+
+
+def check_hydra_words(arguments: Sequence[str]) -> None:
+    """Refuses words of a command line that make Hydra call something, by a ValueError.
+
+    A line that someone else has written could run any program so: callbacks, handlers of its log, or `_target_`.
+    """
+    for word in arguments:
+        key, _, value = word.lstrip("+~").partition("=")
+        parts = re.split(r"[./]", key.strip("'\" "))
+        if parts[0] != "hydra":
+            continue
+        is_known_log = len(parts) == 2 and "/" in key and value in _LOGS
+        if len(parts) == 1 or "_target_" in word or "()" in word or (_CALLING & set(parts) and not is_known_log):
+            raise ValueError(f"'{word[:100]}' sets up hydra itself, which could run any program: leave it out")
 
 
 @contextmanager

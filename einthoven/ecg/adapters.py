@@ -82,9 +82,12 @@ def _select(recording: Recording, stated: float | None, leads: str | Sequence[st
 
 def _check_rate(sampling_rate: object) -> float:
     """Returns a sampling rate in Hz as a float."""
-    value = np.asarray(sampling_rate)
+    try:
+        value = np.asarray(sampling_rate)
+    except (TypeError, ValueError):
+        value = np.zeros(0)
     if value.size != 1 or value.dtype.kind not in "fiu":
-        raise ValueError(f"sampling_rate must be a number of samples a second, not {sampling_rate!r}")
+        raise ValueError(f"sampling_rate must be a number of samples a second, not {str(sampling_rate)[:40]!r}")
     rate = float(value.reshape(()))
     return check_rate(rate)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from einthoven.arguments import check_path
 from einthoven.ecg.formats.registry import FORMATS, HEAD_BYTES
 from einthoven.ecg.formats.wfdb_files.header import read_header
 
@@ -15,8 +16,8 @@ def find_recordings(folder: str | Path) -> list[Path]:
     Raises:
         ValueError: If there is no such folder, or nothing in it is a recording.
     """
-    root = Path(folder)
-    if not str(folder).strip() or not root.is_dir():
+    root = check_path("folder", folder)
+    if not root.is_dir():
         raise ValueError(f"{str(folder)!r} is no folder: give one that holds recordings")
     files = sorted(file for file in root.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(root)))
     parts = {part for file in files if file.suffix == ".hea" for part in _parts(file)}

@@ -97,6 +97,8 @@ def canonical_leads(names: Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(names, str):
         names = [names]
+    if isinstance(names, bytes) or not isinstance(names, Iterable):
+        raise ValueError(f'leads is {names!r}: give names, such as leads=["I", "II"]')
     leads: list[str] = []
     for name in names:
         lead, sign = parse_lead(name) or (None, 1)
@@ -104,7 +106,7 @@ def canonical_leads(names: Sequence[str]) -> tuple[str, ...]:
             key = str(name).strip().upper()
             near = [_BY_UPPER[match] for match in difflib.get_close_matches(key, list(_BY_UPPER), n=3, cutoff=0.4)]
             hint = f"near names: {', '.join(near)}" if near else f"known leads: {', '.join(LEADS)}"
-            raise ValueError(f"unknown lead {name!r}; {hint}")
+            raise ValueError(f"unknown lead {str(name)[:40]!r}; {hint}")
         if sign < 0:
             raise ValueError(
                 f"{name!r} is the opposite of lead {lead}: turn the sign of its samples and name it {lead}"

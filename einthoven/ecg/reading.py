@@ -12,6 +12,7 @@ from typing import IO, TypeAlias
 
 import numpy as np
 
+from einthoven.arguments import check_number, check_path
 from einthoven.ecg.adapters import with_rate_noted
 from einthoven.ecg.checks import check_rate, check_units
 from einthoven.ecg.formats.channels import part_of
@@ -57,7 +58,11 @@ def read(
         ValueError: If the file cannot be read, lacks a lead or is not in mV, or the part lies outside it.
     """
     if sampling_rate is not None:
-        sampling_rate = check_rate(sampling_rate)
+        sampling_rate = check_rate(check_number("sampling_rate", sampling_rate))
+    start = check_number("start", start)
+    duration = None if duration is None else check_number("duration", duration)
+    if unit is not None and not isinstance(unit, str):
+        raise ValueError(f"unit is {str(unit)[:40]!r}: give 'mV', 'uV' or 'V'")
     if not start >= 0 or (duration is not None and not duration > 0):
         raise ValueError(f"start={start:g} and duration={duration}: start must not be negative, duration be positive")
     asked = leads if leads is None or isinstance(leads, Mapping) else canonical_leads(leads)
@@ -122,6 +127,11 @@ def _on_disk(files: Sequence[File]) -> Iterator[Path]:
     """Gives the path of the file that names a record; open files are copied to a folder that is removed afterwards."""
     if not files or any(isinstance(file, str) and not file.strip() for file in files):
         raise ValueError("the path is empty: give the path of a recording")
+    for file in files:
+        if not isinstance(file, str | Path) and not hasattr(file, "read"):
+            raise ValueError(f"path is {str(file)[:60]!r}: give the path of a file, or an open file")
+        if isinstance(file, str | Path):
+            check_path("path", file)
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(file) for file in files if isinstance(file, str | Path)]
         if len(paths) < len(files):

@@ -116,12 +116,14 @@ STATEMENT_INDEX: dict[str, int] = {code: index for index, code in enumerate(STAT
 
 def check_statements(codes: Iterable[str]) -> tuple[str, ...]:
     """Returns statements as a tuple, in the order given; ValueError, with near names, if one is unknown."""
+    if isinstance(codes, bytes) or not isinstance(codes, Iterable):
+        raise ValueError(f"labels is {codes!r}: give SCP statements, such as ['AFIB']")
     codes = (codes,) if isinstance(codes, str) else tuple(codes)
     for code in codes:
-        if code not in STATEMENT_INDEX:
+        if not isinstance(code, str) or code not in STATEMENT_INDEX:
             near = difflib.get_close_matches(str(code).upper(), STATEMENTS, n=4, cutoff=0.4)
             hint = f"near names: {', '.join(near)}" if near else f"known statements: {', '.join(STATEMENTS)}"
-            raise ValueError(f"unknown statement {code!r}; {hint}")
+            raise ValueError(f"unknown statement {str(code)[:40]!r}; {hint}")
     return codes
 
 

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -36,6 +37,7 @@ from einthoven.command.checks import check_device, check_folder, check_type
 from einthoven.command.command_line import (
     Stopped,
     check_config_path,
+    check_hydra_words,
     command_line,
     environment,
     report_mistake,
@@ -109,7 +111,10 @@ def script(
                 try:
                     store_options(groups or {}, sys.argv[1:])
                     check_config_path(sys.argv[1:])
-                    with command_line([sys.argv[0], *spell_out(sys.argv[1:], words)]), stoppable():
+                    check_hydra_words(sys.argv[1:])
+                    spelt = spell_out(sys.argv[1:], words)
+                    _check_options(spelt)
+                    with command_line([sys.argv[0], *spelt]), stoppable():
                         run()
                 except Stopped as stop:
                     raise SystemExit(report_mistake(f"{stop}; {_GO_ON}", stop.status)) from stop
@@ -126,6 +131,17 @@ def script(
         return main
 
     return decorate
+
+
+def _check_options(words: Sequence[str]) -> None:
+    """Refuses options that no script has, by a ValueError of one line in the place of Hydra's usage."""
+
+    def refuse(message: str) -> NoReturn:
+        raise ValueError(f"{message}: write key=value, all options before them; --help lists the keys")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args(list(words))
 
 
 def store_options(groups: Mapping[str, Registry], words: Sequence[str]) -> None:

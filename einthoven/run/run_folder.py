@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
+from einthoven.arguments import check_path
 from einthoven.checked_files import intact, read_json, read_yaml
 from einthoven.run.aliases import rename_targets
 from einthoven.run.files import write_json, write_text
@@ -118,7 +119,7 @@ class RunFolder:
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
         """Opens a run folder that exists (see `find_result`); ValueError, if it is none."""
-        path = find_result(path)
+        path = find_result(check_path("run", path))
         if not (path / CONFIG).is_file():
             reason = f"has no {CONFIG}" if path.is_dir() else "does not exist"
             like = "such as runs/inpaint/2025-01-31_12-00-00"

@@ -1,6 +1,7 @@
 """Files of weights: safetensors that also say, as JSON, how to build their network, and others' pickles."""
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from einthoven.arguments import check_path
+from einthoven.checked_files import intact
 from einthoven.run.files import atomic_write
 from einthoven.run.run_folder import find_result
 
@@ -20,6 +23,14 @@ PICKLES = (".pkl", ".pt", ".pth", ".bin", ".ckpt")
 
 _WRAPPERS = ("module.", "_orig_mod.")
 """Names under which DataParallel, DistributedDataParallel and torch.compile hold the network."""
+HINT = "take other weights"
+"""What to do with damaged ones."""
+_NETWORKS = ("backbone", "unet", "ae", "network")
+"""Where a spec says how large its networks are."""
+_DEPTHS = ("n_blocks", "n_layers")
+"""Settings that count parts of a network."""
+_USUAL_WIDTH, _FEW = 4096, 32
+"""What is always allowed: numbers, and counts of parts."""
 _NAMED = 3
 """Most weights that an error names."""
 
@@ -51,17 +62,19 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[st
     Raises:
         ValueError: If it is no safetensors file, or a weight is not finite.
     """
-    try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{file} is no readable safetensors file ({error})") from error
-    return (
-        _checked(_unwrapped(weights), file),
-        json.loads(metadata.get("spec", "{}")),
-        json.loads(metadata.get("facts", "{}")),
-    )
+    with intact(file, HINT):
+        try:
+            with safe_open(file, framework="pt") as opened:
+                metadata = opened.metadata() or {}
+                weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{file} is no readable safetensors file ({error}): {HINT}") from error
+        spec, facts = (json.loads(metadata.get(name, "{}")) for name in ("spec", "facts"))
+        if not isinstance(spec, dict) or not isinstance(facts, dict):
+            raise ValueError("what it says of its network are no names with values")
+        weights = _checked(_unwrapped(weights), file)
+        _check_sizes(spec, weights)
+    return weights, spec, facts
 
 
 def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor]:
@@ -78,6 +91,7 @@ def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor
         ValueError: If the file is damaged, of another kind, holds code, or has no weights there, or a weight is not
             finite or larger than the file.
     """
+    _check_archive(file)
     with file.open("rb") as stream:
         try:
             content = torch.load(stream, map_location="cpu", weights_only=True)
@@ -91,7 +105,8 @@ def read_pickled_weights(file: Path, key: str | None = None) -> dict[str, Tensor
         at = "" if key is None else f", under {key} or alone"
         holds = f" (its keys: {', '.join(map(str, list(content)[:_NAMED]))})" if isinstance(content, Mapping) else ""
         raise ValueError(f"{file} holds no state dictionary, weights by name{at}, as published checkpoints do{holds}")
-    return _checked(_unwrapped({str(name): w.detach() for name, w in content.items()}), file)
+    with intact(file, HINT):
+        return _checked(_unwrapped({str(name): w.detach() for name, w in content.items()}), file)
 
 
 def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -107,6 +122,7 @@ def find_weights(path: str | Path, names: Sequence[str] = (WEIGHTS,)) -> Path:
     Raises:
         ValueError: If there is no such file.
     """
+    check_path("weights", path)
     file = find_result(path)
     if file.is_dir():
         found = [file / name for name in names if (file / name).is_file()]
@@ -136,6 +152,8 @@ def _checked(weights: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
     """Returns weights in float32, whole numbers as they are; raises ValueError for what cannot be a network's."""
     size = file.stat().st_size
     large = [name for name, w in weights.items() if w.numel() * w.element_size() > size]
+    if sum(w.numel() * w.element_size() for w in weights.values()) > 2 * size:  # views of one tensor, again and again
+        large = large or list(weights)
     if large:
         raise ValueError(f"{file} is damaged: {_some(large)} would be larger than the file itself")
     broken = [name for name, w in weights.items() if w.is_floating_point() and not bool(w.isfinite().all())]
@@ -145,6 +163,37 @@ def _checked(weights: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
             "damaged; take other weights"
         )
     return {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
+
+
+def _check_sizes(spec: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Refuses, by a ValueError, settings of a network that is larger than its weights, before it is built."""
+    widest = max([_USUAL_WIDTH, *(4 * side for w in weights.values() for side in w.shape)])
+
+    def check(name: str, value: object) -> None:
+        if isinstance(value, Mapping):
+            for key, one in value.items():
+                check(str(key), one)
+        elif isinstance(value, list):
+            if len(value) > max(_FEW, len(weights)):
+                raise ValueError(f"its network would have {len(value)} {name} and {len(weights)} weights")
+            for one in value:
+                check(name, one)
+        elif isinstance(value, int | float):
+            most = max(_FEW, len(weights)) if name in _DEPTHS else widest
+            if not -most <= value <= most:
+                raise ValueError(f"{name} of its network would be {value:g}, which does not fit its weights")
+
+    for part in _NETWORKS:
+        check(part, spec.get(part, {}))
+
+
+def _check_archive(file: Path) -> None:
+    """Refuses a file of `torch.save` that is compressed, which its own never are, by a ValueError."""
+    if not zipfile.is_zipfile(file):
+        return
+    with intact(file, HINT), zipfile.ZipFile(file) as archive:
+        if any(entry.file_size > entry.compress_size for entry in archive.infolist()):
+            raise ValueError("it is compressed, as weights never are")
 
 
 def _some(names: Sequence[str]) -> str:

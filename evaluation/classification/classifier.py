@@ -10,8 +10,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from einthoven.checked_files import intact
 from einthoven.ecg.leads import canonical_leads
-from einthoven.run.weights_file import find_weights, read_weights
+from einthoven.run.weights_file import HINT, find_weights, read_weights
 from evaluation.classification.labels import find_classes
 from evaluation.classification.xresnet1d import XResNet1d
 
@@ -103,8 +104,9 @@ def load_classifier(path: str | Path) -> Classifier:
     weights, spec, _ = read_weights(file)
     if "classes" not in spec:
         raise ValueError(f"{file} holds no classifier: it was not written by evaluation.downstream_classifier")
-    classifier = Classifier(spec)
-    classifier.load_state_dict(weights)
+    with intact(file, HINT):
+        classifier = Classifier(spec)
+        classifier.load_state_dict(weights)
     return classifier.eval().requires_grad_(False)
 
 

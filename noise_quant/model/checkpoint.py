@@ -10,7 +10,9 @@ from typing import Any, TypeVar, cast
 
 from torch import Tensor, nn
 
+from einthoven.checked_files import intact
 from einthoven.run.weights_file import (
+    HINT,
     PICKLES,
     find_weights,
     read_pickled_weights,
@@ -179,7 +181,9 @@ def _read_ours(file: Path) -> ScalogramModel:
     weights, spec, facts = read_weights(file)
     if spec.get("kind") not in KINDS:
         raise ValueError(f"{file} does not say how to build a scalogram model: it was not written by noise_quant")
-    return _fill(build_model(spec), weights, file, facts)
+    with intact(file, HINT):
+        model = build_model(spec)
+    return _fill(model, weights, file, facts)
 
 
 def _read_han(file: Path) -> ScalogramModel:

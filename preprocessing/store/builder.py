@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from einthoven.run.chunked_job import ChunkedJob
-from einthoven.run.chunks import Chunk, PoolEngine, Problems, never_give_up
+from einthoven.run.chunks import Chunk, PoolEngine, Problems, describe_failure, never_give_up
 from einthoven.run.files import atomic_write
 from einthoven.run.lock import held_folder
 from einthoven.run.progress import show_progress
@@ -148,8 +148,9 @@ class RecordWork:
                     raise ValueError(f"the record has shape {processed.values.shape}, not {form.shape}")
                 arrays.append(form.encode(processed.values))
                 rows.append({"ecg_id": record.ecg_id, "source_rate": record.source_rate, **processed.columns})
-            except (ValueError, OSError) as error:
-                skipped.append((record.ecg_id, " ".join(str(error).split())))
+            except Exception as error:  # one damaged record never ends the work on the others
+                reason = str(error) if isinstance(error, OSError) else describe_failure(error)
+                skipped.append((record.ecg_id, " ".join(reason.split())))
         stacked = np.stack(arrays) if arrays else np.zeros((0, *form.shape), form.dtype)
         meta = np.array(json.dumps({"rows": rows, "skipped": skipped}))
         content: dict[str, Any] = {form.name: stacked, "meta": meta}

@@ -202,10 +202,12 @@ def complete_table(table: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"unknown split(s) {sorted(unknown)}; splits are {', '.join(SPLITS)}")
     for codes in result["statements"]:
         encode(codes)
-    result["ecg_id"] = result["ecg_id"].astype(np.int64)
-    result["strat_fold"] = result["strat_fold"].astype(np.int64)
-    for column in ("age", "sex", "patient_id", "source_rate"):
-        result[column] = result[column].astype(np.float64)
+    numbers = dict.fromkeys(("ecg_id", "strat_fold"), np.int64)
+    for column, dtype in (numbers | dict.fromkeys(("age", "sex", "patient_id", "source_rate"), np.float64)).items():
+        try:
+            result[column] = result[column].astype(dtype)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"column {column} of the table holds what is no number: {error}") from error
     for column in ("baseline_drift", "static_noise", "burst_noise", "electrodes_problems", "source", "split"):
         result[column] = result[column].astype(object).where(result[column].notna(), "").astype(str)
     result["statements"] = [list(codes) for codes in result["statements"]]

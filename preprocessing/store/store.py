@@ -84,13 +84,15 @@ class StoreBase(ABC):
     def _open(cls, folder: Path, verified: bool) -> Self:
         """Opens a store, see `open`; `verified` compares an array up to `VERIFIED_BYTES` with its hash."""
         manifest = read_json(folder / MANIFEST)
-        if manifest.get("format") != cls.format:
+        if "format" not in manifest:
+            raise ValueError(f"{folder / MANIFEST} is damaged (it states no format): make it again")
+        if manifest["format"] != cls.format:
             raise ValueError(
-                f"{folder} is a store of format {str(manifest.get('format'))[:40]}, not {cls.format}: make one with "
+                f"{folder} is a store of format {str(manifest['format'])[:40]}, not {cls.format}: make one with "
                 f"python -m {cls.command}"
             )
         with intact(folder / MANIFEST):
-            shape = (int(manifest["n_records"]), *cls.record_shape(manifest))
+            shape = (manifest["n_records"], *cls.record_shape(manifest))
         table = read_table(folder / "table.parquet")
         with intact(folder / "table.parquet"):
             table["statements"] = [[str(code) for code in codes] for codes in table["statements"]]

@@ -50,7 +50,11 @@ class MaskFile:
         if masks.ndim == 3 and ecg_ids is None:
             raise ValueError(f"{path} has masks for {len(masks)} records without their keys: add ecg_id (npz or csv)")
         masks = masks[None] if masks.ndim == 2 else masks
-        if masks.ndim != 3 or masks.shape[1] != len(LEADS) or (ecg_ids is not None and len(ecg_ids) != len(masks)):
+        if (
+            masks.ndim != 3
+            or masks.shape[1] != len(LEADS)
+            or (ecg_ids is not None and np.shape(ecg_ids) != (len(masks),))
+        ):
             raise ValueError(f"{path} holds shape {masks.shape}: give (12, L), or (N, 12, L) and N keys in ecg_id")
         if masks.dtype.kind not in "biuf" or not np.isin(masks, (0, 1)).all():
             raise ValueError(f"{path} holds values other than 0 and 1 (or False and True): 1 says that it is measured")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 import torch
@@ -28,7 +29,8 @@ def check_saturation(saturation: Saturation) -> None:
     if isinstance(saturation, str):
         check_choice("saturation", saturation, ["auto"])
         return
-    if len(saturation) != 2 or not saturation[0] < saturation[1]:
+    pair = np.asarray(saturation, dtype=object)
+    if pair.shape != (2,) or not all(isinstance(limit, Real) for limit in pair) or not pair[0] < pair[1]:
         raise ValueError(
             f'saturation is {saturation!r}: give "auto", or the limits (lower, upper) of the recorder in mV, such as '
             "(-5.0, 5.0); an infinite limit is none"

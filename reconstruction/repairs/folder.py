@@ -1,6 +1,7 @@
 """Recordings repaired into a folder: the repaired recording, the list of what was done, and reports, of each."""
 
 import shutil
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -81,7 +82,7 @@ def repair_all(
     for file in files:
         name = "demo" if file is None else file.relative_to(common).with_suffix("").as_posix().replace("/", "_")
         target = folder if len(files) == 1 else folder / name
-        digest = "" if file is None or not file.is_file() else hash_file(file)
+        digest = "" if file is None or not os.access(file, os.R_OK) or not file.is_file() else hash_file(file)
         job.add([name], [[name, digest]], 1, (None if file is None else str(file), str(target)))
     make = partial(RepairWork, dict(settings))
     with show_progress(len(files), "recording", shown=len(files) > 1) as bar:

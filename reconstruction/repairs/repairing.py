@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from diffusion_prior.checkpoint import shared_denoiser
+from einthoven.arguments import check_device, check_seed
 from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.checks import check_units
 from einthoven.ecg.filters import HIGH_PASS_HZ
@@ -111,6 +112,8 @@ def repair(
         ValueError: If an argument is not usable, the recording is not in mV, or the folder holds other work.
     """
     check_n_samples(n_samples)
+    check_device(device)
+    check_seed(seed)
     before = as_recording(ecg, sampling_rate, leads)
     check_units(before.signal, before.sampling_rate)
     used = tools or Tools.load(n_samples, seed, weights, device)

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Self
 from torch import nn
 
 from diffusion_prior.model.unet import UNet1d
+from einthoven.checked_files import intact
 from einthoven.ecg.leads import INDEPENDENT_LEADS, canonical_leads
-from einthoven.run.weights_file import find_weights, read_weights, write_weights
+from einthoven.run.weights_file import HINT, find_weights, read_weights, write_weights
 
 
 class RivalNetwork(nn.Module):
@@ -61,7 +62,8 @@ class RivalNetwork(nn.Module):
                 f"{file} holds no weights of {cls.kind} (but of {spec.get('kind', 'another network')}): make them with "
                 f"python -m reconstruction.train_rival rival={cls.kind}"
             )
-        network = cls(spec)
-        network.backbone.load_state_dict(weights)
+        with intact(file, HINT):
+            network = cls(spec)
+            network.backbone.load_state_dict(weights)
         network.facts = facts
         return network.eval().requires_grad_(False)

@@ -13,7 +13,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=5000, help="number of cases (default: 5000)")
     parser.add_argument("--seed", type=int, default=0, help="seed (default: 0)")
     parser.add_argument("--only", default="", help="one class, or one case of it as CLASS:NUMBER")
-    parser.add_argument("--jobs", type=int, default=2, help="processes that attack side by side (default: 2)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that attack side by side (default: 1)")
     parser.add_argument("--write", type=Path, help="page whose table of counts is written again")
     words = parser.parse_args()
     name, _, number = words.only.partition(":")

@@ -461,15 +461,6 @@ def warm() -> None:
             repr(read(path))
 
 
-def known_once(known: Callable[[], list[Make]], count: int) -> list[Make]:
-    """Returns the known cases, each built where it runs, as building all takes time and memory."""
-    return [partial(_known, known, place) for place in range(count)]
-
-
-def _known(known: Callable[[], list[Make]], place: int, generator: Generator, folder: Path) -> Attempt:
-    return known()[place](generator, folder)
-
-
 def classes() -> list[AttackClass]:
     """The attacks on readers."""
     text, raw = random_text, random_bytes

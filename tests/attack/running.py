@@ -1,16 +1,17 @@
 """Which cases are run, where, and what comes of them."""
 
+import multiprocessing
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tests.attack.attempt import AttackClass
 from tests.attack.victim import FAULTS, Verdict, run_case
-from tests.scripts import fork_context
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,16 @@ class Case:
         return f"{self.name}:{self.number}"
 
 
+def _modules() -> tuple[Any, ...]:
+    from tests.attack import arguments, configs, files, folders, weights
+
+    return files, folders, weights, arguments, configs
+
+
 @cache
 def table() -> dict[str, AttackClass]:
     """Returns all classes by name."""
-    from tests.attack import files
-
-    found = [one for module in (files,) for one in module.classes()]
+    found = [one for module in _modules() for one in module.classes()]
     return {one.name: one for one in found}
 
 
@@ -49,9 +54,8 @@ def plan(n_cases: int, seed: int, name: str = "") -> list[Case]:
 @cache
 def warm() -> None:
     """Gets this process ready: what cases import and build is there already when they are forked."""
-    from tests.attack import files
-
-    files.warm()
+    for module in _modules():
+        module.warm()
 
 
 def run(case: Case) -> Verdict:
@@ -64,8 +68,11 @@ def run(case: Case) -> Verdict:
 
 
 def attack(cases: Sequence[Case], jobs: int) -> list[Verdict]:
-    """Runs cases in some processes, which fork one for each."""
-    with fork_context().Pool(jobs) as pool:
+    """Runs cases in this process, or in some that it forks; each forks one for each case."""
+    warm()
+    if jobs <= 1:
+        return list(map(run, cases))
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
         return pool.map(run, cases, chunksize=8)
 
 

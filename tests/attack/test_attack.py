@@ -2,13 +2,15 @@
 
 from tests.attack.running import attack, describe, plan
 from tests.attack.victim import FAULTS
+from tests.scripts import fork_context
 
 CASES = 200
 
 
 def test_no_case_ends_in_a_fault():
     cases = plan(CASES, 0)
-    verdicts = attack(cases, 1)
+    with fork_context().Pool(1) as pool:
+        verdicts = pool.apply(attack, (cases, 1))
     faults = [
         f"{case}: {verdict.kind}: {verdict.what}: {verdict.message}"
         for case, verdict in zip(cases, verdicts, strict=True)

@@ -75,7 +75,7 @@ def test_contradicting_labels_and_damaged_files_are_broken_records(folder, tmp_p
     reasons = summary.skipped["reason"].tolist()
     assert "disagree" in reasons[0]
     assert "disagree" in reasons[1]
-    assert "cannot be read" in reasons[2]
+    assert "is damaged" in reasons[2]
 
 
 def test_a_part_of_the_files_is_enough_and_names_may_be_plain(folder, tmp_path):
