@@ -121,6 +121,10 @@ def shared_denoiser(
 
     Arguments and errors are those of `load_denoiser` and `accelerate_denoiser`.
     """
+    switches = {"published_offset": published_offset, "conjugate_pairs": conjugate_pairs, "compiled": compiled}
+    for name, value in switches.items():
+        if not (isinstance(value, bool) or (value is None and name == "conjugate_pairs")):
+            raise ValueError(f"{name} is {str(value)[:40]!r}: give true or false")
     settings = (published_offset, conjugate_pairs, precision, compiled)
 
     def load() -> Denoiser:

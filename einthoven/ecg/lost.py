@@ -65,10 +65,12 @@ def lost_stretches(
     found: list[Lost] = []
     for name, lead in zip(leads, signal, strict=True):
         reasons = np.zeros(len(lead), dtype=np.uint8)
-        absurd = _absurd(lead)
+        extremes = _extremes(lead)
+        absurd = _absurd(lead, extremes)
         if absurd.any():
             lead = np.where(absurd, np.nan, lead)
-        _mark_flat(lead, sampling_rate, reasons, saturated)
+            extremes = _extremes(lead)
+        _mark_flat(lead, sampling_rate, reasons, extremes, saturated)
         _mark_range(lead, sampling_rate, reasons)
         reasons[absurd & (reasons == 0)] = _REASONS.index(OUT_OF_RANGE)
         found.extend(Lost(name, first, last, _REASONS[code]) for first, last, code in _runs(reasons))
@@ -119,10 +121,16 @@ def describe_lost(lost: Sequence[Lost], sampling_rate: float, length: int) -> tu
 _REASONS = ("", FLAT, SATURATED, DISCONNECTED, OUT_OF_RANGE)
 
 
-def _mark_flat(lead: NDArray[np.float64], rate: float, reasons: NDArray[np.uint8], saturated: bool) -> None:
+def _mark_flat(
+    lead: NDArray[np.float64],
+    rate: float,
+    reasons: NDArray[np.uint8],
+    extremes: tuple[float, float, float],
+    saturated: bool,
+) -> None:
     """Marks where a lead does not change: for a second, for longer but for noise, or at the recorder's limits."""
     kinds = [(DISCONNECTED, DISCONNECTED_S, FLAT_MV), (FLAT, FLAT_WINDOW_S, CONSTANT_MV)]
-    low, middle, high = _extremes(lead)
+    low, middle, high = extremes
     rails = [value for value in (low, high) if abs(value - middle) >= RAIL_DISTANCE_MV]
     if saturated and rails:
         kinds.insert(0, (SATURATED, SATURATED_S, CONSTANT_MV))
@@ -151,9 +159,9 @@ def _mark_range(lead: NDArray[np.float64], rate: float, reasons: NDArray[np.uint
             reasons[place] = _REASONS.index(DISCONNECTED)
 
 
-def _absurd(lead: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _absurd(lead: NDArray[np.float64], extremes: tuple[float, float, float]) -> NDArray[np.bool_]:
     """Returns which samples are no voltage of an electrode, such as fill values of 1e30."""
-    low, middle, high = _extremes(lead)
+    low, middle, high = extremes
     if high - middle <= ABSURD_MV and middle - low <= ABSURD_MV:
         return np.zeros(len(lead), dtype=bool)
     with np.errstate(invalid="ignore"):

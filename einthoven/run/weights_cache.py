@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from einthoven.arguments import check_device
 from einthoven.run.hashing import hash_file
 
 MOST = 4
@@ -37,6 +38,7 @@ def load_cached(
     Returns:
         The network, the same object as long as the file holds the same bytes.
     """
+    check_device(device)
     key = (kind, hash_weights(file), str(torch.device(device)), *settings)
     if key not in _kept:
         _kept[key] = load().to(device).eval().requires_grad_(False)

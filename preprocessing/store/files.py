@@ -147,6 +147,8 @@ def hash_values(values: NDArray[Any]) -> str:
 
 def quantise(x: NDArray[Any], units_per_mv: float = UNITS_PER_MV) -> NDArray[np.int16]:
     """Rounds a signal in mV to int16 units; ValueError, not clipping, if it is not finite or beyond the range."""
+    if np.asarray(x).dtype.kind not in "biuf":
+        raise ValueError(f"the signal holds {np.asarray(x).dtype} values, not numbers in mV")
     scaled = np.rint(np.asarray(x, dtype=np.float64) * units_per_mv)
     if not np.isfinite(scaled).all():
         raise ValueError("the signal has values that are not finite")
@@ -197,9 +199,9 @@ def complete_table(table: pd.DataFrame) -> pd.DataFrame:
     key = ["ecg_id", "sample"] if "sample" in result else ["ecg_id"]
     if result.duplicated(key).any():
         raise ValueError(f"records are not unique by {' and '.join(key)}; give each its own key")
-    unknown = set(result["split"]) - set(SPLITS)
+    unknown = {str(split)[:40] for split in result["split"]} - set(SPLITS)
     if unknown:
-        raise ValueError(f"unknown split(s) {sorted(unknown)}; splits are {', '.join(SPLITS)}")
+        raise ValueError(f"unknown split(s) {sorted(unknown)[:5]}; splits are {', '.join(SPLITS)}")
     for codes in result["statements"]:
         encode(codes)
     numbers = dict.fromkeys(("ecg_id", "strat_fold"), np.int64)

@@ -23,8 +23,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from einthoven.arguments import check_number
 from einthoven.checked_files import intact, map_array, read_json, read_table
-from einthoven.ecg.checks import FASTEST_HZ, SLOWEST_HZ
+from einthoven.ecg.checks import FASTEST_HZ, SLOWEST_HZ, check_rate
 from einthoven.ecg.leads import canonical_leads, lead_matrix
 from einthoven.ecg.statements import encode
 from einthoven.run.hashing import hash_json
@@ -257,6 +258,7 @@ def write_store(
         manifest: What to say in the manifest beyond rate, leads, shape and scale.
         units_per_mv: Scale of the int16 signals.
     """
-    form = SignalForm(signals.shape[-1], sampling_rate, canonical_leads(leads), units_per_mv)
+    rate = check_rate(check_number("sampling_rate", sampling_rate))
+    form = SignalForm(signals.shape[-1], rate, canonical_leads(leads), units_per_mv)
     form.write(Path(path), signals, table, manifest or {})
     return Store.open(path)

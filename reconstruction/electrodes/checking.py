@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from diffusion_prior.checkpoint import shared_denoiser
+from einthoven.arguments import check_seed
 from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 from einthoven.ecg.recording import Recording
@@ -48,6 +49,7 @@ def check_electrodes(
         ValueError: If the recording is shorter than 2.5 s, in another unit, or has too few leads to tell anything.
     """
     recording = as_recording(ecg, sampling_rate, leads)
+    check_seed(seed, key)
     denoiser = shared_denoiser(weights, device)
     if denoiser.leads != INDEPENDENT_LEADS or not denoiser.takes_measurements:
         raise ValueError(

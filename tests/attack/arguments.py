@@ -17,7 +17,7 @@ from tests.attack import files
 from tests.attack.attempt import ODD_VALUES, AttackClass, Attempt, Make, insane, pick
 
 Generator = np.random.Generator
-ECG_NAMES = ("ecg", "sampling_rate", "lead", "recording", "samples", "table", "column", "rate")
+ECG_NAMES = ("ecg", "ECG", "sampling_rate", "lead", "recording", "samples", "table", "column", "rate")
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from einthoven.arguments import check_number
 from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.filters import HIGH_PASS_HZ
 from einthoven.ecg.measures.pacing import is_paced
@@ -87,6 +88,11 @@ def measure(
     Raises:
         ValueError: If an argument is not usable, or neurokit2 is not installed.
     """
+    check_number("start", start, 0.0)
+    if duration is not None:
+        check_number("duration", duration)
+    if high_pass_hz is not None:
+        check_number("high_pass_hz", high_pass_hz, 0.0, 1e6)
     given = _cut(_given(ecg, sampling_rate, leads, high_pass_hz), start, duration)
     recording = given.recording
     if len(given.samples) == 1:
