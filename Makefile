@@ -42,14 +42,11 @@ demo: $(CORE) ## Rebuild a bundled ECG from its lead I: table and picture
 test: env ## Run the tests; those that need recordings are skipped unless ECG_DATA names their folder
 	$(PYTEST) -m "not gpu"
 
-attack: env ## Attack it: 5,000 damaged inputs, then kills, full disks and two processes at once; over an hour
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.attack --jobs 2 --write docs/reliability.md
-	$(BIN)/python -m tests.kills
-
 gpu: env ## Where there is a GPU: its tests, known answers, and ten minutes of the benchmark; writes docs/gpu.md
 	@$(BIN)/python -m tests.gpu_page
 
-attack: env ## Attack it: kills, full disks, two processes at once; an hour
+attack: env ## Attack it: 5,000 damaged inputs, kills, full disks, two processes at once; over an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.attack --jobs 2 --write docs/reliability.md
 	$(BIN)/python -m tests.kills
 
 test-data: env ## Run only the tests on recordings: make test-data ECG_DATA=folder

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
@@ -85,6 +86,16 @@ def check_config_path(arguments: Sequence[str]) -> None:
         keys = [*content, content.get("defaults")] if isinstance(content, dict) else []
         if "hydra" in f"{keys} {file.relative_to(folder)}" or re.search("@package.*hydra", text):
             raise ValueError(f"{file} sets up hydra itself, which could run any program: take that out of it first")
+
+
+def check_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Refuses options that a parser does not know, by a ValueError of one line in the place of its usage."""
+
+    def refuse(message: str) -> NoReturn:
+        raise ValueError(f"{message}: write key=value, all options before them; --help lists the keys")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args(list(words))
 
 
 def check_hydra_words(arguments: Sequence[str]) -> None:

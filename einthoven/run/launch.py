@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -38,6 +38,7 @@ from einthoven.command.command_line import (
     Stopped,
     check_config_path,
     check_hydra_words,
+    check_options,
     command_line,
     environment,
     report_mistake,
@@ -67,7 +68,6 @@ _prefer_own_groups()
 
 _VERSION_BASE = "1.3"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
-
 
 Task = Callable[[dict[str, Any]], str | Outcome]
 _MISTAKES = (ConfigCompositionException, OverrideParseException, SearchPathException, ValueError, OSError)
@@ -113,7 +113,7 @@ def script(
                     check_config_path(sys.argv[1:])
                     check_hydra_words(sys.argv[1:])
                     spelt = spell_out(sys.argv[1:], words)
-                    _check_options(spelt)
+                    check_options(get_args_parser(), spelt)
                     with command_line([sys.argv[0], *spelt]), stoppable():
                         run()
                 except Stopped as stop:
@@ -131,17 +131,6 @@ def script(
         return main
 
     return decorate
-
-
-def _check_options(words: Sequence[str]) -> None:
-    """Refuses options that no script has, by a ValueError of one line in the place of Hydra's usage."""
-
-    def refuse(message: str) -> NoReturn:
-        raise ValueError(f"{message}: write key=value, all options before them; --help lists the keys")
-
-    parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign]
-    parser.parse_args(list(words))
 
 
 def store_options(groups: Mapping[str, Registry], words: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from einthoven.ecg.folders import find_recordings
 from einthoven.ecg.leads import LEADS
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.store import Store, write_store
-from tests.attack import files
+from tests.attack import arrays, files
 from tests.attack.attempt import ODD_VALUES, AttackClass, Attempt, Make, pick
 from tests.attack.damage import damage_bytes, damage_text, damage_tree
 
@@ -99,7 +99,7 @@ def stores_known() -> list[Make]:
     flipped = bytearray(store_files()["signals.npy"])
     flipped[5000] ^= 1
     known.append(store_case({**store_files(), "signals.npy": bytes(flipped)}, "a bit of the signals", refused=True))
-    objects = files.npy((1,), "|O", files.pickle_of())
+    objects = arrays.npy((1,), "|O", arrays.pickle_of())
     known.append(store_case({**store_files(), "signals.npy": objects}, "code in the signals", refused=True))
     for content in (b"", b"[]", b"null", b"[" * 100_000, b"\xff\xfe", b"NaN"):
         known.append(store_case({**store_files(), "manifest.json": content}, f"manifest {content[:6]!r}", refused=True))
@@ -116,8 +116,8 @@ def mask_damage(generator: Generator, folder: Path) -> Attempt:
     path = folder / f"mask{suffix}"
     rows = "\n".join([",".join(["ecg_id", *LEADS]), *(",".join(["7", *"1" * 12]) for _ in range(20))])
     content = {
-        ".npy": files.npy((12, 750), "|b1", mask.tobytes()),
-        ".npz": files.npz(observed=np.repeat(mask[None], N, axis=0), ecg_id=keys),
+        ".npy": arrays.npy((12, 750), "|b1", mask.tobytes()),
+        ".npz": arrays.npz(observed=np.repeat(mask[None], N, axis=0), ecg_id=keys),
         ".csv": rows.encode(),
     }[suffix]
     if suffix == ".csv":
@@ -126,7 +126,7 @@ def mask_damage(generator: Generator, folder: Path) -> Attempt:
     elif generator.random() < 0.4:
         odds = [np.zeros((0, 12, 0)), np.full((12, 5), 2), np.full((12, 5), np.nan), np.array("x"), keys]
         odd = pick(generator, odds)
-        content, what = files.npz(observed=odd, ecg_id=pick(generator, [keys, "a", [0.5], odd])), "odd arrays"
+        content, what = arrays.npz(observed=odd, ecg_id=pick(generator, [keys, "a", [0.5], odd])), "odd arrays"
         path = folder / "mask.npz"
     else:
         content, what = damage_bytes(content, generator)
@@ -149,12 +149,12 @@ def masks_known() -> list[Make]:
 
         return make
 
-    whole = files.npz(observed=np.ones((12, 1000), dtype=bool))
+    whole = arrays.npz(observed=np.ones((12, 1000), dtype=bool))
     return [
         case(whole[: len(whole) // 2], "mask.npz"),
-        case(files.zip_of(observed=files.npy((12, 10**9), "|b1", bytes(100))), "mask.npz"),
-        case(files.npy((12, 10**12), "|b1"), "mask.npy"),
-        case(files.npy((1,), "|O", files.pickle_of()), "mask.npy"),
+        case(arrays.zip_of(observed=arrays.npy((12, 10**9), "|b1", bytes(100))), "mask.npz"),
+        case(arrays.npy((12, 10**12), "|b1"), "mask.npy"),
+        case(arrays.npy((1,), "|O", arrays.pickle_of()), "mask.npy"),
         case(b"", "mask.csv"),
         case(b"I,I\n1,1", "mask.csv"),
         case(b"I\nx", "mask.csv"),
@@ -266,14 +266,14 @@ def recordings_in_a_folder(generator: Generator, folder: Path) -> Attempt:
     names = ("a\nb.csv", "x" * 200 + ".csv", "\u202e.npz", " .hea", "-rf.hea", "%s.dat", "üñ.xml", ".hidden.csv", "no")
     for name in names:
         if generator.random() < 0.5:
-            content = pick(generator, [b"", b"<a", files.csv(), files.built("muse"), generator.bytes(300)])
+            content = pick(generator, [b"", b"<a", arrays.csv(), files.built("muse"), generator.bytes(300)])
             (place / name).write_bytes(content)
     (place / "loop").symlink_to(place)
     (place / "dangling.csv").symlink_to("nowhere")
     if generator.random() < 0.5:
         os.mkfifo(place / "pipe.csv")
     if generator.random() < 0.5:
-        (place / os.fsdecode(b"\xff\xfe.csv")).write_bytes(files.csv())
+        (place / os.fsdecode(b"\xff\xfe.csv")).write_bytes(arrays.csv())
     if generator.random() < 0.5:
         (place / "dir.hea").mkdir()
 

@@ -27,9 +27,9 @@ class Case:
 
 
 def _modules() -> tuple[Any, ...]:
-    from tests.attack import arguments, configs, files, folders, uploads, weights
+    from tests.attack import arguments, arrays, configs, files, folders, uploads, weights
 
-    return files, folders, weights, arguments, configs, uploads
+    return files, arrays, folders, weights, arguments, configs, uploads
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.attack import files
+from tests.attack import arrays, files
 from tests.attack.attempt import ODD_WORDS, AttackClass, Attempt, Make, pick
 from tests.attack.damage import damage_bytes
 
@@ -102,12 +102,12 @@ def known() -> list[Make]:
     hea = files.written(".hea")
     header = hea[".hea"].replace(b"rec.dat", b"../../outside/secret")
     contents = {
-        "names that leave the folder": zipped({"../../../outside/ran": b"x", "rec.csv": files.csv()}),
-        "an absolute name": zipped({"/tmp/ran": files.csv()}),
+        "names that leave the folder": zipped({"../../../outside/ran": b"x", "rec.csv": arrays.csv()}),
+        "an absolute name": zipped({"/tmp/ran": arrays.csv()}),
         "a link": zipped({"rec.csv": b"../../outside/secret"}, link=True),
         "a header that leaves the folder": zipped({"rec.hea": header, "rec.dat": hea[".dat"]}),
         "a bomb": zipped({"rec.csv": b"1" * 200_000_000}),
-        "a zip in a zip": zipped({"rec.zip": zipped({"rec.csv": files.csv()})}),
+        "a zip in a zip": zipped({"rec.zip": zipped({"rec.csv": arrays.csv()})}),
         "too large": bytes(MOST + 1),
         "nothing": b"",
     }
