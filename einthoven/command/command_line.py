@@ -177,7 +177,8 @@ def stoppable() -> Iterator[None]:
 
 def report_mistake(message: str, status: int = _USER_MISTAKE) -> int:
     """Writes an error as one line and returns the exit status that goes with it."""
-    line = " ".join(message.split())
+    words = " ".join(message.split())
+    line = "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
     sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {line}\n")
     return status
 

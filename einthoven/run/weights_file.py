@@ -189,11 +189,12 @@ def _check_sizes(spec: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None
 
 def _check_archive(file: Path) -> None:
     """Refuses a file of `torch.save` that is compressed, which its own never are, by a ValueError."""
-    if not zipfile.is_zipfile(file):
-        return
-    with intact(file, HINT), zipfile.ZipFile(file) as archive:
-        if any(entry.file_size > entry.compress_size for entry in archive.infolist()):
-            raise ValueError("it is compressed, as weights never are")
+    with intact(file, HINT):
+        if not zipfile.is_zipfile(file):
+            return
+        with zipfile.ZipFile(file) as archive:
+            if any(entry.file_size > entry.compress_size for entry in archive.infolist()):
+                raise ValueError("it is compressed, as weights never are")
 
 
 def _some(names: Sequence[str]) -> str:

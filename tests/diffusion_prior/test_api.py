@@ -46,9 +46,9 @@ def test_one_of_them_is_a_recording_that_says_what_it_is(tiny_weights):
     ("arguments", "message"),
     [
         ({"labels": "NORMAL"}, "near names: NORM"),
-        ({"n": 0}, "at least one ECG"),
+        ({"n": 0}, "n is 0: give 1"),
         ({"duration": 0.1}, "at least 64 samples"),
-        ({"duration": -1}, "positive duration"),
+        ({"duration": -1}, "duration is -1: give"),
         ({"sampler": "euler"}, "unknown sampler"),
     ],
 )
