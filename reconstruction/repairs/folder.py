@@ -1,7 +1,7 @@
 """Recordings repaired into a folder: the repaired recording, the list of what was done, and reports, of each."""
 
-import shutil
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
