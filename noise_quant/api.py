@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from einthoven.arguments import check_count, check_device, check_number, check_seed
 from einthoven.ecg.adapters import ECGLike, as_recording
-from einthoven.ecg.checks import check_numbers, check_units
+from einthoven.ecg.checks import check_numbers, check_rate, check_units
 from einthoven.ecg.recording import Recording
 from einthoven.run.weights_cache import load_cached
 from noise_quant.model.checkpoint import find_model, load_model
@@ -163,7 +163,7 @@ def _check_numbers(seed: int, batch_size: int, n_partitions: int, key: Key | Non
 
 
 def _check_rate(name: str, rate: float) -> None:
-    rate = check_number(name, rate)
+    rate = check_rate(check_number(name, rate), f"{name} is")
     if rate < MIN_RATE_HZ:
         raise ValueError(f"{name} is {rate:g} Hz, but noise scores need {MIN_RATE_HZ:g} Hz or more")
 

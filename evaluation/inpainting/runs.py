@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from einthoven.checked_files import map_array, read_table
+from einthoven.checked_files import intact, map_array, read_table
 from einthoven.ecg.leads import LEADS
-from einthoven.run.run_folder import RunFolder
+from einthoven.run.run_folder import CONFIG, RunFolder
 from evaluation.report import distinct_names
 from evaluation.scores import Estimate
 from preprocessing.store.store import Store
@@ -70,12 +70,13 @@ class Reconstructions:
         for name, array in arrays.items():
             if array.ndim < 3 or (array.shape[0], *array.shape[-2:]) != shape or array.dtype.kind not in "fb":
                 raise ValueError(f"{path}/{name}.npy has shape {array.shape}, its records and leads say {shape}")
-        dataset = run.config.get("dataset") or {}
-        store = dataset.get("store")
+        with intact(run.path / CONFIG, HINT):
+            dataset = run.config.get("dataset") or {}
+            store, rate = dataset.get("store"), float(dataset.get("sampling_rate") or 100.0)
         return cls(
             name=method_name(run.config, run.path),
             ecg_ids=records["ecg_id"].to_numpy(),
-            sampling_rate=float(dataset.get("sampling_rate") or 100.0),
+            sampling_rate=rate,
             cost=records[[column for column in COSTS if column in records]],
             store=Path(store) if store else None,
             **arrays,
