@@ -7,6 +7,7 @@ the finished result notes what it depends on, so that it is never taken for anot
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,10 @@ class ChunkedJob:
         self._records += records
 
     def is_finished(self, result: str) -> bool:
-        """Tells whether the folder holds the finished `result`, the file that is written last; refuses other work's."""
+        """Tells whether the folder holds the finished `result`, the file that is written last; refuses other work's.
+
+        Parts that a process left there which was killed after it are removed.
+        """
         if not (self.folder / result).is_file():
             return False
         if not (self.folder / DEPENDS_ON).is_file():  # of a version that did not note it
@@ -56,6 +60,7 @@ class ChunkedJob:
                 f"{self.folder} holds finished results of other work ({', '.join(sorted(changed))} differ): choose "
                 "another folder"
             )
+        self.drop_parts()
         return True
 
     @property
@@ -85,7 +90,9 @@ class ChunkedJob:
 
     def drop_parts(self) -> None:
         """Removes the parts, and those of work that was given up."""
-        shutil.rmtree(self.parts)
+        if self.parts.is_dir():
+            with suppress(FileNotFoundError):  # another process may be at the same
+                shutil.rmtree(self.parts)
 
     def _depends_on(self) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(json.dumps({**self.key, "records": hash_json(self._records)}))
