@@ -10,6 +10,7 @@ from diffusion_prior.training.observation import ObservationPatterns
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.operators import LeadSelection
 from reconstruction.samplers.amortised import AmortisedSampler
+from reconstruction.samplers.spec import SamplerSpec
 
 LEVELS = (20.0, 2.0, 0.3)
 TINY = {"channels": (8, 16), "kernel_sizes": (3, 3), "attention": (False, False), "n_blocks": 1}
@@ -107,6 +108,8 @@ def test_the_sampler_calls_distilled_weights_at_their_levels(tmp_path):
     assert bool(draws.samples.isfinite().all())
     with pytest.raises(ValueError, match="distilled for 3 steps"):
         AmortisedSampler(denoiser, n_steps=8)
+    with pytest.raises(ValueError, match="distilled for amortised, and mgps"):
+        SamplerSpec("mgps").on(denoiser)
 
 
 def test_a_distillation_is_built_from_plain_data():
