@@ -1,16 +1,21 @@
 """The report on repairs: what was found, how near it came, and what it did to waves, with intervals over records."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from einthoven.ecg.leads import LEADS
 from einthoven.report.tables import format_interval, markdown_table
 from einthoven.statistics import Interval
-from evaluation.repairing.scoring import CLEAN, DAMAGED, REPAIRED, Scored
+from evaluation.measures.errors import report_errors
+from evaluation.repairing.baselines import RATE_HZ
+from evaluation.repairing.scoring import CLEAN, DAMAGED, ECGS, REPAIRED, Scored
 from evaluation.report import Report, bullets
+from evaluation.scores import Estimate
 from preprocessing.damage import BAD_SHARE
 
 PARTS = ("score", "checks", "plain", "misfit", "all")
@@ -39,7 +44,24 @@ def write_report(
     }
     if statements is not None:
         parts["Statements that a classifier finds"] = _statements(statements)
-    return write_tables(parts, {f"{name}.parquet": table for name, table in tables.items()}, len(scored), folder, notes)
+    measures, section = report_errors(_estimates(scored), LEADS, len(scored), n_resamples, seed)
+    files = measures | {f"{name}.parquet": table for name, table in tables.items()}
+    return write_tables(parts, files, len(scored), folder, notes, section)
+
+
+def _estimates(scored: list[Scored]) -> dict[str, Estimate]:
+    """Lays damaged, repaired and filtered records out beside the clean ones, by method, cut to the shortest."""
+    length = min(one.ecgs.shape[-1] for one in scored)
+    ecgs = dict(zip(ECGS, np.stack([one.ecgs[..., :length] for one in scored], axis=1), strict=True))
+    truth = ecgs.pop(CLEAN)
+    estimates = {name: Estimate(ecg, truth, np.ones(truth.shape, bool), RATE_HZ) for name, ecg in ecgs.items()}
+    n_samples = max(0 if one.samples is None else len(one.samples) for one in scored)
+    if n_samples > 1:
+        same = [np.repeat(one.ecgs[ECGS.index(REPAIRED)][None], n_samples, axis=0) for one in scored]
+        drawn = [one if own.samples is None else own.samples for own, one in zip(scored, same, strict=True)]
+        samples = np.stack([values[..., :length] for values in drawn])
+        estimates[REPAIRED] = replace(estimates[REPAIRED], samples=samples)
+    return estimates
 
 
 def write_marks(waves: pd.DataFrame, folder: Path, n_resamples: int, seed: int, notes: list[str]) -> Report:
@@ -49,14 +71,19 @@ def write_marks(waves: pd.DataFrame, folder: Path, n_resamples: int, seed: int, 
     return write_tables(parts, {"waves.parquet": waves}, len(records), folder, notes)
 
 
-def write_tables(parts: Tables, files: Tables, n_records: int, folder: Path, notes: list[str]) -> Report:
-    """Writes tables of intervals by their headings, as text and flat, beside other tables by their files' names."""
+def write_tables(
+    parts: Tables, files: Tables, n_records: int, folder: Path, notes: list[str], section: str = ""
+) -> Report:
+    """Writes tables of intervals by their headings, as text and flat, beside other tables by their files' names.
+
+    A section that is written already comes before the notes.
+    """
     text = [f"{n_records} records; 95 % bootstrap intervals over records in brackets", ""]
     for heading, table in parts.items():
         rows = [[cell if isinstance(cell, str) else _cell(cell) for cell in row] for row in table.to_numpy()]
         text += [f"## {heading}", "", markdown_table(list(table.columns), rows)]
     summary = pd.concat([_flat(table).assign(part=heading) for heading, table in parts.items()])
-    return Report({"table.csv": summary, **files}, "\n".join([*text, bullets(notes)])).write(folder)
+    return Report({"table.csv": summary, **files}, "\n".join([*text, section, bullets(notes)])).write(folder)
 
 
 def _statements(table: pd.DataFrame) -> pd.DataFrame:

@@ -103,15 +103,20 @@ def _part(folder: Path, record: CleanRecord, name: str) -> Path:
 
 def _write(scored: Scored, folder: Path, record: CleanRecord) -> None:
     """Writes what was found of a record, the table last that says that it is done."""
-    with atomic_write(_part(folder, record, "ecgs.npy")) as partial_file, partial_file.open("wb") as file:
-        np.save(file, scored.ecgs)
+    for array in ("ecgs", "samples"):
+        if (values := getattr(scored, array)) is not None:
+            with atomic_write(_part(folder, record, f"{array}.npy")) as partial_file, partial_file.open("wb") as file:
+                np.save(file, values)
     for name in TABLES:
         write_parquet(getattr(scored, name), _part(folder, record, f"{name}.parquet"))
 
 
 def _read(folder: Path, record: CleanRecord) -> Scored:
     pieces, errors, waves = (pd.read_parquet(_part(folder, record, f"{name}.parquet")) for name in TABLES)
-    return Scored(pieces, errors, waves, np.load(_part(folder, record, "ecgs.npy"), allow_pickle=False))
+    arrays = [_part(folder, record, f"{name}.npy") for name in ("ecgs", "samples")]
+    ecgs, samples = (np.load(file, allow_pickle=False) if file.is_file() else None for file in arrays)
+    assert ecgs is not None, "it is written before the table that says that a record is done"
+    return Scored(pieces, errors, waves, ecgs, samples)
 
 
 def _ecg_id(record: CleanRecord) -> int:

@@ -41,12 +41,14 @@ class Scored:
         waves: A row a damaged stretch, wave and method: numbers of `true`, `found` and `matched` waves, and `error_ms`,
             summed over the matched ones.
         ecgs: The record by `ECGS`, in mV at `RATE_HZ`, as all are compared, shape (4, 12, L); 0 where left missing.
+        samples: Draws of the repaired record, likewise, shape (n_samples, 12, L); None where nothing was repaired.
     """
 
     pieces: pd.DataFrame
     errors: pd.DataFrame
     waves: pd.DataFrame
     ecgs: NDArray[np.float32]
+    samples: NDArray[np.float32] | None = None
 
 
 def score_record(
@@ -64,7 +66,11 @@ def score_record(
     ecgs = ecgs_of(record, damaged, result)
     errors, waves = _compare(record, damaged, result, ridge, ecgs)
     one, other, last = (table.assign(record=record.name) for table in (pd.concat(pieces), errors, waves))
-    return Scored(one, other, last, np.nan_to_num(np.stack([ecgs[name] for name in ECGS])).astype(np.float32))
+    stacked = np.nan_to_num(np.stack([ecgs[name] for name in ECGS])).astype(np.float32)
+    samples = None
+    if result.samples is not None:
+        samples = np.nan_to_num(clean_signal(result.samples, rate, RATE_HZ)).astype(np.float32)
+    return Scored(one, other, last, stacked, samples)
 
 
 def ecgs_of(record: CleanRecord, damaged: Damaged, result: Repair) -> dict[str, NDArray[np.float64]]:
