@@ -6,10 +6,12 @@ import signal
 import socket
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from einthoven.command.command_line import Stopped, stoppable
 from einthoven.web import app, server
 from einthoven.web.app import Limits
 from einthoven.web.lanes import Lane
@@ -25,7 +27,7 @@ def lazy(name, settings, *, early=False):
 def serve(folder, listening):
     tempfile.tempdir = str(folder)
     app.Lane = lazy
-    with open(folder / "said", "w", encoding="utf-8") as said:
+    with open(folder / "said", "w", encoding="utf-8") as said, stoppable(), suppress(Stopped):  # as a script does
         server.sys.stdout = said
         server.run_server(listening, Limits())
 

@@ -24,11 +24,11 @@ class Told(list):
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """A folder with a recording whose V2 is off for half a second, a repair of it, and twelve leads made of it."""
+    """A folder with a recording whose V2 is off for more than a second, a repair of it, and twelve leads made of it."""
     folder = tmp_path_factory.mktemp("kept")
     demo = read(leads=LEADS, duration=3.0)
     signal = demo.signal.copy()
-    signal[2, 200:350] = 0.0
+    signal[2, 300:1000] = 0.0
     recording = dataclasses.replace(demo, signal=signal, name="Smith")
     told = {"facts": save_recording(recording, folder), "progress": Told()}
     told["verdict"] = tasks.judge(Told(), str(folder))
