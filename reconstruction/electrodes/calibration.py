@@ -72,7 +72,8 @@ def log_ratios(evidence: Evidence) -> NDArray[np.float64]:
     """Returns the mean log ratio of the loss as above, NaN where the prior was not asked, shape (hypotheses,)."""
     leads = evidence.loss[:, evidence.loss[0] > 0]
     floor = FLOOR * leads[0].mean()
-    return np.asarray(np.log((leads[:1] + floor) / (leads + floor)).mean(axis=-1))
+    ratios = np.log((leads[:1] + floor) / (leads + floor)).sum(axis=-1)
+    return np.asarray(ratios / evidence.loss.shape[1])  # leads that were not measured say nothing
 
 
 def leg_log_odds(ecg: NDArray[np.floating], legs: Sequence[Hypothesis]) -> NDArray[np.float64]:

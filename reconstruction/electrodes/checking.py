@@ -1,7 +1,8 @@
 """`check_electrodes`: were electrodes swapped, or leads wrongly named, when this ECG was recorded?
 
 Each mistake is a linear map of the leads (`maps`). The prior says how probable the ECG is as each of them has it
-(`evidence`), and a calibration turns that into probabilities (`calibration`). Nothing is corrected unasked.
+(`evidence`), and a calibration turns that into probabilities (`calibration`). Nothing is corrected unasked. Of a
+recording that lacks some of the eight independent leads only a swap with the right leg is told.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,11 @@ from reconstruction.electrodes.eight_leads import EightLeads, eight_leads
 from reconstruction.electrodes.evidence import Judge
 from reconstruction.electrodes.maps import AS_RECORDED, LEG, REVERSED, Hypothesis, hypotheses
 from reconstruction.electrodes.result import Electrodes
+
+FEW_LEADS = (
+    "not all of I, II and V1 to V6 were measured: nothing was fitted to that, so the probabilities are a hint, and no "
+    "swap is told"
+)
 
 
 def check_electrodes(
@@ -86,8 +92,12 @@ def judge_recording(
     others = [name for name in shares if name != AS_RECORDED]
     best = others[0] if shares[AS_RECORDED] < calibration.limit else AS_RECORDED
     told = {one.name: one for one in (*known, *legs)}
+    few: tuple[str, ...] = ()
+    if not bool(eight.measured.all()):
+        best = best if told[best].kind == LEG else AS_RECORDED
+        few = (FEW_LEADS,)
     note = describe(told[best], shares[best])
-    notes = (*recording.notes, *eight.notes, *([note] if note else []))
+    notes = (*recording.notes, *eight.notes, *few, *([note] if note else []))
     return Electrodes(best, shares, recording, note, told, notes)
 
 

@@ -61,7 +61,7 @@ def usual_covariance(root: Path, n_records: int) -> NDArray[np.float64]:
 
     paths = islice(fold_records(root, TRAINING_FOLDS), n_records)
     whole = (one for one in map(read, paths) if np.isfinite(one.ordered(INDEPENDENT_LEADS)).all())
-    return mean_covariance(map(ecg, whole))
+    return mean_covariance(map(ecg, whole)).round(5)
 
 
 def look_at(paths: Sequence[Path], trials: Trials) -> tuple[list[Trial], list[str]]:
@@ -94,7 +94,7 @@ def calibrate(trials: Sequence[Trial], law: NDArray[np.float64], settings: Setti
         "law_folds": list(TRAINING_FOLDS),
         "specificity": settings.specificity,
     }
-    fitted = Calibration(law.round(5).tolist(), {AS_RECORDED: (0.0, 0.0), **terms}, 1.0, facts)
+    fitted = Calibration(law.tolist(), {AS_RECORDED: (0.0, 0.0), **terms}, 1.0, facts)
     right = [_as_recorded(one, fitted, known) for one in used if one.truth == AS_RECORDED]
     limit = float(np.quantile(right, 1 - settings.specificity))
     return Calibration(fitted.law, fitted.terms, round(limit, 4), facts)

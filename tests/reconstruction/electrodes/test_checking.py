@@ -42,6 +42,19 @@ def test_a_swap_is_found_and_put_right_when_asked(demo, tmp_path):
     assert found.save(tmp_path / "check.png").is_file()
 
 
+def test_of_few_leads_only_what_is_sure_is_told(demo):
+    found = einthoven.check_electrodes(demo, leads=["I", "II"])
+    assert (found.best, found.note) == (AS_RECORDED, "")
+    assert any("not all of I, II" in note for note in found.notes)
+    flat = replace(demo, signal=np.stack([demo.signal[0], 0.05 * demo.signal[1]]), leads=("I", "II"))
+    found = einthoven.check_electrodes(flat)
+    assert found.best == "RA/RL"
+    with pytest.raises(ValueError, match="an arm was not measured"):
+        found.corrected  # noqa: B018
+    with pytest.raises(ValueError, match="too little is usable"):
+        einthoven.check_electrodes(demo, leads=["aVR"])
+
+
 def test_leads_that_a_swap_does_not_reach_stay_to_the_bit(demo):
     fixed = corrected_signal(demo, hypotheses()["V1/V2"].undo)
     rest = [row for row, lead in enumerate(LEADS) if lead not in ("V1", "V2")]

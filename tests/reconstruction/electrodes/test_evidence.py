@@ -71,6 +71,8 @@ def test_odds_follow_from_losses():
     ratios = log_ratios(evidence)
     assert ratios[0] == 0
     assert ratios[1] == pytest.approx(np.log(110 / 60))  # a tenth of the mean is added
+    few = np.where(np.arange(8) < 2, loss, 0.0)
+    assert log_ratios(Evidence(evidence.misfit, few))[1] == pytest.approx(np.log(110 / 60) / 4)
     calibration = Calibration.load()
     odds = calibration.log_odds(evidence, KNOWN)
     weight, offset = calibration.terms[term_of(KNOWN[1], calibration.terms)]
