@@ -1,5 +1,6 @@
 """What is checked before a script starts: values of the right type, a device that is there, a folder to write into."""
 
+import math
 import os
 import re
 import tempfile
@@ -10,6 +11,8 @@ from typing import Any
 
 _WHOLE = re.compile(r"n_\w+|\w+_steps|\w+_every|batch_size|seed|(chunk|length)_records|max_windows|dpi")
 """Names of keys whose value is a count."""
+_LARGEST = 1 << 64
+"""No number of a config is larger, but for an infinite one."""
 _PATH = re.compile(r"(?!results_)\w*(path|folder|store|checkpoint)")
 """Names of keys whose value is a file or folder."""
 _PERCENT = re.compile(r"\d+(\.\d+)? ?%")
@@ -63,6 +66,8 @@ def _fits(wanted: str, value: object) -> bool:
     if isinstance(value, str):
         return wanted == "number" and _PERCENT.fullmatch(value) is not None
     if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if abs(value) >= _LARGEST and value not in (math.inf, -math.inf):
         return False
     return wanted == "number" or float(value).is_integer()
 

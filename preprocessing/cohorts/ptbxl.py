@@ -135,6 +135,8 @@ def read_table(root: Path) -> pd.DataFrame:
     absent = [column for column in COLUMNS if column not in raw]
     if absent:
         raise ValueError(f"{root}/ptbxl_database.csv lacks column(s) {', '.join(absent)}; download PTB-XL 1.0.3 again")
+    if not pd.api.types.is_integer_dtype(raw["ecg_id"]):
+        raise ValueError(f"{root}/ptbxl_database.csv has an ecg_id that is no whole number; download it again")
     if raw["ecg_id"].duplicated().any() or not raw["strat_fold"].isin(range(1, 11)).all():
         raise ValueError(f"{root}/ptbxl_database.csv has repeated ecg_id or folds beyond 1 to 10; download it again")
     table = raw[list(COLUMNS)].sort_values("ecg_id", ignore_index=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from diffusion_prior.checkpoint import find_prior
+from einthoven.arguments import check_path
 from einthoven.ecg.formats.registry import find_format
 from einthoven.ecg.reading import read
 from einthoven.ecg.writing import WRITERS, write
@@ -40,7 +41,11 @@ def find_recordings(places: Sequence[str | Path]) -> list[Path | None]:
     Raises:
         ValueError: If a place is no recording, or holds none.
     """
-    return [file for place in places for file in _recordings_of(Path(place))] if places else [None]
+    if isinstance(places, str | Path):
+        places = [places]
+    if not isinstance(places, Sequence):
+        raise ValueError(f"recordings is {places!r}: give files or folders")
+    return [file for place in places for file in _recordings_of(check_path("recordings", place))] if places else [None]
 
 
 def _recordings_of(path: Path) -> list[Path]:
