@@ -125,6 +125,8 @@ def shared_denoiser(
     for name, value in switches.items():
         if not (isinstance(value, bool) or (value is None and name == "conjugate_pairs")):
             raise ValueError(f"{name} is {str(value)[:40]!r}: give true or false")
+    if not isinstance(precision, str):
+        raise ValueError(f"precision is {str(precision)[:40]!r}: give float32, bf16 or auto")
     settings = (published_offset, conjugate_pairs, precision, compiled)
 
     def load() -> Denoiser:
