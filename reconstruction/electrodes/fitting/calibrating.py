@@ -1,5 +1,6 @@
 """Fits the calibration on trials of fold 9, by maximum likelihood, and chooses the limit for telling something."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -97,7 +98,7 @@ def calibrate(trials: Sequence[Trial], law: NDArray[np.float64], settings: Setti
     fitted = Calibration(law.tolist(), {AS_RECORDED: (0.0, 0.0), **terms}, 1.0, facts)
     right = [_as_recorded(one, fitted, known) for one in used if one.truth == AS_RECORDED]
     limit = float(np.quantile(right, 1 - settings.specificity))
-    return Calibration(fitted.law, fitted.terms, round(limit, 4), facts)
+    return Calibration(fitted.law, fitted.terms, math.floor(limit * 1e4) / 1e4, facts)
 
 
 def _groups(known: Sequence[Hypothesis], names: Sequence[str]) -> NDArray[np.int64]:
