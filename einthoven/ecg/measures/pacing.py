@@ -12,8 +12,8 @@ LEAST_MV = 0.25
 LEAST_NOISE = 12.0
 """A spike is as high as this times the median of what the filter takes away elsewhere."""
 LEAST_LEADS = 2
-BEFORE_R_S = 0.35
-"""A spike comes no longer before the R peak."""
+BEFORE_R_S = (0.02, 0.35)
+"""A spike comes so long before the R peak: nearer are the slopes of narrow QRS complexes."""
 LEAST_SHARE = 0.5
 """Share of the beats with a spike from which on a recording is a paced one."""
 
@@ -35,4 +35,4 @@ def is_paced(ecg: NDArray[np.floating], sampling_rate: float, peaks_s: NDArray[n
     spiky = (high > np.maximum(LEAST_MV, LEAST_NOISE * floor)).sum(axis=0) >= min(LEAST_LEADS, len(x))
     times = np.flatnonzero(spiky) / sampling_rate
     before = peaks_s[:, None] - times
-    return float(((before > -WIDTH_S) & (before <= BEFORE_R_S)).any(axis=1).mean()) >= LEAST_SHARE
+    return float(((before >= BEFORE_R_S[0]) & (before <= BEFORE_R_S[1])).any(axis=1).mean()) >= LEAST_SHARE
