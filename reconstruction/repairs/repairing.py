@@ -158,6 +158,7 @@ def _repair(
         whole = np.isin(np.arange(len(signal)), list(hum))[:, None]
         kinds[places] = np.select([lost[:, span], noisy[:, span], whole], [RESTORED, DENOISED, HUM_REMOVED], KEPT)
         joined.kinds[:, span] = kinds
+        storage.flush()  # lets go of their memory
     join(joined, estimate, rate, storage)
     after = _scores(joined.values, places, before, findings, used.scorer, storage)
     actions = list_actions(joined, wanted, rate, Told(findings, after, estimate.noise, places, hum))
