@@ -3,7 +3,7 @@
 `ecg_noise_quantification` is the same with the names of its paper's code, and takes arrays whose leads have no names.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,9 @@ def _check_recording(
     """Returns a recording as (leads, samples), float64, and the names of its leads."""
     x = _check_shape(ecg)
     _check_rate("sampling_freq", sampling_freq)
+    leads = [leads] if isinstance(leads, str) else leads
+    if leads is not None and (isinstance(leads, bytes) or not isinstance(leads, Iterable)):
+        raise ValueError(f"leads is {leads!r}: give the names of the leads, such as ['I', 'II']")
     names = lead_names(len(x)) if leads is None else tuple(map(str, leads))
     if len(names) != len(x) or len(set(names)) < len(x):
         raise ValueError(f"{len(x)} leads need {len(x)} names, each another, not {', '.join(names)}")
