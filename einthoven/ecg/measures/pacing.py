@@ -6,14 +6,14 @@ from scipy.ndimage import median_filter
 
 LEAST_RATE_HZ = 400.0
 """At lower rates a spike of a millisecond or two is not told from a QRS complex."""
-WIDTH_S = 0.012
+WIDTH_S = 0.008
 """A spike is what a median over so long takes away."""
 LEAST_MV = 0.25
 LEAST_NOISE = 12.0
 """A spike is as high as this times the median of what the filter takes away elsewhere."""
 LEAST_LEADS = 2
-BEFORE_R_S = (0.02, 0.35)
-"""A spike comes so long before the R peak: nearer are the slopes of narrow QRS complexes."""
+BEFORE_R_S = (-0.012, 0.35)
+"""A spike comes so long before the R peak, or is taken for it."""
 LEAST_SHARE = 0.5
 """Share of the beats with a spike from which on a recording is a paced one."""
 
