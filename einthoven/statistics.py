@@ -93,6 +93,11 @@ def predictive_band(samples: Values, level: float = 0.90) -> tuple[Values, Value
     return centre + stretch * (low - centre), centre + stretch * (high - centre)
 
 
+def median_of(samples: np.ndarray) -> np.ndarray:
+    """Median of samples (S, ...) at each place, shape (...): of estimates that of least expected absolute error."""
+    return np.asarray(np.median(samples, axis=0), dtype=samples.dtype)
+
+
 def finite_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
     """Mean of the finite values along an axis, by default over records; NaN where there is none."""
     finite = np.isfinite(values)

@@ -26,6 +26,7 @@ from einthoven.arguments import check_count, check_device, check_number, check_p
 from einthoven.ecg.adapters import ECGLike, as_recording
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import Recording
+from einthoven.run.registry import check_choice
 from einthoven.statistics import predictive_band
 from reconstruction.long_recording import Progress, restore_long
 from reconstruction.measurement.checks import check_recording, is_long, without_lost_stretches
@@ -34,7 +35,7 @@ from reconstruction.measurement.noise_start import AUTO, describe_noise
 from reconstruction.measurement.recorded import measure_recording
 from reconstruction.measurement.saturation import Saturation, check_saturation
 from reconstruction.method_choice import MethodChoice
-from reconstruction.result import Reconstruction
+from reconstruction.result import MEAN, MEDIAN, POINT_ESTIMATES, Reconstruction, with_median
 from reconstruction.samplers.base import Draws, PosteriorSampler
 from reconstruction.twelve_leads import at_own_rate, noise_level, observed_samples, sample_twelve_leads
 from reconstruction.windows.restorer import Settings
@@ -59,6 +60,7 @@ def reconstruct(
     weights: str | Path | None = None,
     preset: str | None = None,
     sigma_y: float = SIGMA_Y_MV,
+    point_estimate: str = MEAN,
     key: int | str | None = None,
     device: str | torch.device = "cpu",
     folder: str | Path | None = None,
@@ -81,6 +83,7 @@ def reconstruct(
         weights: The prior's: a file, a training's folder, or RhythmDiff's `checkpoint.pkl`; None: the bundled ones.
         preset: Steps of "amortised" where that is taken: "fast", 8 network calls, or "best", 19; None: "best".
         sigma_y: Standard deviation of the measurement's noise in mV, where `noise` is None (not for "amortised").
+        point_estimate: What `mean` of the result is: "mean", or "median", that of the samples: see `Reconstruction`.
         key: Key of the record, to which its random numbers belong; None: its name, 0 where it has none.
         device: Device of the network.
         folder: For more than 10 s: folder of the results, as memory-mapped `.npy` files, where a killed call goes on;
@@ -99,6 +102,7 @@ def reconstruct(
     check_device(device)
     check_number("sigma_y", sigma_y, 0.0, 1e3)
     check_seed(seed, key)
+    check_choice("point_estimate", point_estimate, POINT_ESTIMATES)
     if folder is not None:
         check_path("folder", folder)
     x, lost = without_lost_stretches(x, rate, names)
@@ -106,7 +110,7 @@ def reconstruct(
     choose = MethodChoice(names, noise, method, sampler, weights, device, preset)
     key = (recording.name or 0) if key is None else key
     if is_long(x.shape[-1], rate):
-        settings = Settings(n_samples, seed, sigma_y, key, noise, saturation, device)
+        settings = Settings(n_samples, seed, sigma_y, key, noise, saturation, device, point_estimate)
         return restore_long(recording, choose, settings, folder=folder, keep_samples=keep_samples, progress=progress)
     method, sampler = choose(x, rate)
     prior = (sampler.leads, sampler.sampling_rate)
@@ -114,7 +118,8 @@ def reconstruct(
     measurement, start = measurement.to(device), time.perf_counter()
     draws = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
     seconds = time.perf_counter() - start
-    return _as_recorded(draws, measurement, method, noise, prior[1], recording, seconds, notes)
+    result = _as_recorded(draws, measurement, method, noise, prior[1], recording, seconds, notes)
+    return with_median(result) if point_estimate == MEDIAN else result
 
 
 def denoise(
@@ -130,6 +135,7 @@ def denoise(
     sampler: PosteriorSampler | None = None,
     weights: str | Path | None = None,
     preset: str | None = None,
+    point_estimate: str = MEAN,
     key: int | str | None = None,
     device: str | torch.device = "cpu",
     folder: str | Path | None = None,
@@ -150,6 +156,7 @@ def denoise(
         sampler: As for `reconstruct`.
         weights: As for `reconstruct`.
         preset: As for `reconstruct`.
+        point_estimate: As for `reconstruct`.
         key: As for `reconstruct`.
         device: As for `reconstruct`.
         folder: As for `reconstruct`.
@@ -171,6 +178,7 @@ def denoise(
         sampler=sampler,
         weights=weights,
         preset=preset,
+        point_estimate=point_estimate,
         key=key,
         device=device,
         folder=folder,

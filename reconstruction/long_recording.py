@@ -25,7 +25,7 @@ from einthoven.run.lock import held_folder
 from einthoven.statistics import predictive_band
 from reconstruction.measurement.noise_start import describe_noise
 from reconstruction.measurement.recorded import describe_filters, describe_gap, describe_saturation
-from reconstruction.result import Reconstruction
+from reconstruction.result import MEAN, MEDIAN, MEDIAN_NOTE, Reconstruction
 from reconstruction.windows.arrays import temporary_folder
 from reconstruction.windows.restorer import OVERLAP_S, WINDOW_S, Choose, Settings, WindowRestorer
 from reconstruction.windows.store import WindowStore
@@ -104,6 +104,8 @@ def _depends_on(recording: Recording, restorer: WindowRestorer, keep: bool) -> d
         digest.update(np.ascontiguousarray(recording.signal[:, first : first + _HASHED_SAMPLES], np.float64).tobytes())
     facts = {"signal": digest.hexdigest(), "sampling_rate": recording.sampling_rate, "leads": list(recording.leads)}
     settings = asdict(restorer.settings) | {"device": str(restorer.settings.device)}
+    if settings["point_estimate"] == MEAN:  # folders that were begun before there was a choice go on
+        del settings["point_estimate"]
     return {**facts, "settings": fingerprint(settings), "sampler": fingerprint(restorer.first), "keep_samples": keep}
 
 
@@ -188,7 +190,8 @@ def _describe(
         notes.append(
             f"the limb leads contradict Einthoven's law in {n_wrong} windows ({wrong}): check lead names and electrodes"
         )
-    return notes + describe_noise(settings.noise, noise)
+    notes += describe_noise(settings.noise, noise)
+    return [*notes, MEDIAN_NOTE] if settings.point_estimate == MEDIAN else notes
 
 
 def _describe_nothing(stretches: Sequence[tuple[int, int]], rate: float) -> list[str]:

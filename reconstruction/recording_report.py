@@ -21,7 +21,7 @@ from reconstruction.api import SIGMA_Y_MV, reconstruct
 from reconstruction.long_recording import MEMORY_UP_TO_S, Progress
 from reconstruction.measurement.checks import is_long
 from reconstruction.measurement.saturation import Saturation
-from reconstruction.result import Reconstruction
+from reconstruction.result import MEAN, Reconstruction
 from reconstruction.samplers.base import PosteriorSampler
 
 SHOWN_SAMPLES = 3
@@ -42,6 +42,7 @@ def reconstruct_recording(
     n_samples: int = 10,
     seed: int = 0,
     sigma_y: float = SIGMA_Y_MV,
+    point_estimate: str = MEAN,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> str:
@@ -58,6 +59,7 @@ def reconstruct_recording(
     given = replace(recording, signal=recording.ordered(kept), leads=kept)
     settings: dict[str, Any] = {"noise": noise, "saturation": saturation, "sigma_y": sigma_y, "device": device}
     settings |= {"seed": seed, "sampler": sampler, "key": recording.name, "progress": progress}
+    settings["point_estimate"] = point_estimate
     is_large = recording.signal.shape[-1] > MEMORY_UP_TO_S * recording.sampling_rate
     settings |= {"folder": folder / "reconstruction"} if is_large else {"keep_samples": True}
     result = reconstruct(given, n_samples=n_samples, **settings)

@@ -26,7 +26,7 @@ def main(config: dict[str, Any]) -> Outcome:
     files = find_recordings(config["recordings"])
     origin = {"prior": hash_weights(find_prior(config["checkpoint"]))}
     run = RunFolder.create(run_path(config), config, seed=config["seed"], device=config["device"], files=origin)
-    names = ("complete", "n_samples", "seed", "device", "format")
+    names = ("complete", "n_samples", "seed", "device", "format", "point_estimate")
     settings = {name: config[name] for name in names} | {"weights": config["checkpoint"]}
     text, failed = repair_all(files, run.path, settings, ENGINES.build(config["engine"]))
     repaired = sorted(path for path in run.path.rglob("repaired.*") if path.suffix != ".dat")

@@ -13,11 +13,13 @@ from einthoven.ecg.reading import read
 from einthoven.ecg.recording import Recording
 from einthoven.run.chunks import ENGINES
 from einthoven.run.progress import show_progress
+from einthoven.run.registry import check_choice
 from einthoven.run.run_folder import RunFolder
 from preprocessing.store.store import Store
 from reconstruction.batch import reconstruct_batch
 from reconstruction.measurement.missingness import Task
 from reconstruction.recording_report import reconstruct_recording
+from reconstruction.result import POINT_ESTIMATES
 from reconstruction.samplers.spec import SamplerSpec
 from reconstruction.windows.restorer import WINDOW_S
 
@@ -38,6 +40,8 @@ class RestorationRun:
         if self.engine.is_remote and self.data["kind"] != "store":
             raise ValueError("one recording is restored in this process: leave engine=local, or take data=store")
         self.sampler = self.spec.build("cpu" if self.engine.is_remote else device)
+        self.point_estimate = algo["point_estimate"]
+        check_choice("algo.point_estimate", self.point_estimate, POINT_ESTIMATES)
         self.settings = {"n_samples": algo["n_samples"], "seed": seed, "sigma_y": algo["sigma_y"], "device": device}
         files = self.spec.identity()["weights"]
         self.create = partial(RunFolder.create, self.folder, config, seed=seed, device=device, files=files)
@@ -51,7 +55,7 @@ class RestorationRun:
         """Restores it: see `reconstruct_recording`."""
         folder, duration = self.create().path, recording.signal.shape[-1] / recording.sampling_rate
         with show_progress(round(duration), "second", self.name, shown=duration > WINDOW_S) as bar:
-            settings |= {**self.settings, "progress": bar.update}
+            settings |= {**self.settings, "progress": bar.update, "point_estimate": self.point_estimate}
             text = reconstruct_recording(recording, folder, self.sampler, **settings)
         made = [folder / f"reconstruction.{suffix}" for suffix in ("png", "npz", "hea")]
         path = self.data["path"]

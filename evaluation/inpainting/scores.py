@@ -22,6 +22,10 @@ def _median_error(estimate: Estimate) -> np.ndarray:
     return metrics.absolute_error(np.median(estimate.drawn, axis=1), estimate.truth, estimate.scored)
 
 
+def _median_squared_error(estimate: Estimate) -> np.ndarray:
+    return metrics.squared_error(np.median(estimate.drawn, axis=1), estimate.truth, estimate.scored)
+
+
 def mean_squared_error(estimate: Estimate) -> np.ndarray:
     """Mean squared error of the point estimate in mV^2, shape (N, C)."""
     return metrics.squared_error(estimate.mean, estimate.truth, estimate.scored)
@@ -70,6 +74,7 @@ METRICS = (
     Metric("mae_median", "MAE of the samples' median (mV)", 4, _median_error, pooled),
     Metric("mae_sample", "MAE of single samples (mV)", 4, _of_samples(metrics.absolute_error), pooled),
     Metric("rmse_mean", "RMSE of the mean (mV)", 4, mean_squared_error, pooled, np.sqrt),
+    Metric("rmse_median", "RMSE of the samples' median (mV)", 4, _median_squared_error, pooled, np.sqrt),
     Metric("rmse_sample", "RMSE of single samples (mV)", 4, _of_samples(metrics.squared_error), pooled, np.sqrt),
     Metric("pearson_mean", "Pearson correlation of the mean", 3, lambda e: metrics.pearson(e.mean, e.truth, e.scored)),
     Metric("pearson_sample", "Pearson correlation of single samples", 3, _of_samples(metrics.pearson)),

@@ -24,7 +24,7 @@ class Estimate:
 
     Attributes:
         total: What the windows at each sample count for together, shape (L,); 0 where none was worked on.
-        sums: Of their means, 5th and 95th percentiles, weighted, shape (3, n_leads, L).
+        sums: Of their means (or medians), 5th and 95th percentiles, weighted, shape (3, n_leads, L).
         noise: Root mean square of the noise that a sample was taken to have in mV, shape (n_leads, L); 0: none.
         samples: Of their samples, weighted, shape (n_samples, n_leads, L); None: they are not kept.
     """
@@ -115,7 +115,8 @@ def estimate_bad(
             ecg = np.where(lost, np.nan, given.signal[:, span])
             restored = repairer(ecg, noisy, rate, given.leads, f"{given.key}/{first}")
             weight = _weight(first, last, length, rate)
-            _add(estimate, restored, rows, weight, first, max(first, begin) if number < n_done else first)
+            middle = repairer.point_estimate(restored.samples[:, rows])
+            _add(estimate, restored, middle, rows, weight, first, max(first, begin) if number < n_done else first)
         if number >= n_done:
             storage.done("estimated", number)
         if progress is not None:
@@ -125,14 +126,20 @@ def estimate_bad(
 
 
 def _add(
-    estimate: Estimate, restored: Restored, rows: list[int], weight: NDArray[np.float32], first: int, begin: int
+    estimate: Estimate,
+    restored: Restored,
+    middle: NDArray[np.float32],
+    rows: list[int],
+    weight: NDArray[np.float32],
+    first: int,
+    begin: int,
 ) -> None:
-    """Adds what a window from the sample `first` on gave, from the sample `begin` on."""
+    """Adds what a window from the sample `first` on gave, `middle` its point estimate, from the sample `begin` on."""
     cut = slice(begin - first, None)
     span = slice(begin, first + len(weight))
     samples = restored.samples[:, rows]
     estimate.total[span] += weight[cut]
-    for place, values in enumerate((samples.mean(axis=0), *predictive_band(samples))):
+    for place, values in enumerate((middle, *predictive_band(samples))):
         estimate.sums[place][:, span] += (weight * values)[:, cut]
     if estimate.samples is not None:
         estimate.samples[..., span] += (weight * samples)[..., cut]

@@ -75,7 +75,7 @@ def repair_all(
     Args:
         files: The recordings, as `find_recordings` lists them.
         folder: Where to write; of several recordings also `recordings.csv`, a line for each.
-        settings: `complete`, `n_samples`, `seed`, `device`, `weights` (as for `repair`) and `format`.
+        settings: `complete`, `n_samples`, `seed`, `device`, `weights`, `point_estimate` (may lack) as for `repair`, `format`.
         engine: Where the work is done.
 
     Returns:
@@ -109,8 +109,8 @@ class RepairWork:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
-        names = ("n_samples", "seed", "weights", "device")
-        self.tools = Tools.load(**{name: settings[name] for name in names})
+        names = ("n_samples", "seed", "weights", "device", "point_estimate")
+        self.tools = Tools.load(**{name: settings[name] for name in names if name in settings})
 
     def __call__(self, chunk: Chunk) -> Problems:
         """Repairs the recording of a chunk; one that cannot be read or written is told, and costs no other."""

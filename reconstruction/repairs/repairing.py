@@ -29,6 +29,7 @@ from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import Recording
 from einthoven.run.fingerprint import fingerprint
 from einthoven.run.lock import held_folder
+from einthoven.run.registry import check_choice
 from noise_quant.api import load_scorer_model
 from noise_quant.scoring.scorer import Scorer
 from reconstruction.api import check_n_samples
@@ -51,6 +52,7 @@ from reconstruction.repairs.result import (
 )
 from reconstruction.repairs.storage import MEMORY_UP_TO_S, Storage, blocks
 from reconstruction.repairs.windows import WindowRepairer
+from reconstruction.result import MEAN, MEDIAN, POINT_ESTIMATES
 from reconstruction.windows.arrays import temporary_folder
 
 SHORTEST_S = 2.5
@@ -72,9 +74,12 @@ class Tools:
         seed: int = 0,
         weights: str | Path | None = None,
         device: str | torch.device = "cpu",
+        point_estimate: str = MEAN,
     ) -> "Tools":
         """Loads the bundled ones; arguments as for `repair`."""
-        repairer = WindowRepairer(shared_denoiser(weights, device), n_samples, seed)
+        check_choice("point_estimate", point_estimate, POINT_ESTIMATES)
+        takes_median = point_estimate == MEDIAN
+        repairer = WindowRepairer(shared_denoiser(weights, device), n_samples, seed, takes_median=takes_median)
         return cls(Finder.load(), repairer, Scorer(load_scorer_model(device=device)))
 
 
@@ -88,6 +93,7 @@ def repair(
     seed: int = 0,
     weights: str | Path | None = None,
     device: str | torch.device = "cpu",
+    point_estimate: str = MEAN,
     tools: Tools | None = None,
     progress: Callable[[int], object] | None = None,
     folder: str | Path | None = None,
@@ -103,7 +109,8 @@ def repair(
         seed: Seed; the same seed and name of the recording give the same result.
         weights: The prior's: a file or a training's folder; None: the bundled ones.
         device: Device of the networks.
-        tools: Tools of one's own, in place of `weights`, `n_samples`, `seed` and `device`.
+        point_estimate: What is put in a bad stretch: the samples' "mean", or their "median".
+        tools: Tools of one's own, in place of `weights`, `n_samples`, `seed`, `device` and `point_estimate`.
         progress: Called with the samples of each window that is done.
         folder: Folder for what is as long as the recording, as memory-mapped `.npy` files; a killed repair goes on
             there. None: memory, or a temporary folder for more than two minutes.
@@ -116,7 +123,7 @@ def repair(
     check_seed(seed)
     before = as_recording(ecg, sampling_rate, leads)
     check_units(before.signal, before.sampling_rate)
-    used = tools or Tools.load(n_samples, seed, weights, device)
+    used = tools or Tools.load(n_samples, seed, weights, device, point_estimate)
     wanted = LEADS if complete else before.leads
     is_temporary = folder is None and before.signal.shape[-1] > MEMORY_UP_TO_S * before.sampling_rate
     place = temporary_folder() if is_temporary else None if folder is None else Path(folder)

@@ -18,6 +18,7 @@ from diffusion_prior.sampler import Sampler
 from einthoven.ecg.filters import clean_signal, fill_gaps, resample
 from einthoven.ecg.leads import LEADS, independent_part, to_twelve
 from einthoven.randomness import NoiseInTime, randn, record_generators
+from einthoven.statistics import median_of
 from reconstruction.measurement.operators import MeasuredLeads
 from reconstruction.repairs.pieces import runs
 
@@ -50,11 +51,27 @@ class Restored:
 class WindowRepairer:
     """Repairs windows with a prior that takes measurements; ValueError for one that does not."""
 
-    def __init__(self, denoiser: Denoiser, n_samples: int = 10, seed: int = 0, n_steps: int = N_STEPS) -> None:
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        n_samples: int = 10,
+        seed: int = 0,
+        n_steps: int = N_STEPS,
+        *,
+        takes_median: bool = False,
+    ) -> None:
         if not denoiser.takes_measurements or independent_part(denoiser.leads) != denoiser.leads:
             raise ValueError("repair needs weights whose network takes measured samples of the eight independent leads")
         self.denoiser, self.n_samples, self.seed, self.n_steps = denoiser, n_samples, seed, n_steps
-        self.rate = denoiser.sampling_rate
+        self.rate, self._takes_median = denoiser.sampling_rate, takes_median
+
+    def depends_on(self) -> dict[str, bool]:
+        """Says what else its results depend on; folders that were begun before there was a choice go on."""
+        return {"takes_median": True} if self._takes_median else {}
+
+    def point_estimate(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns the mean of samples (S, ...), or the median where it `takes_median`."""
+        return median_of(samples) if self._takes_median else samples.mean(axis=0)
 
     def __call__(
         self,

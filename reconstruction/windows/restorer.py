@@ -21,10 +21,12 @@ from torch import Tensor
 
 from einthoven.ecg.filters import PADDING_S
 from einthoven.randomness import NoiseInTime, seeded_generator
+from einthoven.statistics import median_of
 from reconstruction.measurement.measurement import Measurement
 from reconstruction.measurement.recorded import MeasuredPiece, NothingMeasured, measure_piece
 from reconstruction.measurement.saturation import Saturation
 from reconstruction.method_choice import PRIOR_RATE_HZ
+from reconstruction.result import MEAN, MEDIAN
 from reconstruction.samplers.base import Calls, Draws, PosteriorSampler
 from reconstruction.twelve_leads import at_own_rate, draw_twelve_leads, likelihood_of, noise_level, observed_samples
 
@@ -127,6 +129,7 @@ class Settings:
     noise: str | None
     saturation: Saturation
     device: str | torch.device
+    point_estimate: str = MEAN
 
 
 @dataclass(frozen=True)
@@ -231,9 +234,11 @@ class WindowRestorer:
         shape = (measurement, self.prior_rate, rate, length)
         observed = observed_samples(measurement, min(self.prior_rate, rate), rate, length)
         rest = state.shape[-1] - window.n_after
+        own_samples = at_own_rate(samples, *shape)[..., given]
+        is_median = settings.point_estimate == MEDIAN
         return Restored(
-            samples=at_own_rate(samples, *shape)[..., given],
-            mean=at_own_rate(mean[None], *shape)[0][..., given],
+            samples=own_samples,
+            mean=median_of(own_samples) if is_median else at_own_rate(mean[None], *shape)[0][..., given],
             observed=observed[..., given],
             tail=Tail(state[..., rest:].cpu().numpy(), mean[..., rest:].cpu().numpy(), drawn.spread),
             piece=piece,

@@ -15,6 +15,7 @@ from reconstruction.api import denoise
 from reconstruction.measurement.noise_start import NOISE_NAMES, NOISES
 from reconstruction.measurement.operators import MeasuredLeads
 from reconstruction.method_choice import build_sampler, choose_method
+from reconstruction.result import POINT_ESTIMATES as MIDDLES
 from reconstruction.samplers.amortised import AmortisedSampler
 from reconstruction.samplers.base import Calls, Draws, PosteriorSampler
 from reconstruction.samplers.ddnm import DDNM
@@ -318,3 +319,13 @@ def test_the_operator_of_a_recording_is_built_once(leads, tiny_weights, monkeypa
     ecg = simulate_ecg(1, 250, DURATION, seed=2)[0, : len(leads)].astype(np.float64)
     reconstruct(ecg, 250, leads, 2, weights=tiny_weights)
     assert len(built) == 1
+
+
+def test_median_or_mean(tiny_denoiser):
+    ecg, sampler = simulate_ecg(1, 100, DURATION, seed=2)[0], AmortisedSampler(tiny_denoiser, n_steps=2)
+    mean, median = (reconstruct(ecg[:1], 100, ["I"], 3, sampler=sampler, point_estimate=name) for name in MIDDLES)
+    np.testing.assert_array_equal(mean.samples, median.samples)
+    np.testing.assert_array_equal(median.mean, np.median(median.samples, axis=0))
+    assert not np.array_equal(mean.mean, median.mean)
+    with pytest.raises(ValueError, match="unknown point_estimate 'mode'"):
+        reconstruct(ecg[:1], 100, ["I"], 3, sampler=sampler, point_estimate="mode")

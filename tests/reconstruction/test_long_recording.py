@@ -4,6 +4,7 @@ import pytest
 from einthoven.ecg.leads import LEADS
 from preprocessing.cohorts.simulator import simulate_ecg
 from reconstruction import long_recording, reconstruct
+from reconstruction.result import MEDIAN_NOTE
 from reconstruction.samplers.amortised import AmortisedSampler
 from reconstruction.samplers.decoupled import DecoupledSampler
 from reconstruction.windows.restorer import Settings, WindowRestorer
@@ -169,3 +170,12 @@ def test_a_wild_stretch_of_a_lead_is_lost_and_restored(ecg, sampler):
     result = restore(wild, DecoupledSampler(sampler.denoiser, n_steps=2))
     assert np.abs(result.mean).max() < 20
     assert any(note.startswith("lead V5 is out of range") for note in result.notes)
+
+
+def test_the_median_of_a_long_recording_leaves_all_else_as_it_is(ecg, sampler):
+    mean, median = (restore(ecg, sampler, point_estimate=name) for name in ("mean", "median"))
+    np.testing.assert_array_equal(mean.samples, median.samples)
+    np.testing.assert_array_equal(median.mean, np.median(median.samples, axis=0))
+    assert not np.array_equal(mean.mean, median.mean)
+    assert MEDIAN_NOTE in median.notes
+    assert MEDIAN_NOTE not in mean.notes

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.reading import read
 from einthoven.ecg.recording import Source
-from reconstruction.result import Reconstruction
+from reconstruction.result import MEDIAN_NOTE, Reconstruction, with_median
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +94,13 @@ def test_the_table_has_a_row_for_each_lead_and_time(result):
 def test_xarray_and_html(result):
     assert "data:image/png" in result._repr_html_()
     assert result.to_xarray().samples.dims == ("sample", "lead", "time")
+
+
+def test_the_estimate_can_be_the_median(result):
+    skewed = result.samples.copy()
+    skewed[-1] += ~result.observed
+    median = with_median(replace(result, samples=skewed))
+    np.testing.assert_array_equal(median.mean, np.median(skewed, axis=0))
+    np.testing.assert_allclose(median.mean, result.mean, atol=1e-6)
+    assert MEDIAN_NOTE in median.notes
+    assert MEDIAN_NOTE in median.recording.notes

@@ -11,6 +11,7 @@ from einthoven.ecg.leads import LEADS
 from einthoven.ecg.reading import read
 from einthoven.ecg.recording import Recording
 from einthoven.ecg.writing import write
+from einthoven.run.fingerprint import fingerprint
 from preprocessing.cohorts.simulator import simulate_ecg
 from reconstruction.repairs.finding.finder import Finder
 from reconstruction.repairs.folder import write_repair
@@ -209,3 +210,15 @@ def test_a_killed_repair_goes_on_in_its_folder_to_the_bit(clean, tools, tmp_path
         pd.testing.assert_frame_equal(again.actions, whole.actions)
     with pytest.raises(ValueError, match="other work"):
         repair(ecg[:, 1:], RATE, LEADS, tools=tools, folder=tmp_path)
+
+
+def test_the_median_is_taken_where_it_is_asked_for(damaged, repaired):
+    denoiser = shared_denoiser()
+    tools = Tools(Finder.load(), WindowRepairer(denoiser, n_samples=2, n_steps=3, takes_median=True), None)
+    median = repair(damaged, RATE, LEADS, tools=tools)  # that of two samples is their mean
+    np.testing.assert_allclose(median.recording.signal, repaired.recording.signal, atol=1e-5)
+    samples = np.array([0.0, 1.0, 5.0], dtype=np.float32)[:, None, None]
+    assert tools.repairer.point_estimate(samples).item() == 1.0
+    usual = WindowRepairer(denoiser, n_samples=2, n_steps=3)
+    assert usual.point_estimate(samples).item() == 2.0
+    assert fingerprint(usual) != fingerprint(tools.repairer)
