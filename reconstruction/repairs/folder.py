@@ -75,7 +75,7 @@ def repair_all(
     Args:
         files: The recordings, as `find_recordings` lists them.
         folder: Where to write; of several recordings also `recordings.csv`, a line for each.
-        settings: `complete`, `n_samples`, `seed`, `device`, `weights`, `point_estimate` (may lack) as for `repair`, `format`.
+        settings: `complete`, `n_samples`, `seed`, `device`, `weights`, `point_estimate` of `repair`, and `format`.
         engine: Where the work is done.
 
     Returns:
