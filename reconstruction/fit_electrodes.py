@@ -14,7 +14,7 @@ from einthoven.run.run_folder import RunFolder
 
 @script("fit_electrodes")
 def main(config: dict[str, Any]) -> Outcome:
-    """Looks at records of fold 9 with swaps made on purpose, and fits how probable each swap is."""
+    """Looks at records of fold 9 and of other hospitals with swaps made on purpose; fits how probable each swap is."""
     import torch
 
     from diffusion_prior.checkpoint import find_prior, shared_denoiser
@@ -26,6 +26,7 @@ def main(config: dict[str, Any]) -> Outcome:
         calibrate,
         fold_records,
         look_at,
+        other_records,
         usual_covariance,
     )
     from reconstruction.electrodes.fitting.trials import Trials
@@ -39,7 +40,10 @@ def main(config: dict[str, Any]) -> Outcome:
     law = usual_covariance(root, settings.n_law)
     aside = [f"{ecg_id:05d}_lr" for ecg_id in settings.set_aside]
     paths = [path for path in fold_records(root, [CALIBRATION_FOLD], settings.seed) if path.name not in aside]
-    trials, unusable = look_at(paths[: settings.n_records], Trials(Judge(denoiser, law), run.path / "parts"))
+    others = other_records(Path(config["others_path"]), settings.n_others, settings.others_aside, settings.seed)
+    trials, unusable = look_at(
+        [*paths[: settings.n_records], *others], Trials(Judge(denoiser, law), run.path / "parts")
+    )
     calibration = calibrate(trials, law, settings)
     path = Path(config["calibration_path"])
     with atomic_write(path) as partial:

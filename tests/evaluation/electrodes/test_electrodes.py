@@ -12,7 +12,8 @@ from evaluation.electrodes.scoring import compared, decision_table, opposite, sc
 from reconstruction.electrodes.calibration import Calibration
 from reconstruction.electrodes.eight_leads import eight_leads
 from reconstruction.electrodes.evidence import Evidence
-from reconstruction.electrodes.fitting.calibrating import Settings, calibrate
+from reconstruction.electrodes.fitting import calibrating
+from reconstruction.electrodes.fitting.calibrating import Settings, calibrate, cross_fitted, other_records
 from reconstruction.electrodes.fitting.trials import Trial, Trials, drawn_swaps, swapped
 from reconstruction.electrodes.maps import AS_RECORDED, hypotheses
 
@@ -53,7 +54,7 @@ def test_what_undoes_a_swap():
 
 
 def test_a_calibration_is_fitted_and_reported(trials, tmp_path):
-    fitted = calibrate(trials, np.eye(8), Settings(10, 5, [], 0.98, 0))
+    fitted = calibrate(trials, np.eye(8), Settings(10, 5, [], 5, [], 2, 0.98, 0))
     decisions = decision_table(trials, fitted)
     told = np.where(decisions["as_recorded"] < fitted.limit, decisions["other"], AS_RECORDED)
     assert (told == decisions["truth"]).mean() > 0.9
@@ -66,6 +67,31 @@ def test_a_calibration_is_fitted_and_reported(trials, tmp_path):
     for words in ("RA/LA", "NORM, as recorded", "False alarms", "a note"):
         assert words in report.markdown
     assert (tmp_path / "decisions.csv").is_file()
+
+
+def test_a_rare_kind_of_mistake_starts_from_its_share(trials, monkeypatch):
+    settings = Settings(10, 5, [], 5, [], 2, 0.98, 0)
+    usual = calibrate(trials, np.eye(8), settings).terms["lead names exchanged"]
+    monkeypatch.setitem(calibrating.SHARES, "lead names exchanged", 10 * calibrating.SHARES["lead names exchanged"])
+    more = calibrate(trials, np.eye(8), settings).terms["lead names exchanged"]
+    assert more[0] == usual[0]
+    assert more[1] - usual[1] == pytest.approx(np.log(10), abs=0.01)
+
+
+def test_each_record_is_judged_by_a_fit_on_others(trials):
+    judged = cross_fitted(trials, Settings(10, 5, [], 5, [], 5, 0.98, 0))
+    assert sorted(id(one) for one, _ in judged) == sorted(map(id, trials))
+
+
+def test_other_records_are_drawn_by_seed(tmp_path):
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / f"{name}.hea").touch()
+    drawn = other_records(tmp_path, 3, ["a"], 0)
+    assert drawn == other_records(tmp_path, 3, ["a"], 0)
+    assert {path.name for path in other_records(tmp_path, 4, ["a"], 1)} == {"b", "c", "d"}
+    with pytest.raises(ValueError, match="n_others=0"):
+        other_records(tmp_path / "none", 3, [], 0)
+    assert other_records(tmp_path / "none", 0, [], 0) == []
 
 
 def test_trials_are_drawn_from_the_name_and_kept(ecg, tmp_path):
