@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import binary_opening, maximum_filter1d, minimum_filter1d
 
 from einthoven.ecg.leads import LEADS
+from einthoven.ecg.long_signals import release
 
 USABLE = ""
 NOT_FINITE = "not finite"
@@ -157,8 +158,12 @@ def check_units(ecg: ArrayLike, sampling_rate: float) -> None:
     """
     x = np.asarray(ecg)
     n = min(max(1, round(FLAT_WINDOW_S * sampling_rate)), x.shape[1])
-    stretches = x[:, : x.shape[1] // n * n].reshape(len(x), -1, n)
-    stretches = stretches[:, :: 1 + stretches.shape[1] // UNIT_STRETCHES].astype(np.float64)
+    count = x.shape[1] // n
+    each = []
+    for lead in x:
+        each.append(lead[: count * n].reshape(count, n)[:: 1 + count // UNIT_STRETCHES].astype(np.float64))
+        release(x)
+    stretches = np.stack(each)
     whole = stretches.reshape(len(x), -1)
     ranges = np.ptp(stretches, axis=-1)
     ranges = ranges[np.isfinite(ranges) & (ranges > 0)]

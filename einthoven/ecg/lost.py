@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from einthoven.ecg.checks import CONSTANT_MV, FLAT_MV, FLAT_WINDOW_S, LARGEST_RANGE_MV, RAIL_DISTANCE_MV, SATURATED_S
+from einthoven.ecg.long_signals import release
 
 FLAT = "flat"
 SATURATED = "saturated"
@@ -74,6 +75,7 @@ def lost_stretches(
         _mark_range(lead, sampling_rate, reasons)
         reasons[absurd & (reasons == 0)] = _REASONS.index(OUT_OF_RANGE)
         found.extend(Lost(name, first, last, _REASONS[code]) for first, last, code in _runs(reasons))
+        release(signal)
     return tuple(found)
 
 

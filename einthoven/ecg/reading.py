@@ -19,6 +19,7 @@ from einthoven.ecg.formats.channels import part_of
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.formats.registry import find_format
 from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix
+from einthoven.ecg.long_signals import lies_in_file
 from einthoven.ecg.lost import describe_lost, erase, lost_stretches
 from einthoven.ecg.recording import Recording, Source
 
@@ -91,7 +92,7 @@ def _without_lost(recording: Recording) -> Recording:
     lost = lost_stretches(signal, rate, leads, saturated=False)
     if not lost:
         return recording
-    signal = signal if signal.flags.owndata else signal.copy()  # a long one is there once only
+    signal = signal if signal.flags.owndata or lies_in_file(signal) else signal.copy()  # a long one is there once only
     erase(signal, leads, lost)
     return replace(recording, signal=signal, notes=(*recording.notes, *describe_lost(lost, rate, signal.shape[-1])))
 

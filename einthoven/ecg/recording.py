@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from einthoven.ecg.leads import canonical_leads
+from einthoven.ecg.long_signals import take_rows
 from einthoven.ecg.showing import Shown, duration_in_words, to_mne_raw, to_xarray_dataset
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Recording(Shown):
         absent = [lead for lead in leads if lead not in self.leads]
         if absent:
             raise ValueError(f"record {self.name} lacks lead(s) {', '.join(absent)}; it has {', '.join(self.leads)}")
-        return self.signal[[self.leads.index(lead) for lead in leads]]
+        return take_rows(self.signal, [self.leads.index(lead) for lead in leads])
 
     @property
     def times(self) -> NDArray[np.float64]:

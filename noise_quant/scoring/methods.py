@@ -7,6 +7,7 @@ import pandas as pd
 
 from einthoven.ecg.checks import lead_problems
 from einthoven.ecg.recording import Recording
+from einthoven.run.progress import show_progress
 from noise_quant.data.sources import SourceItem
 from noise_quant.model.checkpoint import load_model
 from noise_quant.model.reverse_process import ReverseProcess
@@ -17,6 +18,9 @@ from noise_quant.scoring.verdict import Thresholds, find_thresholds, verdicts
 from noise_quant.scoring.windows import cut_windows
 
 SCORING_METHODS: tuple[str, ...] = ("diffusion", "baseline")
+
+LONG_S = 300.0
+"""Within a record of so many seconds or more it is shown how far its scoring has come."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,11 @@ class DiffusionScoring:
 
     def __call__(self, item: SourceItem, record: Recording) -> pd.DataFrame:
         """Returns the scores of a record."""
-        scores = self.scorer.score(record.signal, record.sampling_rate, item.seed_key, self.n_partitions, record.leads)
+        rate = record.sampling_rate
+        seconds = round(record.signal.shape[-1] / rate)
+        with show_progress(seconds, "second", record.name, shown=seconds >= LONG_S, keep=False) as bar:
+            settings = (item.seed_key, self.n_partitions, record.leads, bar.update)
+            scores = self.scorer.score(record.signal, rate, *settings)
         found = verdicts(scores.psnr, scores.unusable, self.thresholds, scores.hum_mv, scores.missing_s)
         return scores.to_table(record.leads, found)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from einthoven.ecg.checks import USABLE
 from einthoven.ecg.leads import LEADS
+from einthoven.ecg.long_signals import release
 from einthoven.randomness import seeded_generator
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
@@ -125,6 +126,11 @@ class _Job:
                 self.result.reason[row, place] = f"{missing[row]:.1f} s {MISSING}"
             nothing = (left_out == last - first) & ~self.result.unusable[:, place]
             self.result.reason[nothing, place], self.result.unusable[nothing, place] = MISSING, True
+
+    def wants(self, lead: int, number: int) -> bool:
+        """Says whether a lead is usable somewhere in a window that was judged, or its image is kept."""
+        kept = self.result.levels is not None and number < self.result.levels.shape[1]
+        return kept or not self.result.unusable[lead, self.result.segment == number].all()
 
 
 @dataclass(frozen=True)
@@ -270,17 +276,23 @@ class Scorer:
             yield job.key, job.result
 
     def _items(self, job: _Job, numbers: range) -> list[_Item]:
-        """Computes the images of all leads in some windows."""
+        """Computes the images of the leads in some windows, but for those of which no score or image is asked for."""
         device = next(self.model.parameters()).device
         pieces = [cut_signal(job.ecg, job.windows[number], job.sampling_rate) for number in numbers]
-        signals = torch.from_numpy(np.stack([piece.signal for piece in pieces])).to(device)
+        release(job.ecg)
+        wanted = []
+        for number, piece in zip(numbers, pieces, strict=True):
+            job.judge(number, piece)
+            wanted += [(number, piece, lead) for lead in range(len(job.ecg)) if job.wants(lead, number)]
+        job.n_left -= len(numbers) * len(job.ecg) - len(wanted)
+        if not wanted:
+            return []
+        signals = torch.from_numpy(np.stack([piece.signal[lead] for _, piece, lead in wanted])).to(device)
         images = scalogram_image(signals, job.sampling_rate, self.model.scalogram, self.model.discretization)
         items = []
-        for number, piece, leads in zip(numbers, pieces, images, strict=True):
-            job.judge(number, piece)
-            for lead, image in enumerate(leads):
-                counted = None if piece.counted is None or piece.counted[lead].all() else piece.counted[lead]
-                items.append(_Item(job, lead, number, image, counted))
+        for (number, piece, lead), image in zip(wanted, images, strict=True):
+            counted = None if piece.counted is None or piece.counted[lead].all() else piece.counted[lead]
+            items.append(_Item(job, lead, number, image, counted))
         return items
 
     def _score_batch(self, items: Sequence[_Item]) -> None:

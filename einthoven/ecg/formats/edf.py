@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from einthoven.ecg.formats.channels import Channel, choose_channels, part_of
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.formats.patients import age_between, age_of, patient_of
+from einthoven.ecg.long_signals import blank_signal, release
 from einthoven.ecg.recording import Patient, Recording, Source
 
 EDF_MARK = b"0       "
@@ -113,7 +114,9 @@ def read_edf(path: Path, options: ReadOptions) -> Recording:
     if (last - first) * len(taken) > max(LARGEST_GAP, 100 * rows.size):
         raise ValueError(f"{path} is mostly pauses: read a part of it, with start= and duration=")
     signal = _samples(taken, rows, places, first, last, header)
-    signal *= choice.factors[:, None]
+    for row, factor in zip(signal, choice.factors, strict=True):
+        row *= factor
+        release(signal)
     notes = [*header.notes]
     notes += [f"{timing.gaps} pause(s) between data records are missing samples"] if timing.gaps else []
     begun = _start_time(header, timing.begun)
@@ -145,7 +148,7 @@ def _samples(
     """
     n = taken[0].samples
     begin, end = np.searchsorted(places, [first - n + 1, last])
-    found = np.full((len(taken), last - first), np.nan)
+    found = blank_signal(len(taken), last - first)
     step = max(_CHUNK // n, 1)  # records looked at together: a day is there once only
     for block in (slice(place, min(place + step, end)) for place in range(begin, end, step)):
         within = (places[block, None] + np.arange(n)).ravel() - first
@@ -154,6 +157,7 @@ def _samples(
             digital = _digital(rows[block], signal, header).ravel()[inside]
             missing = digital < min(signal.lowest, _smallest(header) + 1)
             found[row, within[inside]] = np.where(missing, np.nan, digital * signal.gain + signal.offset)
+        release(found)
     return found
 
 

@@ -14,6 +14,7 @@ from einthoven.ecg.formats.channels import Channel, choose_channels, part_of
 from einthoven.ecg.formats.options import ReadOptions
 from einthoven.ecg.formats.patients import age_between, patient_of
 from einthoven.ecg.leads import LEADS
+from einthoven.ecg.long_signals import blank_signal, release
 from einthoven.ecg.recording import Recording, Source
 
 MARK = b"ISHNE1.0"
@@ -24,6 +25,7 @@ CODES: dict[int, str] = {**dict(zip((2, 3, 4), "XYZ", strict=True)), **dict(enum
 """Leads by their code."""
 SEXES: dict[int, str] = {1: "male", 2: "female"}
 MISSING = -32768
+_CHUNK = 1 << 20
 
 
 def matches(head: bytes, path: Path) -> bool:
@@ -68,9 +70,13 @@ def read_ishne(path: Path, options: ReadOptions) -> Recording:
     choice = choose_channels(channels, options, str(path))
     first, last = part_of(held, choice.sampling_rate, options, path.stem)
     whole: NDArray[np.int16] = np.memmap(path, dtype="<i2", mode="r", offset=offset, shape=(held, n_leads))
-    digital = whole[first:last, list(choice.rows)].T
     scale = [factor * max(resolutions[row], 1) for row, factor in zip(choice.rows, choice.factors, strict=True)]
-    signal = np.where(digital == MISSING, np.nan, digital * np.array(scale)[:, None])
+    signal = blank_signal(len(scale), last - first)
+    for place in range(first, last, _CHUNK):
+        digital = whole[place : min(place + _CHUNK, last), list(choice.rows)].T
+        values = np.where(digital == MISSING, np.nan, digital * np.array(scale)[:, None])
+        signal[:, place - first :][:, : values.shape[1]] = values
+        release(signal)
     day = _date(days[3:6])
     clock = days[9:12]
     start = None

@@ -25,6 +25,7 @@ from einthoven.ecg.formats.wfdb_files.header import (
     read_header,
 )
 from einthoven.ecg.formats.wfdb_files.samples import SampleFile, missing_value
+from einthoven.ecg.long_signals import blank_signal, release
 from einthoven.ecg.recording import Recording, Source
 
 STRICT = ReadOptions(strict=True)
@@ -81,7 +82,7 @@ def read_wfdb(path: str | Path, options: ReadOptions | None = None) -> Recording
     first, last = part_of(length, choice.sampling_rate / frames, options, stem.name)
     if (last - first) * frames * len(choice.rows) > max(LARGEST_GAP, 100 * _held_bytes(segments)):
         raise ValueError(f"{stem} is mostly gaps, {length / rate:.0f} s: read a part of it, with start= and duration=")
-    signal = np.full((len(choice.rows), (last - first) * frames), np.nan)
+    signal = blank_signal(len(choice.rows), (last - first) * frames)
     names = [channels[row].name for row in choice.rows]
     for segment in segments:
         if segment.header is not None and segment.first < last and segment.last > first:
@@ -95,7 +96,9 @@ def read_wfdb(path: str | Path, options: ReadOptions | None = None) -> Recording
         )
     if options.strict and notes:
         raise ValueError(f"{stem}: {notes[0]}")
-    signal *= choice.factors[:, None]
+    for row, factor in zip(signal, choice.factors, strict=True):
+        row *= factor
+        release(signal)
     start = header.start_time
     start = start and start + timedelta(seconds=first * frames / choice.sampling_rate)
     source = Source("WFDB", stem)
@@ -250,6 +253,7 @@ def _read_segment(
                 samples = samples[line.skew : line.skew + stop - start]
                 target = signal[place, (segment.first + start - first) * line.frames :][: samples.size]
                 _to_physical(samples.reshape(-1), line, target)
+            release(signal)
         if begin == 0 and file.n_frames <= end + skew or (not skew and (begin, end) == (0, header.length)):
             for _, row in wanted:
                 assert row is not None
