@@ -1,6 +1,7 @@
 """`evaluate_repairs`: record after record, each kept in a file of its own, so that a killed run goes on."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 
 from einthoven.ecg.filters import clean_signal
 from einthoven.report.tables import write_parquet
+from einthoven.run.chunks import Problems, describe_failure
 from einthoven.run.files import atomic_write
 from einthoven.run.progress import show_progress
 from evaluation.repairing.baselines import RATE_HZ, RidgeFromOthers
@@ -18,9 +20,11 @@ from evaluation.repairing.marks import marked_records, score_marks
 from evaluation.repairing.report import write_marks, write_report
 from evaluation.repairing.scoring import Scored, score_record
 from evaluation.repairing.statements import find_classifier, score_statements
+from evaluation.repairing.waves import Waves
 from evaluation.report import Report
 from preprocessing.clean_records import CleanRecord, ptbxl_records, wfdb_records
 from preprocessing.damage import damage_noise
+from reconstruction.repairs.fitting.windows import Noise
 from reconstruction.repairs.repairing import Tools
 
 PARTS = "parts"
@@ -61,40 +65,81 @@ def evaluate_repairs(
     ]
     if source == "ludb":
         marked = _at_least_one(islice(marked_records(Path(ludb_path)), n_records), "ludb_path")
-        waves = []
-        for record, marks in _shown(marked):
-            part = _part(folder, record, "marks.parquet")
-            if not part.is_file():
-                write_parquet(score_marks(record, marks, noise(record.sampling_rate), tools, seed), part)
-            waves.append(pd.read_parquet(part))
-        return write_marks(pd.concat(waves), folder, n_resamples, seed, notes)
+        waves, told = _score_marked(folder, marked, noise, tools, seed)
+        return write_marks(waves, folder, n_resamples, seed, [*notes, *told])
     root = Path(ptbxl_path)
     records = ptbxl_records(root, fold) if source == "ptbxl" else wfdb_records(Path(wfdb_path))
     chosen = _at_least_one(islice(records, n_records), "ptbxl_path" if source == "ptbxl" else "wfdb_path")
     ridge = RidgeFromOthers.fit(
         clean_signal(record.signal, record.sampling_rate, RATE_HZ) for record in islice(_training(root), n_fit)
     )
-    scored = []
-    for record in _shown(chosen):
-        if not _part(folder, record, f"{TABLES[-1]}.parquet").is_file():
-            _write(score_record(record, noise(record.sampling_rate), ridge, tools, seed), folder, record)
-        scored.append(_read(folder, record))
+    scored, told = _score_all(folder, chosen, noise, ridge, tools, seed)
     notes += [
+        *told,
         "a lead-second is bad where a quarter of it or more is damaged, and is not counted where less is",
         "the regression is told which leads are damaged; the filters are applied to the whole recording",
     ]
     statements = None
     if reader is not None:
-        ecgs = {_ecg_id(record): one.ecgs for record, one in zip(chosen, scored, strict=True)}
+        ecgs = {_ecg_id(record): scored[record.name].ecgs for record in chosen if record.name in scored}
         statements = score_statements(reader, ecgs, root, n_resamples, seed)
         notes.append(f"classifier trained on: {reader.describe()}")
-    return write_report(scored, folder, n_resamples, seed, notes, statements)
+    return write_report(list(scored.values()), folder, n_resamples, seed, notes, statements)
 
 
 def _at_least_one(records: Iterable[T], key: str) -> list[T]:
     if not (found := list(records)):
         raise ValueError(f"no record to evaluate on: look at {key}")
     return found
+
+
+def _score_all(
+    folder: Path, chosen: Sequence[CleanRecord], noise: Noise, ridge: RidgeFromOthers, tools: Tools, seed: int
+) -> tuple[dict[str, Scored], list[str]]:
+    """Scores those records that were not scored before; returns all by name, and what to tell of those that failed."""
+    scored: dict[str, Scored] = {}
+    failed: Problems = {}
+    for record in _shown(chosen):
+        with _tolerated(record, failed):
+            if not _part(folder, record, f"{TABLES[-1]}.parquet").is_file():
+                _write(score_record(record, noise(record.sampling_rate), ridge, tools, seed), folder, record)
+            scored[record.name] = _read(folder, record)
+    return scored, _told(failed, len(chosen))
+
+
+def _score_marked(
+    folder: Path, marked: Sequence[tuple[CleanRecord, dict[str, Waves]]], noise: Noise, tools: Tools, seed: int
+) -> tuple[pd.DataFrame, list[str]]:
+    """Does the same with records that have marks; returns the tables of all together."""
+    waves: list[pd.DataFrame] = []
+    failed: Problems = {}
+    for record, marks in _shown(marked):
+        part = _part(folder, record, "marks.parquet")
+        with _tolerated(record, failed):
+            if not part.is_file():
+                write_parquet(score_marks(record, marks, noise(record.sampling_rate), tools, seed), part)
+            waves.append(pd.read_parquet(part))
+    told = _told(failed, len(marked))
+    return pd.concat(waves), told
+
+
+@contextmanager
+def _tolerated(record: CleanRecord, failed: Problems) -> Iterator[None]:
+    """Notes that a record failed, which costs no other record its scores; a call with the same folder tries again."""
+    try:
+        yield
+    except OSError:  # the disk: all that follow would fail
+        raise
+    except Exception as error:
+        failed[record.name] = describe_failure(error)
+
+
+def _told(failed: Problems, n_records: int) -> list[str]:
+    """Says which records are left out; ValueError where none is left."""
+    if len(failed) == n_records:
+        name, reason = next(iter(failed.items()))
+        raise ValueError(f"none of the {n_records} records could be evaluated, e.g. {name}: {reason}")
+    return [f"left out, {name}: {reason}" for name, reason in failed.items()]
 
 
 def _part(folder: Path, record: CleanRecord, name: str) -> Path:

@@ -6,9 +6,10 @@ import torch
 from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.filters import clean_signal
 from einthoven.ecg.leads import LEADS
+from evaluation.repairing import runs
 from evaluation.repairing.baselines import RidgeFromOthers
 from evaluation.repairing.report import write_report
-from evaluation.repairing.scoring import REPAIRED, score_record
+from evaluation.repairing.scoring import REPAIRED, Scored, score_record
 from evaluation.repairing.waves import compare_waves, find_waves
 from preprocessing.clean_records import CleanRecord
 from preprocessing.cohorts.simulator import simulate_ecg
@@ -71,3 +72,23 @@ def test_records_are_scored_and_summed_up(ecgs, ridge, tmp_path):
     assert "RMSE below" in report.markdown
     table = pd.read_csv(tmp_path / "table.csv")
     assert {"metric", "method", "value", "lower", "upper", "part"} == set(table.columns)
+
+
+def test_a_record_that_fails_is_left_out_and_told(ecgs, ridge, tmp_path, monkeypatch):
+    chosen = [CleanRecord(name, ecgs[0], RATE) for name in ("a", "b")]
+    done = Scored(*[pd.DataFrame({"record": ["b"]})] * 3, np.zeros((4, 12, 10), np.float32))
+
+    def score(record, *_rest):
+        if record.name == "a" or broken:
+            raise ValueError("no beat")
+        return done
+
+    monkeypatch.setattr(runs, "score_record", score)
+    arguments = (tmp_path, chosen, lambda rate: {}, ridge, None, 0)
+    broken = True
+    with pytest.raises(ValueError, match="none of the 2 records could be evaluated, e.g. a: no beat"):
+        runs._score_all(*arguments)
+    broken = False
+    scored, told = runs._score_all(*arguments)
+    assert list(scored) == ["b"]
+    assert told == ["left out, a: no beat"]
