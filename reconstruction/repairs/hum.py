@@ -10,8 +10,9 @@ from einthoven.ecg.filters import fill_gaps
 from einthoven.ecg.hum import Lines
 from reconstruction.repairs.storage import MEMORY_UP_TO_S, Storage
 
-LEAST_MV = 0.03
-"""Hum of smaller amplitudes is left as it is."""
+LEAST_MV = 0.025
+"""Hum of smaller amplitudes is left as it is. Of hum of 0.03 mV added to leads of PTB-XL's fold 9 this finds 99 %, a
+limit of 0.03 mV 47 %; neither finds any in 300 clean and 276 noisy leads as they are."""
 NOTCH_Q = 30.0
 MARGIN_S = 10.0
 """Long leads are filtered in parts, each with so much on either side: notches have forgotten it by then."""
