@@ -66,6 +66,16 @@ def check_electrodes(
     return judge_recording(recording, eight, judge, packaged(), (recording.name or 0) if key is None else key)
 
 
+def electrodes_note(
+    recording: Recording, seed: int = 0, weights: str | Path | None = None, device: str | torch.device = "cpu"
+) -> str:
+    """Returns the note of `check_electrodes`; "" where nothing is told, or the recording cannot be checked."""
+    try:
+        return check_electrodes(recording, seed=seed, weights=weights, device=device).note
+    except ValueError:
+        return ""
+
+
 @cache
 def packaged() -> Calibration:
     """Returns the packaged calibration."""

@@ -33,6 +33,7 @@ from einthoven.run.registry import check_choice
 from noise_quant.api import load_scorer_model
 from noise_quant.scoring.scorer import Scorer
 from reconstruction.api import check_n_samples
+from reconstruction.electrodes.checking import electrodes_note
 from reconstruction.repairs.actions import Told, list_actions
 from reconstruction.repairs.bad_parts import mark_bad
 from reconstruction.repairs.estimate import Estimate, Given, estimate_bad
@@ -94,6 +95,7 @@ def repair(
     weights: str | Path | None = None,
     device: str | torch.device = "cpu",
     point_estimate: str = MEAN,
+    electrodes: bool = False,
     tools: Tools | None = None,
     progress: Callable[[int], object] | None = None,
     folder: str | Path | None = None,
@@ -110,6 +112,7 @@ def repair(
         weights: The prior's: a file or a training's folder; None: the bundled ones.
         device: Device of the networks.
         point_estimate: What is put in a bad stretch: the samples' "mean", or their "median".
+        electrodes: Whether the notes also say what `check_electrodes` finds; nothing is corrected.
         tools: Tools of one's own, in place of `weights`, `n_samples`, `seed`, `device` and `point_estimate`.
         progress: Called with the samples of each window that is done.
         folder: Folder for what is as long as the recording, as memory-mapped `.npy` files; a killed repair goes on
@@ -123,6 +126,8 @@ def repair(
     check_seed(seed)
     before = as_recording(ecg, sampling_rate, leads)
     check_units(before.signal, before.sampling_rate)
+    if electrodes and (note := electrodes_note(before, seed, weights, device)):
+        before = replace(before, notes=(*before.notes, note))
     used = tools or Tools.load(n_samples, seed, weights, device, point_estimate)
     wanted = LEADS if complete else before.leads
     is_temporary = folder is None and before.signal.shape[-1] > MEMORY_UP_TO_S * before.sampling_rate

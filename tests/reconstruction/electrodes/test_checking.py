@@ -7,6 +7,7 @@ import pytest
 
 import einthoven
 from einthoven.ecg.leads import LEADS
+from reconstruction.electrodes.checking import electrodes_note
 from reconstruction.electrodes.eight_leads import corrected_signal, derivable
 from reconstruction.electrodes.maps import AS_RECORDED, hypotheses
 
@@ -40,6 +41,16 @@ def test_a_swap_is_found_and_put_right_when_asked(demo, tmp_path):
     assert found.to_data_frame()["hypothesis"][0] == "RA/LA"
     assert found.save(tmp_path / "check.csv").is_file()
     assert found.save(tmp_path / "check.png").is_file()
+
+
+def test_a_repair_notes_it_when_asked(demo):
+    given = swapped(demo, "RA/LA")
+    asked = einthoven.repair(given, n_samples=2, electrodes=True)
+    assert any("RA/LA" in note for note in asked.notes)
+    plain = einthoven.repair(given, n_samples=2)
+    assert not any("RA/LA" in note for note in plain.notes)
+    np.testing.assert_array_equal(asked.recording.signal, plain.recording.signal)
+    assert electrodes_note(replace(demo, signal=demo.signal[:1], leads=("aVR",))) == ""
 
 
 def test_of_few_leads_only_what_is_sure_is_told(demo):
