@@ -3,17 +3,23 @@
 No memory is taken before what a file states has been compared with what it holds.
 """
 
+from __future__ import annotations
+
+import importlib.util
 import json
+import math
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 import yaml
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # they take a second to load, and starting scripts read plain data alone
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
 
 LARGEST_RATIO = 1100
 """Deflate shrinks nothing to less than one part in so many."""
@@ -71,6 +77,8 @@ def read_yaml(path: Path, hint: str = "run the script again") -> dict[str, Any]:
 
 def map_array(path: Path, hint: str = "make it again") -> NDArray[Any]:
     """Opens an NPY file as a memory map; ValueError where it is damaged, or holds objects."""
+    import numpy as np
+
     with intact(path, hint):
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
@@ -84,18 +92,32 @@ def read_table(path: Path, hint: str = "make it again", columns: Sequence[str] |
         hint: What to do where it is damaged.
         columns: The columns; None: all.
     """
-    from pyarrow.parquet import read_metadata
+    import pandas as pd
 
     with intact(path, hint):
-        facts = read_metadata(path)
-        size, held = facts.num_rows * facts.num_columns * 8, path.stat().st_size
-        if size > max(LARGEST_TABLE, LARGEST_RATIO * held):
-            raise ValueError(f"it states {facts.num_rows} rows of {facts.num_columns} columns in {held} bytes")
+        (n_rows, n_columns), held = _stated_size(path), path.stat().st_size
+        if n_rows * n_columns * 8 > max(LARGEST_TABLE, LARGEST_RATIO * held):
+            raise ValueError(f"it states {n_rows} rows of {n_columns} columns in {held} bytes")
         return pd.read_parquet(path, columns=None if columns is None else list(columns))
+
+
+def _stated_size(path: Path) -> tuple[int, int]:
+    """Returns how many rows and columns a Parquet file states."""
+    if importlib.util.find_spec("pyarrow"):  # which pandas takes where it is there
+        from pyarrow.parquet import read_metadata
+
+        facts = read_metadata(path)
+        return facts.num_rows, facts.num_columns
+    from fastparquet import ParquetFile
+
+    file = ParquetFile(str(path))
+    return file.count(), len(file.columns)
 
 
 def read_csv(path: Path, hint: str = "write it again", **options: Any) -> pd.DataFrame:  # noqa: ANN401 (of pandas)
     """Reads a CSV file with `pandas.read_csv` and its options; ValueError where it is damaged."""
+    import pandas as pd
+
     with intact(path, hint):
         table: pd.DataFrame = pd.read_csv(path, **options)
         return table
@@ -109,6 +131,8 @@ def read_arrays(
     Raises:
         ValueError: If it is damaged, holds objects, or states more than it holds.
     """
+    import numpy as np
+
     with intact(path, hint):
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if wanted(_name_of(entry))]
@@ -130,11 +154,13 @@ def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
         raise ValueError(f"{entry.filename} would grow from {entry.compress_size} to {entry.file_size} bytes")
     with archive.open(entry) as file:
         shape, dtype = _header(file)
-        if np.prod([float(side) for side in shape]) * dtype.itemsize > entry.file_size:
+        if math.prod(float(side) for side in shape) * dtype.itemsize > entry.file_size:
             raise ValueError(f"{entry.filename} states {shape} values in {entry.file_size} bytes")
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    import numpy as np
+
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)

@@ -59,6 +59,8 @@ def commands():
                 name, *rest = (word for word in words[len(opening) :] if word != "--help")
                 if name in (STATEMENTS, "--completion"):
                     continue
+                if name.startswith("tests."):  # not a script with a config
+                    continue
                 module = modules[name] if opening in NAMES else name
                 yield module, [word for word in rest if word != "--multirun"]
 

@@ -26,6 +26,7 @@ from einthoven.run.run_folder import RunFolder
 
 with extra("train"):
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
 Batch = dict[str, Tensor]
 
@@ -120,6 +121,7 @@ class Trainer:
         device = join_processes().device
         precision = choose_precision(settings.mixed_precision, device, FULL["mixed_precision"])
         warn_of_bfloat16(precision, device)
+        AcceleratorState._reset_state()  # a training before it in this process may have had another precision
         self.accelerator = Accelerator(mixed_precision=precision)
         if settings.batch_size % self.accelerator.num_processes:
             raise ValueError(f"batch_size must be a multiple of the {self.accelerator.num_processes} processes")
