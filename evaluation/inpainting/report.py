@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from einthoven.ecg.leads import LEADS, canonical_leads, lead_matrix, lead_rows, leads_to_report
 from einthoven.report.ecg_paper import draw_ecg
@@ -14,11 +15,13 @@ from einthoven.statistics import finite_mean
 from evaluation.inpainting.baselines import MeanEcg, RidgeLeads
 from evaluation.inpainting.calibration_figures import draw_amplitudes, draw_coverage
 from evaluation.inpainting.gap_baselines import GapRidge, copy_beats, interpolate_gaps
+from evaluation.inpainting.groups import group_lines, group_table
 from evaluation.inpainting.runs import Reconstructions, open_runs
 from evaluation.inpainting.scores import AMPLITUDES, LEVELS, METRICS, coverage_at_levels, statistics
 from evaluation.measures.errors import report_errors
 from evaluation.report import Report, best_median_worst, bullets, common_keys, folder_name
 from evaluation.scores import Estimate, best_of, per_lead, record_values, report_tables, score_tables
+from preprocessing.store.files import MANIFEST
 from preprocessing.store.store import Store
 
 RIDGE = "ridge"
@@ -70,7 +73,8 @@ def evaluate_runs(
     copied beats and the best linear estimate from all that was given (`gap_baselines`). Methods are compared with the
     baseline of least MAE, the mean ECG aside.
 
-    Writes `table.csv`, `table.md`, `per_lead.csv`, `per_record.parquet`, `ridge.npz` (of whole leads), and a folder of
+    Writes `table.csv`, `table.md`, `per_lead.csv`, `per_record.parquet`, `groups.csv` (by archive, rhythm, sex, age,
+    noise that readers noted, lead; where the runs' store is there), `ridge.npz` (of whole leads), and a folder of
     pictures for each method: `best.png`, `median.png` and `worst.png` (by the MAE of the mean), `coverage.png`, and
     `amplitude.png` where gaps are long enough to have one.
 
@@ -105,7 +109,26 @@ def evaluate_runs(
     markdown = f"{results_table(tables['table.csv'], METRICS, point_estimates)}\n{bullets(notes)}"
     measured = {name: one for name, one in estimates.items() if name not in (MEAN_ECG, INTERPOLATION)}
     errors, section = report_errors(measured, reported, n_measured, n_resamples, seed)
-    return Report(tables | errors, f"{markdown}\n{section}".rstrip() + "\n").write(folder)
+    by_group, groups = _by_group(runs, scores, reported, n_resamples, seed)
+    parts = [part for part in (f"{markdown}\n{section}".rstrip(), groups) if part]
+    return Report(tables | errors | by_group, "\n\n".join(parts) + "\n").write(folder)
+
+
+def _by_group(
+    runs: Sequence[Reconstructions], scores: Mapping[str, _Scored], reported: Sequence[str], n_resamples: int, seed: int
+) -> tuple[dict[str, pd.DataFrame], str]:
+    """Scores of groups of records, where the store is there that says what they are: a table, and its text."""
+    path = runs[0].store
+    if path is None or not (path / MANIFEST).is_file():
+        return {}, ""
+    store = Store.open(path)
+    if not set(runs[0].ecg_ids.tolist()) <= set(store.table["ecg_id"].tolist()):
+        return {}, ""
+    found = {
+        run.name: group_table(scores[run.name].values, run.ecg_ids, store, reported, n_resamples, seed) for run in runs
+    }
+    table = pd.concat([one.assign(method=name) for name, one in found.items()], ignore_index=True)
+    return {"groups.csv": table}, "\n\n".join(text for name, one in found.items() if (text := group_lines(name, one)))
 
 
 def _open(
