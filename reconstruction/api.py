@@ -28,6 +28,7 @@ from einthoven.ecg.leads import LEADS
 from einthoven.ecg.recording import Recording
 from einthoven.run.registry import check_choice
 from einthoven.statistics import predictive_band
+from reconstruction.calibration.familiarity import prior_of, with_familiarity
 from reconstruction.long_recording import Progress, restore_long
 from reconstruction.measurement.checks import check_recording, is_long, without_lost_stretches
 from reconstruction.measurement.measurement import Measurement
@@ -119,6 +120,7 @@ def reconstruct(
     draws = sample_twelve_leads(sampler, measurement, [key], n_samples, seed, sigma_y)
     seconds = time.perf_counter() - start
     result = _as_recorded(draws, measurement, method, noise, prior[1], recording, seconds, notes)
+    result = with_familiarity(result, prior_of(sampler))
     return with_median(result) if point_estimate == MEDIAN else result
 
 

@@ -23,6 +23,7 @@ from einthoven.ecg.recording import Recording
 from einthoven.run.fingerprint import fingerprint
 from einthoven.run.lock import held_folder
 from einthoven.statistics import predictive_band
+from reconstruction.calibration.familiarity import prior_of, with_familiarity
 from reconstruction.measurement.noise_start import describe_noise
 from reconstruction.measurement.recorded import describe_filters, describe_gap, describe_saturation
 from reconstruction.result import MEAN, MEDIAN, MEDIAN_NOTE, Reconstruction
@@ -87,7 +88,7 @@ def restore_long(
         if is_temporary and place is not None:
             shutil.rmtree(place, ignore_errors=True)
         raise
-    result = _result(recording, restorer, store)
+    result = with_familiarity(_result(recording, restorer, store), prior_of(restorer.first[1]))
     if is_temporary and place is not None:
         weakref.finalize(result, shutil.rmtree, place, ignore_errors=True)
     return result

@@ -63,24 +63,32 @@ class Judge:
         asked = [place for place, one in enumerate(hypotheses) if one.kind in COMMON]
         rest = [place for place in np.argsort(misfit, kind="stable").tolist() if place not in asked]
         asked += rest[:N_RARE]
-        some = self.losses(torch.from_numpy(undo[asked]).to(ecg) @ ecg, measured, key)
+        swapped = torch.from_numpy(undo[asked]).to(ecg) @ ecg
+        some = denoising_losses(self.denoiser, swapped, measured, self.seed, key)
         loss = np.full((len(undo), *some.shape[1:]), np.nan)
         loss[asked] = some
         return Evidence(misfit, loss)
 
-    @torch.inference_mode()
-    def losses(self, x: Tensor, measured: Tensor, key: int | str) -> NDArray[np.float64]:
-        """Returns the losses of ECGs x (B, 8, L) by lead, shape (B, 8)."""
-        noise = torch.randn(x.shape[1:], generator=seeded_generator(self.seed, key)).to(x)
-        found = [(self._denoise(part, noise, measured) - part).square().double().sum(dim=-1) for part in x.split(BATCH)]
-        return (torch.cat(found) * measured / LEVEL_MV**2).cpu().numpy()
 
-    def _denoise(self, x: Tensor, noise: Tensor, measured: Tensor) -> Tensor:
-        """Denoises ECGs (B, 8, L). Where leads were not measured the others are a noisy measurement to the network."""
-        y = x + LEVEL_MV * noise
-        if bool(measured.all()):
-            return self.denoiser(y, self.denoiser.schedule.inverse(x.new_tensor(LEVEL_MV)))
-        time = x.new_ones(())
-        start = (self.denoiser.schedule(time)[1] * noise.flip(-1)).expand_as(x)
-        there = measured[None, :, None].expand_as(x)
-        return self.denoiser(start, time, Conditions(y=y, observed=there, sigma_y=x.new_full(x.shape[:2], LEVEL_MV)))
+@torch.inference_mode()
+def denoising_losses(denoiser: Denoiser, x: Tensor, measured: Tensor, seed: int, key: int | str) -> NDArray[np.float64]:
+    """Returns the losses of ECGs x (B, 8, L) in mV by lead, (B, 8), zero where not measured, `measured` (8,).
+
+    The noise belongs to the seed and the key, and is the same for all of them.
+    """
+    noise = torch.randn(x.shape[1:], generator=seeded_generator(seed, key)).to(x)
+    found = [
+        (_denoise(denoiser, part, noise, measured) - part).square().double().sum(dim=-1) for part in x.split(BATCH)
+    ]
+    return (torch.cat(found) * measured / LEVEL_MV**2).cpu().numpy()
+
+
+def _denoise(denoiser: Denoiser, x: Tensor, noise: Tensor, measured: Tensor) -> Tensor:
+    """Denoises ECGs (B, 8, L). Where leads were not measured the others are a noisy measurement to the network."""
+    y = x + LEVEL_MV * noise
+    if bool(measured.all()):
+        return denoiser(y, denoiser.schedule.inverse(x.new_tensor(LEVEL_MV)))
+    time = x.new_ones(())
+    start = (denoiser.schedule(time)[1] * noise.flip(-1)).expand_as(x)
+    there = measured[None, :, None].expand_as(x)
+    return denoiser(start, time, Conditions(y=y, observed=there, sigma_y=x.new_full(x.shape[:2], LEVEL_MV)))

@@ -33,6 +33,7 @@ from einthoven.run.registry import check_choice
 from noise_quant.api import load_scorer_model
 from noise_quant.scoring.scorer import Scorer
 from reconstruction.api import check_n_samples
+from reconstruction.calibration.familiarity import LOOKED_AT_S, unlike_training
 from reconstruction.electrodes.checking import electrodes_note
 from reconstruction.repairs.actions import Told, list_actions
 from reconstruction.repairs.bad_parts import mark_bad
@@ -174,7 +175,9 @@ def _repair(
     join(joined, estimate, rate, storage)
     after = _scores(joined.values, places, before, findings, used.scorer, storage)
     actions = list_actions(joined, wanted, rate, Told(findings, after, estimate.noise, places, hum))
-    notes = (*before.notes, *_notes(actions, hindrance))
+    begin = joined.values[:, : round(LOOKED_AT_S * rate)][places]
+    unlike = unlike_training(begin, rate, before.leads, used.repairer.denoiser)
+    notes = (*before.notes, *unlike, *_notes(actions, hindrance))
     recording = replace(before, signal=joined.values, leads=tuple(wanted), notes=notes)
     storage.flush()
     samples = _samples(joined, estimate)
