@@ -1,4 +1,4 @@
-"""Makes the packaged limits beyond which an ECG is unlike the training data, anew for new weights.
+"""Makes the packaged limit beyond which an ECG is unlike the training data, anew for new weights.
 
 python -m reconstruction.fit_familiarity dataset.store=STORE 'others=[OTHER_STORE]'
 """
@@ -13,12 +13,12 @@ from einthoven.run.launch import script
 
 @script("fit_familiarity")
 def main(config: dict[str, Any]) -> Outcome:
-    """Fits the limits on the training records of a store, and counts validation records that exceed them."""
+    """Fits the limit on the training records of a store, and counts validation records that exceed it."""
     import torch
 
     from diffusion_prior.checkpoint import shared_denoiser
     from preprocessing.store.store import Store
-    from reconstruction.calibration.fitting import exceeding, fit_limits, losses_of
+    from reconstruction.calibration.fitting import fit_limit, losses_of
 
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
@@ -26,16 +26,14 @@ def main(config: dict[str, Any]) -> Outcome:
     stores = {str(name): Store.open(name) for name in (dataset["store"], *config["others"])}
     denoiser, store = shared_denoiser(config["checkpoint"], config["device"]), stores[str(dataset["store"])]
     rows = store.rows("train", dataset["n_records"])
-    fitted = fit_limits(
-        denoiser, losses_of(denoiser, store, rows), f"training records of {Path(dataset['store']).name}"
-    )
+    fitted = fit_limit(denoiser, losses_of(denoiser, store, rows), f"training records of {store.path.name}")
     with atomic_write(path) as partial:
         partial.write_text(fitted.to_json(), encoding="utf-8")
-    lines = [f"limits of {len(rows)} records: {', '.join(f'{n} leads {x:g}' for n, x in fitted.limits.items())}"]
+    lines = [f"limit of {len(rows)} training records: {fitted.limit:g}"]
     for name, other in stores.items():
-        found = exceeding(fitted, losses_of(denoiser, other, other.rows("val", config["n_others"]), (1, 8)))
-        shares = ", ".join(f"{100 * share:.1f} % of {number} leads" for number, share in found.items())
-        lines.append(f"{Path(name).name}, validation: above them {shares}")
+        losses = losses_of(denoiser, other, other.rows("val", config["n_others"]))
+        share = (losses > fitted.limit).mean()
+        lines.append(f"{Path(name).name}: {100 * share:.1f} % of {len(losses)} validation records are above it")
     return Outcome("\n".join(lines), [path], ["inpaint", "data=file", "data.path=RECORDING"])
 
 

@@ -1,9 +1,9 @@
 """Is an ECG like what the prior was trained on? Its denoising loss, against that of the training records.
 
 The loss is that of the check of electrodes (`reconstruction.electrodes.evidence`), as a share of the noise that was
-put in, averaged over the measured ones of the eight independent leads and over at most ten seconds: one network call,
-whose random numbers are its own. Fewer leads have other losses, so each number of leads has its own limit, the
-training records' 99th percentile. The limits belong to weights: of others nothing is told.
+put in, averaged over the eight independent leads and at most ten seconds: one network call, whose random numbers are
+its own. The limit, the training records' 99th percentile, belongs to weights: of others nothing is told. Nor is it of
+recordings that lack some of the eight leads: the loss of what they have hardly tells noise from an ECG.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -40,12 +41,12 @@ class Familiarity:
 
     Attributes:
         weights: Hash of the prior's weights, as `weights_digest` has it.
-        limits: Largest usual loss, by the number of measured leads of the eight, "1" to "8".
+        limit: Largest usual loss.
         facts: What it was fitted on.
     """
 
     weights: str
-    limits: Mapping[str, float]
+    limit: float
     facts: Mapping[str, object]
 
     @classmethod
@@ -77,17 +78,14 @@ def unlike_training(
         eight = eight_leads(Recording(begin, sampling_rate, tuple(leads)), denoiser.sampling_rate)
     except ValueError:  # too short, or nothing of it is usable, which is said elsewhere
         return ()
-    n_leads = int(eight.measured.sum())
-    if not n_leads:
+    if not bool(eight.measured.all()):
         return ()
-    device = next(denoiser.parameters()).device
-    loss = familiarity_loss(denoiser, eight.ecg.to(device), eight.measured.to(device))
-    limit = known.limits[str(n_leads)]
-    if loss <= limit:
+    loss = familiarity_loss(denoiser, eight.ecg.to(next(denoiser.parameters()).device))
+    if loss <= known.limit:
         return ()
     return (
-        f"unlike the training data: the prior's denoising loss is {loss / limit:.1f} times that which 99 % of the "
-        "records it was trained on stay below; trust what it restores, and its band, less",
+        f"unlike the training data: the prior's denoising loss is {loss / known.limit:.1f} times that which 99 % of "
+        "the records it was trained on stay below; trust what it restores, and its band, less",
     )
 
 
@@ -109,10 +107,10 @@ def can_tell(denoiser: Denoiser) -> bool:
     return denoiser.leads == INDEPENDENT_LEADS and denoiser.takes_measurements
 
 
-def familiarity_loss(denoiser: Denoiser, ecg: Tensor, measured: Tensor) -> float:
-    """Returns the loss of an ECG (8, L) in mV, zeros where `measured`, (8,), says no: a share of the noise put in."""
-    losses = denoising_losses(denoiser, ecg[None], measured, SEED, "familiarity")
-    return float(losses.sum() / measured.sum().item() / ecg.shape[-1])
+def familiarity_loss(denoiser: Denoiser, ecg: Tensor) -> float:
+    """Returns the loss of an ECG of the eight leads in mV, shape (8, L): a share of the noise that was put in."""
+    measured = ecg.new_ones(len(ecg), dtype=torch.bool)
+    return float(denoising_losses(denoiser, ecg[None], measured, SEED, "familiarity").mean() / ecg.shape[-1])
 
 
 def prior_of(sampler: PosteriorSampler) -> Denoiser | None:
