@@ -65,8 +65,8 @@ def group_lines(name: str, table: pd.DataFrame) -> str:
     lines.append("|---|---|---:|---:|---:|")
     for place, (group, value) in enumerate(wide.index.tolist()):
         row = wide.iloc[place]
-        low, high = (100 * row[edge, "coverage"] for edge in ("lower", "upper"))
-        coverage = f"{100 * row['estimate', 'coverage']:.1f} ({low:.1f}-{high:.1f})"
+        low, high = (row[edge, "coverage"] for edge in ("lower", "upper"))
+        coverage = f"{row['estimate', 'coverage']:.1f} ({low:.1f}-{high:.1f})"
         count, error = row["n_records", "coverage"], row["estimate", "mae_mean"]
         lines.append(f"| {group} | {value} | {count:.0f} | {coverage} | {error:.4f} |")
     return "\n".join(lines)

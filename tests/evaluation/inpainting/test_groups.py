@@ -27,8 +27,8 @@ def store():
 @pytest.fixture(scope="module")
 def values():
     found = {metric: np.full((N, 13), 0.1) for metric in METRICS}
-    found["coverage"][:, -1] = np.arange(N) / 10
-    found["coverage"][:, 1] = 0.5
+    found["coverage"][:, -1] = 10 * np.arange(N)  # per cent, as METRICS have it
+    found["coverage"][:, 1] = 50
     return found
 
 
@@ -37,11 +37,11 @@ def test_each_group_has_its_records(store, values):
     backwards = {metric: column[::-1] for metric, column in values.items()}
     table = group_table(backwards, ids, store, ["II"], 20, 0)
     found = table[table["metric"] == "coverage"].set_index(["group", "value"])
-    assert found.loc[("archive", "here"), "estimate"] == pytest.approx(0.15)
-    assert found.loc[("rhythm", "AFIB"), "estimate"] == pytest.approx(0.6)
-    assert found.loc[("signal", "noise noted"), "estimate"] == pytest.approx(0.1)
+    assert found.loc[("archive", "here"), "estimate"] == pytest.approx(15)
+    assert found.loc[("rhythm", "AFIB"), "estimate"] == pytest.approx(60)
+    assert found.loc[("signal", "noise noted"), "estimate"] == pytest.approx(10)
     assert found.loc[("age", "75 to 120"), "n_records"] == 3
-    assert found.loc[("lead", "II"), "estimate"] == pytest.approx(0.5)
+    assert found.loc[("lead", "II"), "estimate"] == pytest.approx(50)
     assert ("age", "0 to 17") not in found.index  # one record says nothing
     assert "| archive | here | 4 | 15.0 (" in group_lines("ours", table)
 
