@@ -128,7 +128,7 @@ def _score(
     """Scores a recording, with verdicts by the thresholds that are known for the scorer's model and process."""
     thresholds = find_thresholds(scorer.model, scorer.process)
     signal, rate = recording.signal, recording.sampling_rate
-    scores = scorer.score(signal, rate, key, n_partitions, recording.leads, progress)
+    scores = scorer.score(signal, rate, key, n_partitions, recording.leads, progress, recording.lost)
     verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv, scores.missing_s)
     told: dict[str, Any] = {"leads": recording.leads, "given": recording, "notes": recording.notes}
     return NoiseScores(**vars(scores), verdict=verdict, **told)

@@ -94,7 +94,8 @@ def _without_lost(recording: Recording) -> Recording:
         return recording
     signal = signal if signal.flags.owndata or lies_in_file(signal) else signal.copy()  # a long one is there once only
     erase(signal, leads, lost)
-    return replace(recording, signal=signal, notes=(*recording.notes, *describe_lost(lost, rate, signal.shape[-1])))
+    notes = (*recording.notes, *describe_lost(lost, rate, signal.shape[-1]))
+    return replace(recording, signal=signal, notes=notes, lost=lost)
 
 
 def _read_demo() -> Recording:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.leads import canonical_leads
 from einthoven.ecg.long_signals import take_rows
+from einthoven.ecg.lost import Lost
 from einthoven.ecg.showing import Shown, duration_in_words, to_mne_raw, to_xarray_dataset
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Recording(Shown):
         patient: Age and sex, where the file says them; never a name.
         source: Format and file that it was read from.
         notes: What the reader assumed or changed, a sentence each.
+        lost: Stretches that the reader made missing, as they show no heart, with the reason.
     """
 
     signal: NDArray[np.float64]
@@ -69,6 +71,7 @@ class Recording(Shown):
     patient: Patient | None = None
     source: Source | None = None
     notes: tuple[str, ...] = ()
+    lost: tuple[Lost, ...] = ()
 
     def ordered(self, leads: tuple[str, ...]) -> NDArray[np.float64]:
         """Returns the signal in mV with its leads in a given order, shape (n, L); ValueError if one lacks."""

@@ -44,7 +44,7 @@ class DiffusionScoring:
         rate = record.sampling_rate
         seconds = round(record.signal.shape[-1] / rate)
         with show_progress(seconds, "second", record.name, shown=seconds >= LONG_S, keep=False) as bar:
-            settings = (item.seed_key, self.n_partitions, record.leads, bar.update)
+            settings = (item.seed_key, self.n_partitions, record.leads, bar.update, record.lost)
             scores = self.scorer.score(record.signal, rate, *settings)
         found = verdicts(scores.psnr, scores.unusable, self.thresholds, scores.hum_mv, scores.missing_s)
         return scores.to_table(record.leads, found)

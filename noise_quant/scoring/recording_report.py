@@ -68,7 +68,7 @@ def report_recording(
         progress: Called with the seconds of the recording that are done since the last time.
     """
     signal, rate = recording.signal, recording.sampling_rate
-    scores = scorer.score(signal, rate, recording.name, leads=recording.leads, progress=progress)
+    scores = scorer.score(signal, rate, recording.name, leads=recording.leads, progress=progress, lost=recording.lost)
     verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv, scores.missing_s)
     table = scores.to_table(recording.leads, verdict)
     table = table[["lead", "segment", "start_s", "stop_s", "psnr", "verdict", "reason", "missing_s"]]

@@ -19,12 +19,13 @@ from torch import Tensor
 from einthoven.ecg.checks import USABLE
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.long_signals import release
+from einthoven.ecg.lost import Lost
 from einthoven.randomness import seeded_generator
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scalogram.image import HEIGHT, WIDTH, WINDOW_S, image_levels, scalogram_image
 from noise_quant.scoring.image_scores import ImageScores, image_scores
-from noise_quant.scoring.window_signal import MISSING, TOLD_GAP_S, WindowSignal, cut_signal
+from noise_quant.scoring.window_signal import MISSING, TOLD_GAP_S, WindowSignal, cut_signal, why_missing
 from noise_quant.scoring.windows import Columns, Window, cut_windows
 
 Key = int | str
@@ -107,12 +108,16 @@ class _Job:
     parts: list[tuple[Columns, ...]]
     result: LeadScores
     n_left: int
+    lost: Sequence[Lost] = ()
 
     def judge(self, number: int, piece: WindowSignal) -> None:
         """Writes what is wrong with the leads in a window."""
         places = np.flatnonzero(self.result.segment == number)
         hum = [f"{HUM} {value:.2g} mV" if value else USABLE for value in piece.hum_mv]
         for lead, reason in enumerate(piece.reasons):
+            reason = (
+                why_missing(self.lost, self.leads[lead], *self.windows[number].judged) if reason == MISSING else reason
+            )
             self.result.reason[lead, places] = reason or hum[lead]
             self.result.unusable[lead, places] = reason != USABLE
         self.result.hum_mv[:, places] = piece.hum_mv[:, None]
@@ -125,7 +130,9 @@ class _Job:
             for row in np.flatnonzero((missing > TOLD_GAP_S) & (self.result.reason[:, place] == USABLE)):
                 self.result.reason[row, place] = f"{missing[row]:.1f} s {MISSING}"
             nothing = (left_out == last - first) & ~self.result.unusable[:, place]
-            self.result.reason[nothing, place], self.result.unusable[nothing, place] = MISSING, True
+            self.result.unusable[nothing, place] = True
+            for row in np.flatnonzero(nothing):
+                self.result.reason[row, place] = why_missing(self.lost, self.leads[row], *self.windows[number].judged)
 
     def wants(self, lead: int, number: int) -> bool:
         """Says whether a lead is usable somewhere in a window that was judged, or its image is kept."""
@@ -191,6 +198,7 @@ class Scorer:
         n_partitions: int = 1,
         leads: Sequence[str] | None = None,
         progress: Callable[[float], object] | None = None,
+        lost: Sequence[Lost] = (),
     ) -> LeadScores:
         """Scores one recording.
 
@@ -202,11 +210,14 @@ class Scorer:
             n_partitions: Scores of each window of ten seconds.
             leads: Names of the leads, to which the random numbers belong; by default the twelve, or numbers.
             progress: Called with the seconds of the recording that were transformed since the last time.
+            lost: Stretches that were made missing, for the reason that is told of them: `Recording.lost`.
 
         Raises:
             ValueError: If the recording is not of shape (C, L) or too short, or a number is out of range.
         """
-        [(_, scores)] = self._run([self._job(key, ecg, sampling_rate, n_partitions, leads)], progress)
+        job = self._job(key, ecg, sampling_rate, n_partitions, leads)
+        job.lost = lost
+        [(_, scores)] = self._run([job], progress)
         return scores
 
     def score_many(self, records: Iterable[Record], n_partitions: int = 1) -> Iterator[tuple[Key, LeadScores]]:

@@ -4,7 +4,7 @@ Missing samples (NaN) are bridged by straight lines. A gap of up to `SHORT_GAP_S
 hardly anything that their neighbours do not; around a longer one the columns of the image do not count.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from einthoven.ecg.checks import lead_problems
 from einthoven.ecg.filters import fill_gaps
 from einthoven.ecg.hum import mains_hum
+from einthoven.ecg.lost import Lost
 from noise_quant.scalogram.image import WIDTH, WINDOW_S
 from noise_quant.scoring.windows import MIN_DURATION_S, Window
 
@@ -64,6 +65,16 @@ def cut_signal(ecg: NDArray[np.floating], window: Window, sampling_rate: float) 
     filled = piece if np.isfinite(finite).all() else fill_gaps(finite)
     hum = mains_hum(filled[:, judged], sampling_rate).max(axis=-1)
     return WindowSignal(window.padded(filled), reasons, counted, np.where(np.array(reasons) == "", hum, 0.0))
+
+
+def why_missing(lost: Sequence[Lost], lead: str, first: int, last: int) -> str:
+    """Says why a lead has no samples from `first` to `last`: why most of them were made missing, else "missing"."""
+    shares = {MISSING: 0}
+    for stretch in lost:
+        if stretch.lead == lead:
+            shared = min(last, stretch.last) - max(first, stretch.first)
+            shares[stretch.reason] = shares.get(stretch.reason, 0) + max(0, shared)
+    return max(shares, key=lambda reason: shares[reason])
 
 
 def _counted_columns(missing: NDArray[np.bool_], window: Window) -> NDArray[np.bool_]:

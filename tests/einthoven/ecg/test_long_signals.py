@@ -71,3 +71,16 @@ def test_a_long_recording_is_read_and_scored_as_a_short_one(record, monkeypatch)
     assert lies_in_file(one.signal)
     np.testing.assert_array_equal(one.signal, part.signal)
     np.testing.assert_array_equal(score(long).psnr, expected.psnr)
+
+
+def test_a_flat_lead_has_one_word_from_a_file_and_from_an_array(tmp_path):
+    ecg = read(None).signal[:2, :5000:2].copy()
+    ecg[1] = 0.0
+    write_encoded(tmp_path, "flat", np.rint(200 * ecg).astype(int).T, "212", 250, "200/mV", ("I", "II"))
+    recording = read(tmp_path / "flat")
+    assert [(item.lead, item.reason) for item in recording.lost] == [("II", "flat")]
+    for given in (recording, read(tmp_path / "flat", leads=["II"])):
+        assert score(given).reason[-1].tolist() == ["flat"]
+    assert score(ecg, 250, ["I", "II"]).reason[1].tolist() == ["flat"]
+    unknown = recording.signal.copy()
+    assert score(unknown, 250, ["I", "II"]).reason[1].tolist() == ["missing"]
