@@ -20,7 +20,7 @@ def main(config: dict[str, Any]) -> Outcome:
     import torch
 
     from preprocessing.damage import damage_noise
-    from reconstruction.repairs.fitting.finder import Settings, finder_arrays, fit_finder, training_records
+    from reconstruction.repairs.fitting.finder import FOLD_9, Settings, finder_arrays, fit_finder, training_records
     from reconstruction.repairs.repairing import Tools
 
     with extra("train"):
@@ -37,7 +37,8 @@ def main(config: dict[str, Any]) -> Outcome:
     with atomic_write(path) as file:
         np.savez_compressed(file, **finder_arrays(finder, facts))  # type: ignore[arg-type]
     limits = f"bad from {finder.begin:g}, beside bad from {finder.go_on:g}"
-    return Outcome(f"{limits}; fold 9: {facts['fold_9']}", [path])
+    found = ", ".join(f"{name} {value:.3g}" for name, value in facts[FOLD_9].items())
+    return Outcome(f"{limits}; fold 9: {found}", [path])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ def training_records(root: Path, settings: Settings, others: Path | None = None)
 
 def fit_finder(
     records: Records, noise: Noise, repairer: WindowRepairer, scorer: Scorer | None, settings: Settings
-) -> tuple[Finder, dict[str, object]]:
+) -> tuple[Finder, dict[str, Any]]:
     """Fits a finder.
 
     Args:
@@ -132,7 +133,7 @@ def describe_fit(settings: Settings) -> dict[str, str]:
     }
 
 
-def fit_on(rest: Windows, limits: Mapping[str, Windows], settings: Settings) -> tuple[Finder, dict[str, object]]:
+def fit_on(rest: Windows, limits: Mapping[str, Windows], settings: Settings) -> tuple[Finder, dict[str, Any]]:
     """Fits a finder on windows, and chooses its limits on others."""
     finder = Finder(
         rest.trees(len(CHECKS) + len(PLAIN), settings.n_trees),
@@ -145,9 +146,7 @@ def fit_on(rest: Windows, limits: Mapping[str, Windows], settings: Settings) -> 
     return choose_limits(finder, limits, settings)
 
 
-def choose_limits(
-    finder: Finder, limits: Mapping[str, Windows], settings: Settings
-) -> tuple[Finder, dict[str, object]]:
+def choose_limits(finder: Finder, limits: Mapping[str, Windows], settings: Settings) -> tuple[Finder, dict[str, Any]]:
     """Chooses the limits with the highest recall among those whose F1 is within the tolerance of the best.
 
     What is missed stays in the recording without a word, so of limits that are as good those that find more are better.
@@ -182,7 +181,7 @@ def _count(
         "n_records": len(np.unique(windows.record)),
         "auroc": _auroc(probability[windows.counted], (windows.share > 0)[windows.counted]),
         "f1": float(2 * hits / max(said.sum() + truth.sum(), 1)),
-        "recall": hits / max(truth.sum(), 1),
+        "recall": hits / max(int(truth.sum()), 1),
         "touched": float(bad[~windows.damaged].mean()),
     }
 
