@@ -27,8 +27,8 @@ $(BIN)/python:
 $(CORE): $(BIN)/python pyproject.toml constraints.txt
 	@$(BIN)/python -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "$(VENV) holds a Python older than 3.11: remove the folder and run make again" >&2; exit 1; }
-	@echo "Installing the core and the page into $(VENV): a few minutes, 1.2 GB, most of it PyTorch"
-	@$(INSTALL) -e ".[formats,web]"
+	@echo "Installing the core and the page into $(VENV): a few minutes, 1.3 GB, most of it PyTorch"
+	@$(INSTALL) -e ".[formats,measures,web]"
 	@touch $@
 
 $(ALL): $(CORE)
