@@ -1,13 +1,15 @@
-"""What is checked before a script starts: values of the right type, a device that is there, a folder to write into."""
+"""What is checked of a script's config: right types, keys that are there, a device, a folder to write into."""
 
+import functools
 import math
 import os
 import re
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 _WHOLE = re.compile(r"n_\w+|\w+_steps|\w+_every|batch_size|seed|(chunk|length)_records|max_windows|dpi")
 """Names of keys whose value is a count."""
@@ -17,6 +19,9 @@ _PATH = re.compile(r"(?!results_)\w*(path|folder|store|checkpoint)")
 """Names of keys whose value is a file or folder."""
 _PERCENT = re.compile(r"\d+(\.\d+)? ?%")
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def check_type(key: str, value: object, default: object) -> None:
@@ -70,6 +75,31 @@ def _fits(wanted: str, value: object) -> bool:
     if abs(value) >= _LARGEST and value not in (math.inf, -math.inf):
         return False
     return wanted == "number" or float(value).is_integer()
+
+
+def needing_keys(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Makes a script's function say which key it lacks that `~key` on the command line has taken away.
+
+    The function then raises a ValueError, of one line; an error that names no such key stays as it is.
+    """
+
+    @functools.wraps(function)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return function(*args, **kwargs)
+        except (KeyError, TypeError, AttributeError) as error:
+            removed = [word for word in sys.argv[1:] if word.startswith("~") and _removed_name(word) in str(error)]
+            if not removed:
+                raise
+            raise ValueError(f"{' '.join(removed)}: the script needs what this takes away; leave it out") from error
+
+    return run
+
+
+def _removed_name(word: str) -> str:
+    """Names the key or group that a word of a command line takes away, without those around it, in quotes."""
+    whole = re.split("[=@]", word[1:], maxsplit=1)[0]
+    return f"'{re.split('[./]', whole)[-1]}'"
 
 
 def check_device(config: Mapping[str, Any]) -> None:

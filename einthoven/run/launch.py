@@ -33,7 +33,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from einthoven.command.checks import check_device, check_folder, check_type
+from einthoven.command.checks import check_device, check_folder, check_type, needing_keys
 from einthoven.command.command_line import (
     Stopped,
     check_config_path,
@@ -97,7 +97,7 @@ def script(
 
         @functools.wraps(task)  # Hydra looks at its module
         def job(cfg: DictConfig) -> object:
-            return _run(task, config_name, show_traceback, program, cfg)
+            return _run(needing_keys(task), config_name, show_traceback, program, cfg)
 
         run = hydra.main(version_base=_VERSION_BASE, config_path=str(CONFIGS), config_name=config_name)(job)
 

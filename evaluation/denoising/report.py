@@ -101,6 +101,7 @@ def _evaluate(condition: Condition, runs: Sequence[DenoisingRun], folder: Path, 
     """Scores the runs and the baselines of one noise and level, and draws."""
     first = runs[0]
     notes = [f"{len(first.ecg_ids)} records ({', '.join(dict.fromkeys(run.source for run in runs))})"]
+    notes += [run.left_out_note for run in runs if run.left_out]
     chosen = _choose(condition, first, settings, notes)
     estimates = {run.name: run.estimate() for run in runs}
     noisy = np.asarray(first.noisy, dtype=np.float64)

@@ -112,7 +112,7 @@ def open_denoising_runs(paths: Sequence[Path | str]) -> dict[Condition, list[Den
     """
     if not paths:
         raise ValueError("no run to evaluate: give 'runs=[...]', run folders of reconstruction.denoise")
-    opened = [(path, DenoisingRun.open(path)) for path in paths]
+    opened = [(path, DenoisingRun.open(path).undamaged()) for path in paths]
     groups: dict[Condition, list[DenoisingRun]] = {}
     for condition in sorted({run.condition for _, run in opened}, key=Condition.order):
         folders, runs = zip(*((path, run) for path, run in opened if run.condition == condition), strict=True)

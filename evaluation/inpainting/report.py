@@ -144,7 +144,8 @@ def _open(
     names = ", ".join(f"{count} of {name}" for name, count in extra.items() if count)
     left_out = f" that all runs have (left out: {names})" if names else ""
     reported = canonical_leads(reported_leads) if reported_leads else _default_leads(runs[0])
-    return runs, reported, [f"{len(ecg_ids)} records{left_out}"]
+    damaged = [run.left_out_note for run in opened if run.left_out]
+    return runs, reported, [f"{len(ecg_ids)} records{left_out}", *damaged]
 
 
 def _default_leads(run: Reconstructions) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from einthoven.checked_files import intact, map_array, read_table
 from einthoven.ecg.leads import LEADS
+from einthoven.ecg.lost import ABSURD_MV
 from einthoven.run.run_folder import CONFIG, RunFolder
 from evaluation.report import distinct_names
 from evaluation.scores import Estimate
@@ -37,6 +38,7 @@ class Reconstructions:
         sampling_rate: Sampling rate in Hz.
         cost: Seconds, network calls and peak memory until then of each record, columns among `COSTS`.
         store: Folder of the store that the records come from, where the run's config names one.
+        left_out: Keys of the records that are damaged.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Reconstructions:
     sampling_rate: float
     cost: pd.DataFrame
     store: Path | None = None
+    left_out: tuple[int, ...] = ()
 
     @classmethod
     def open(cls, path: Path | str) -> "Reconstructions":
@@ -99,6 +102,28 @@ class Reconstructions:
         arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         return replace(self, cost=self.cost.iloc[rows], **arrays)
 
+    def undamaged(self) -> Self:
+        """Leaves out records with estimates that are not finite, or with what no ECG has; a ValueError if all are."""
+        arrays = [value for value in vars(self).values() if isinstance(value, np.ndarray) and value.ndim > 2]
+        signals = [array for array in arrays if array is not self.observed and array is not self.truth]
+        truth = (np.nan_to_num(ecg, nan=0.0) for ecg in self.truth)  # parts of it may be unknown
+        sound = [
+            bool(np.all([np.max(np.abs(x), initial=0.0) <= ABSURD_MV for x in ecgs]))
+            for ecgs in zip(truth, *signals, strict=True)
+        ]
+        if all(sound) or not sound:
+            return self
+        if not any(sound):
+            raise ValueError(f"{self.name}: every record holds values that no ECG has: {HINT}")
+        damaged = tuple(int(key) for key in self.ecg_ids[~np.array(sound)])
+        return replace(self.restricted(self.ecg_ids[sound]), left_out=damaged)
+
+    @property
+    def left_out_note(self) -> str:
+        """Says which records are damaged; empty without any."""
+        keys = ", ".join(map(str, self.left_out[:10])) + (", ..." if len(self.left_out) > 10 else "")
+        return f"{self.name}: {len(self.left_out)} damaged records left out (ecg_id {keys})" if keys else ""
+
     def estimate(self) -> Estimate:
         """Puts the reconstructions beside the truth, to be scored where nothing was observed."""
         scored = ~np.asarray(self.observed) & np.isfinite(self.truth)
@@ -144,7 +169,7 @@ def open_runs(paths: Sequence[Path | str]) -> list[Reconstructions]:
     """Opens several run folders of one length and rate; methods of the same name get their folder's name appended."""
     if not paths:
         raise ValueError("no run to evaluate: give run=RUN of reconstruction.inpaint, or 'runs=[FIRST,SECOND]'")
-    runs = [Reconstructions.open(path) for path in paths]
+    runs = [Reconstructions.open(path).undamaged() for path in paths]
     shapes = {(run.mean.shape[-1], run.sampling_rate) for run in runs}
     if len(shapes) > 1:
         raise ValueError(f"the runs differ in length or sampling rate {sorted(shapes)}: evaluate them one by one")

@@ -123,11 +123,12 @@ def _keys(module: str) -> list[str]:
 
 
 def known() -> list[Make]:
-    """Words that would run code."""
+    """Words that would run code, or take away what a script needs."""
     words = [
         ["data=demo", "engine._target_=os.system"],
         ["data=demo", "+engine={_target_: os.mkdir, _args_: ['../outside/ran']}"],
         ["data=demo", "engine=nowhere"],
+        ["data=demo", "~engine"],
         ["--config-path", "../outside", "--config-name", "config"],
         ["data=demo", "hydra.launcher._target_=os.system", "--multirun", "seed=1,2"],
         ["data=demo", "+hydra.callbacks.a={_target_: os.mkdir, path: ../outside/ran}"],

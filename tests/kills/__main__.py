@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from tests.kills.attack import ALL_FAILURES, Attack, Result, plan
+from tests.kills.blows import TMPFS
 from tests.kills.jobs import JOBS, write_data
 
 
@@ -26,6 +27,10 @@ def main() -> int:
             attack.strike(numbers[job.name])
             for name in ALL_FAILURES:
                 attack.fail(name, words.failures if job.share >= 0.5 else 1)
+            try:
+                attack.fill(words.failures if job.share >= 0.5 else 1)
+            except PermissionError as error:
+                print(error, flush=True)  # noqa: T201
             attack.start_two()
             results.append(attack.result)
             print(describe(results[-1:]).splitlines()[-1], flush=True)  # noqa: T201
@@ -37,7 +42,7 @@ def main() -> int:
 
 def describe(results: list[Result]) -> str:
     """Returns a table of counts by job."""
-    kinds = ("SIGKILL", "SIGTERM", "SIGINT", *ALL_FAILURES, "two at once")
+    kinds = ("SIGKILL", "SIGTERM", "SIGINT", *ALL_FAILURES, TMPFS, "two at once")
     lines = [f"| job | {' | '.join(kinds)} | too late | faults |", "|---|" + "---:|" * (len(kinds) + 2)]
     for result in results:
         counts = [*(result.blows.get(kind, 0) for kind in kinds), result.missed, len(result.faults)]

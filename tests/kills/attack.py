@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from safetensors import safe_open
 
-from tests.kills.blows import FAILURES, SIZE, STATUS, Blow, End, end_of, start
+from tests.kills.blows import FAILURES, SIZE, STATUS, TMPFS, Blow, End, end_of, small_disk, start
 from tests.kills.jobs import Job
 
 LOOSE = {".png", ".pdf", ".html", ".log", ".jsonl"}
@@ -22,6 +22,8 @@ TIMED = {"seconds", "memory_mb", "started_at", "ended_at"}
 SIGNALS = (*["SIGKILL"] * 3, "SIGTERM", "SIGINT")
 TRIES = 4
 """A run that was struck so often comes to its end undisturbed."""
+ROOMY = 256 << 20
+"""Bytes of a disk that has room."""
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Attack:
         if first.status != 0:
             raise RuntimeError(f"{job.name} does not run: {first.stderr[-2000:]}")
         self.whole, self.expected = first, contents(self.last)
+        self.n_bytes = sum(file.stat().st_size for file in self.last.rglob("*") if file.is_file())
         shutil.rmtree(self.last)
 
     def place(self) -> Path:
@@ -104,11 +107,25 @@ class Attack:
                 blow = Blow(name, size=int(2 ** self.rng.uniform(6, 14)))
             end = self.run(place, blow)
             self.result.blows[name] = self.result.blows.get(name, 0) + 1
-            if end.status == 0:
-                self.result.missed += 1
-            elif end.status != 2 or len(end.stderr.strip().splitlines()[-1:]) != 1 or "Traceback" in end.stderr:
-                self.fault(str(blow), f"exit status {end.status}: {end.stderr[-1500:]}")
+            self._check_failure(blow, end)
             self.finish(place, str(blow))
+
+    def fill(self, n_blows: int) -> None:
+        """Lets it work so often on a disk that is too small, a tmpfs, which then becomes larger.
+
+        Raises:
+            PermissionError: If none may be mounted.
+        """
+        for _ in range(n_blows):
+            place = self.place()
+            blow = Blow(TMPFS, size=int(self.rng.uniform(0.05, 1.0) * self.n_bytes))
+            with small_disk(place, blow.size) as resize:
+                end = self.run(place)
+                self.result.blows[TMPFS] = self.result.blows.get(TMPFS, 0) + 1
+                self._check_failure(blow, end)
+                resize(ROOMY)
+                self.compare(place, str(blow))
+            self.remove(place)
 
     def start_two(self) -> None:
         """Starts it twice at once in one folder: one or both come to the end, and none harms the other."""
@@ -124,6 +141,11 @@ class Attack:
         self.finish(place, "two at once")
 
     def finish(self, place: Path, what: str) -> None:
+        """Lets a run go on to its end, compares its files with those of an undisturbed one, and removes them."""
+        self.compare(place, what)
+        self.remove(place)
+
+    def compare(self, place: Path, what: str) -> None:
         """Lets a run go on to its end, and compares its files with those of an undisturbed one."""
         end = self.run(place)
         if end.status != 0:
@@ -131,12 +153,22 @@ class Attack:
         else:
             for line in differences(self.expected, contents(place)):
                 self.fault(what, line)
+
+    def remove(self, place: Path) -> None:
+        """Removes a run."""
         shutil.rmtree(place)
         shutil.rmtree(self.folder / f"{place.name}.said", ignore_errors=True)
 
     def fault(self, what: str, line: str) -> None:
         """Notes a fault."""
         self.result.faults.append(f"{self.job.name}: {what}: {line}")
+
+    def _check_failure(self, blow: Blow, end: End) -> None:
+        """Checks how a script ended whose disk has failed."""
+        if end.status == 0:
+            self.result.missed += 1
+        elif end.status != 2 or len(end.stderr.strip().splitlines()[-1:]) != 1 or "Traceback" in end.stderr:
+            self.fault(str(blow), f"exit status {end.status}: {end.stderr[-1500:]}")
 
     def _check_end(self, blow: Blow, end: End) -> None:
         """Checks how a script ended that was struck by a signal."""
@@ -195,3 +227,4 @@ def plan(jobs: tuple[Job, ...], n_kills: int) -> dict[str, int]:
 
 
 ALL_FAILURES = (*FAILURES, SIZE)
+"""Failures of a disk that need no rights."""

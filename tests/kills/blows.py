@@ -4,9 +4,12 @@ import errno
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ FAILURES = {"full": errno.ENOSPC, "read-only": errno.EACCES}
 """What a disk answers from some operation on."""
 SIZE = "size"
 """The blow that lets no file grow over a number of bytes, so that a write ends early."""
+TMPFS = "tmpfs"
+"""The blow that lets a script work on a disk that is really too small, a tmpfs, where one may be mounted."""
 TIMEOUT_S = 600.0
 
 
@@ -32,7 +37,7 @@ class Blow:
         name: A signal, one of `FAILURES`, or `SIZE`.
         operation: At which file operation in the folder, counted from 0.
         seconds: After how many seconds of the script instead.
-        size: Bytes, for `SIZE`.
+        size: Bytes, for `SIZE` and `TMPFS`.
     """
 
     name: str
@@ -42,7 +47,7 @@ class Blow:
 
     def __str__(self) -> str:
         place = f"operation {self.operation}" if self.seconds is None else f"{self.seconds:.2f} s"
-        return f"{self.name} at {self.size} bytes" if self.name == SIZE else f"{self.name} at {place}"
+        return f"{self.name} at {self.size} bytes" if self.name in (SIZE, TMPFS) else f"{self.name} at {place}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,29 @@ class End:
     stdout: str
     seconds: float
     operations: int
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Callable[[int], None]]:
+    """Mounts a tmpfs of so many bytes on a folder for the time of the block; yields what gives it another size.
+
+    Raises:
+        PermissionError: If this process may not mount one.
+    """
+
+    def mount(size: int, remount: str = "") -> None:
+        options = f"{remount}size={size}"
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True)
+        if done.returncode:
+            raise PermissionError(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+
+    if sys.platform != "linux" or os.geteuid():
+        raise PermissionError("no tmpfs can be mounted here: that takes Linux, and root")
+    mount(size)
+    try:
+        yield lambda more: mount(more, "remount,")
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 def start(module: str, words: list[str], folder: Path, output: Path, blow: Blow | None = None) -> Any:

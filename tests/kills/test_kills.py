@@ -31,6 +31,19 @@ def test_generating_is_struck_and_goes_on(data, tmp_path, monkeypatch):
     assert attack.result.blows == {"full": 1, "two at once": 1}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["prepare", "inpaint"])
+def test_disk_that_is_really_full(data, tmp_path, name):
+    (job,) = (job for job in JOBS if job.name == name)
+    attack = Attack(job, data, tmp_path / "runs")
+    try:
+        attack.fill(1)
+    except PermissionError as error:
+        pytest.skip(str(error))
+    assert attack.result.faults == []
+    assert attack.result.blows == {"tmpfs": 1} and not attack.result.missed
+
+
 def test_what_differs_is_told(tmp_path):
     for name, files in {"one": {"a": "1", "b": "2"}, "two": {"a": "1", "b": "3", "c": "4"}}.items():
         for file, text in files.items():

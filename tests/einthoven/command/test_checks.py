@@ -2,7 +2,7 @@
 
 import pytest
 
-from einthoven.command.checks import check_device, check_folder, check_type
+from einthoven.command.checks import check_device, check_folder, check_type, needing_keys
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,13 @@ def test_a_folder_is_tried_and_nothing_is_left(tmp_path):
         check_folder(tmp_path / "file" / "run")
     with pytest.raises(ValueError, match="results cannot be written there"):
         check_folder(tmp_path / ("n" * 300))
+
+
+@pytest.mark.parametrize("word", ["~engine", "~engine=local", "~run/engine", "~run.engine", "~engine@run"])
+def test_key_that_the_command_line_takes_away_and_the_script_needs(monkeypatch, word):
+    monkeypatch.setattr("sys.argv", ["inpaint", "seed=1", "~other", word])
+    with pytest.raises(ValueError, match=rf"^{word}: the script needs what this takes away; leave it out$"):
+        needing_keys(lambda config: config["engine"])({})
+    with pytest.raises(KeyError, match="seed"):
+        needing_keys(lambda config: config["seed"])({})
+    assert needing_keys(lambda config: config["seed"])({"seed": 3}) == 3

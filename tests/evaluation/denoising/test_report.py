@@ -84,6 +84,18 @@ def value(table, method, metric, column="value"):
 
 
 @pytest.mark.usefixtures("pictures")
+def test_damaged_record_costs_no_other_its_scores(fake, tmp_path):
+    path = fake.write("amortised")
+    noisy = np.load(path / "noisy.npy")
+    noisy[1, 2, 3] = np.nan
+    np.save(path / "noisy.npy", noisy)
+    (runs,) = open_denoising_runs([path]).values()
+    keys = fake.store.table["ecg_id"].to_numpy()[fake.store.rows("test")]
+    assert runs[0].left_out == (keys[1],)
+    assert list(runs[0].ecg_ids) == [keys[0], *keys[2:]]
+    assert np.isfinite(runs[0].noisy).all()
+
+
 def test_report_on_a_calibrated_method(fake, tmp_path):
     path = fake.write("mine", rows=fake.store.rows("test")[:2])
     report = evaluate_denoising_runs([path], tmp_path / "report", **FAST)

@@ -69,6 +69,24 @@ def test_report_leaves_its_files(fake_run: FakeRun, tmp_path: Path):
     assert (folder / "ridge.npz").is_file()
 
 
+def test_damaged_record_costs_no_other_its_scores(fake_run: FakeRun, tmp_path: Path):
+    path = fake_run.write("amortised")
+    keys = fake_run.store.table["ecg_id"].to_numpy()[fake_run.store.rows("test")]
+    for row, (name, value_) in enumerate({"samples": np.nan, "mean": 1e30, "lower": np.inf, "truth": -1e9}.items()):
+        array = np.load(path / f"{name}.npy")
+        array[row, ..., 7] = value_
+        np.save(path / f"{name}.npy", array)
+    report = evaluate_runs([path], tmp_path / "hurt", n_resamples=5)
+    whole = evaluate_runs([fake_run.write("whole", ecg_ids=keys[4:])], tmp_path / "whole", n_resamples=5)
+    assert value(report.table, "ridge", "mae_mean") == value(whole.table, "ridge", "mae_mean")
+    assert value(report.table, "amortised", "crps") < 0.1
+    assert report.table["n_records"].max() == 20
+    assert f"amortised: 4 damaged records left out (ecg_id {', '.join(map(str, keys[:4]))})" in report.markdown
+    np.save(path / "mean.npy", np.full_like(np.load(path / "mean.npy"), np.nan))
+    with pytest.raises(ValueError, match="amortised: every record holds values that no ECG has: make the run again"):
+        evaluate_runs([path], tmp_path / "none", n_resamples=5)
+
+
 def test_runs_are_joined_by_key(fake_run: FakeRun, tmp_path: Path):
     ids = fake_run.store.table["ecg_id"].to_numpy()[fake_run.store.rows("test")]
     first = fake_run.write("amortised", ecg_ids=ids[:20], seed=1)
