@@ -78,9 +78,9 @@ def _fits(wanted: str, value: object) -> bool:
 
 
 def needing_keys(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Makes a script's function say which key it lacks that `~key` on the command line has taken away.
+    """Makes a script's function say which key it lacks where `~key` on the command line has taken keys away.
 
-    The function then raises a ValueError, of one line; an error that names no such key stays as it is.
+    The function then raises a ValueError, of one line; other errors, and those without such words, stay as they are.
     """
 
     @functools.wraps(function)
@@ -88,10 +88,13 @@ def needing_keys(function: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return function(*args, **kwargs)
         except (KeyError, TypeError, AttributeError) as error:
-            removed = [word for word in sys.argv[1:] if word.startswith("~") and _removed_name(word) in str(error)]
-            if not removed:
+            removed = [word for word in sys.argv[1:] if word.startswith("~")]
+            named = [word for word in removed if _removed_name(word) in str(error)]
+            if not named and not (removed and isinstance(error, KeyError)):  # a group takes keys of other names along
                 raise
-            raise ValueError(f"{' '.join(removed)}: the script needs what this takes away; leave it out") from error
+            lost = f" ({error})" if isinstance(error, KeyError) else ""
+            words = " ".join(named or removed)
+            raise ValueError(f"{words}: the script needs what this takes away{lost}; leave it out") from error
 
     return run
 

@@ -82,6 +82,7 @@ class Reconstructions:
             sampling_rate=rate,
             cost=records[[column for column in COSTS if column in records]],
             store=Path(store) if store else None,
+            left_out=(),
             **arrays,
         )
 

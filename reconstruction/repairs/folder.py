@@ -1,9 +1,9 @@
 """Recordings repaired into a folder: the repaired recording, the list of what was done, and reports, of each."""
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,16 @@ def repair_all(
     key = {**settings, "weights": hash_weights(find_prior(settings["weights"])), "finder": hash_file(FINDER)}
     job = ChunkedJob(folder, key, ".json")
     common = _common_folder(files)
+    names: set[str] = set()
     for file in files:
         name = "demo" if file is None else file.relative_to(common).with_suffix("").as_posix().replace("/", "_")
+        if name in names and file is not None:  # one.xml beside one.dcm
+            name = f"{name}{file.suffix}"
+        if name in names:
+            name = next(f"{name}_{number}" for number in count(2) if f"{name}_{number}" not in names)
+        names.add(name)
         target = folder if len(files) == 1 else folder / name
-        digest = "" if file is None or not os.access(file, os.R_OK) or not file.is_file() else hash_file(file)
-        job.add([name], [[name, digest]], 1, (None if file is None else str(file), str(target)))
+        job.add([name], [[name, _digest(file)]], 1, (None if file is None else str(file), str(target)))
     make = partial(RepairWork, dict(settings))
     with show_progress(len(files), "recording", shown=len(files) > 1) as bar:
         job.work(engine, make, _give_up, bar.update, max_failures=None)
@@ -102,6 +107,14 @@ def repair_all(
     left = sum(float(line.get(KINDS[LEFT_MISSING]) or 0) > 0 for line in lines)
     text = f"{len(files) - len(problems)} recordings gone through, {left} of them with parts left missing ({TABLE})"
     return "\n".join([text, *([describe_problems(problems, TABLE)] if problems else [])]), bool(problems)
+
+
+def _digest(file: Path | None) -> str:
+    """Returns a file's SHA-256, empty where it cannot be read, which the work on it then tells."""
+    try:
+        return "" if file is None else hash_file(file)
+    except OSError:
+        return ""
 
 
 class RepairWork:

@@ -69,8 +69,15 @@ def test_a_folder_is_tried_and_nothing_is_left(tmp_path):
 @pytest.mark.parametrize("word", ["~engine", "~engine=local", "~run/engine", "~run.engine", "~engine@run"])
 def test_key_that_the_command_line_takes_away_and_the_script_needs(monkeypatch, word):
     monkeypatch.setattr("sys.argv", ["inpaint", "seed=1", "~other", word])
-    with pytest.raises(ValueError, match=rf"^{word}: the script needs what this takes away; leave it out$"):
+    with pytest.raises(
+        ValueError, match=rf"^{word}: the script needs what this takes away \('engine'\); leave it out$"
+    ):
         needing_keys(lambda config: config["engine"])({})
-    with pytest.raises(KeyError, match="seed"):
+    with pytest.raises(ValueError, match=rf"^~other {word}: the script needs .*'seed'"):
         needing_keys(lambda config: config["seed"])({})
+    with pytest.raises(TypeError, match="seed"):
+        needing_keys(lambda *, seed: seed)()
     assert needing_keys(lambda config: config["seed"])({"seed": 3}) == 3
+    monkeypatch.setattr("sys.argv", ["inpaint", "seed=1"])
+    with pytest.raises(KeyError, match="engine"):
+        needing_keys(lambda config: config["engine"])({})

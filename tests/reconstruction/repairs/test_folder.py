@@ -9,6 +9,7 @@ from einthoven.ecg.reading import read
 from einthoven.ecg.recording import Patient, Recording
 from einthoven.ecg.writing import write
 from einthoven.run.chunks import LocalEngine
+from einthoven.run.files import write_json
 from preprocessing.cohorts.simulator import simulate_ecg
 from reconstruction.repairs import folder as module
 from reconstruction.repairs.folder import find_recordings, repair_all
@@ -74,6 +75,25 @@ def test_one_that_cannot_be_read_costs_no_other(files, tmp_path, quick):
     text, failed = repair_all([files / "one.csv", files / "notes.md"], tmp_path, SETTINGS, LocalEngine())
     assert failed
     assert "notes" in text
+
+
+def test_recordings_of_one_name_have_folders_of_their_own(tmp_path, monkeypatch):
+    targets = {}
+
+    def work(chunk):
+        targets[chunk.names[0]] = chunk.content[1]
+        write_json(chunk.part, {"name": chunk.names[0], "problem": "", "text": ""})
+        return {}
+
+    monkeypatch.setattr(module, "RepairWork", lambda settings: work)
+    files = [tmp_path / name for name in ("one.csv", "one.dcm", "sub/two.csv", "sub_two.csv", "sub_two.CSV", "sub")]
+    for file in (*files[:-1], files[-1] / "inside"):  # the last is a folder, which cannot be read
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(file.name)
+    repair_all(files, tmp_path / "run", SETTINGS, LocalEngine())
+    assert list(targets) == ["one", "one.dcm", "sub_two", "sub_two.csv", "sub_two.CSV", "sub"]
+    assert targets["one.dcm"] == str(tmp_path / "run" / "one.dcm")
+    assert list(pd.read_csv(tmp_path / "run" / "recordings.csv")["name"]) == list(targets)
 
 
 def test_without_a_place_it_is_the_bundled_one():
