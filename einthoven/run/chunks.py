@@ -113,7 +113,7 @@ class PoolEngine:
                 for future in as_completed(numbers):
                     yield numbers[future], future.result()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)  # without a wait, a process of `multiprocessing` never ends
                 raise
 
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from einthoven.run.chunks import Chunk, LocalEngine, describe_failure, work_on_chunks
+from einthoven.run.chunks import Chunk, LocalEngine, PoolEngine, describe_failure, work_on_chunks
 from einthoven.run.ray_engine import RayEngine
+from tests.scripts import fork_context
 
 
 def chunks(folder, n=6):
@@ -59,6 +60,27 @@ def test_a_chunk_that_nobody_can_work_on_is_given_up(tmp_path):
     [(number, reason)] = given_up
     assert number == 1
     assert "worker process died" in reason
+
+
+def fail(chunk):
+    raise OSError(28, "no space left", str(chunk.part))
+
+
+def make_fail():
+    return fail
+
+
+def fail_in_a_pool(folder):
+    list(PoolEngine(2).run(make_fail, chunks(folder)))
+
+
+def test_a_pool_that_fails_lets_a_process_of_multiprocessing_end(tmp_path):
+    process = fork_context().Process(target=fail_in_a_pool, args=(tmp_path,))
+    process.start()
+    process.join(100.0)
+    status = process.exitcode
+    process.kill()
+    assert status == 1
 
 
 def test_failures_say_where():
