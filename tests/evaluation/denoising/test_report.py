@@ -83,7 +83,6 @@ def value(table, method, metric, column="value"):
     return float(found[column].iloc[0])
 
 
-@pytest.mark.usefixtures("pictures")
 def test_damaged_record_costs_no_other_its_scores(fake, tmp_path):
     path = fake.write("amortised")
     noisy = np.load(path / "noisy.npy")
@@ -96,6 +95,7 @@ def test_damaged_record_costs_no_other_its_scores(fake, tmp_path):
     assert np.isfinite(runs[0].noisy).all()
 
 
+@pytest.mark.usefixtures("pictures")
 def test_report_on_a_calibrated_method(fake, tmp_path):
     path = fake.write("mine", rows=fake.store.rows("test")[:2])
     report = evaluate_denoising_runs([path], tmp_path / "report", **FAST)
