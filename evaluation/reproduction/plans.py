@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,61 @@ from evaluation.reproduction.plan import Plan, describe_records, record_override
 RIVALS = ("unet_regression", "descod", "unet_denoiser")
 
 
+@dataclass(frozen=True)
+class RecordSet:
+    """Records that restorations are tested on.
+
+    Attributes:
+        name: Begins the names of its stages; empty for PTB-XL's fold 10.
+        title: Begins the titles of its sections.
+        store: Folder of its store, where it is not PTB-XL's.
+        baselines: Folder of PTB-XL's store, which the baselines are fitted on.
+    """
+
+    name: str = ""
+    title: str = ""
+    store: Path | None = None
+    baselines: Path | None = None
+
+    def stage(self, name: str) -> str:
+        """Names a stage of this set."""
+        return f"{self.name}_{name}" if self.name else name
+
+    def runs(self) -> list[str]:
+        """Returns the overrides of a run on these records."""
+        return [] if self.store is None else [f"dataset.store={self.store}"]
+
+    def evaluations(self) -> list[str]:
+        """Returns the overrides of an evaluation of such runs."""
+        return [] if self.baselines is None else [f"evaluate.store={self.baselines}"]
+
+    def reads(self) -> list[str]:
+        """Names the stage that prepares the records, where they are not PTB-XL's."""
+        return [f"prepare_{self.name}"] if self.name else []
+
+
+OWN = RecordSet()
+RESTORATIONS: dict[str, str] = {
+    "lead_i": "nine leads from lead I",
+    "missing_block": "half of 2.5 s missing in all leads",
+    "denoising": "NSTDB's noises",
+}
+"""Tables of restored ECGs, and the titles of their sections."""
+
+
 def make_plan(root: Path, paths: Mapping[str, str], settings: Mapping[str, Any], device: str = "cpu") -> Plan:
     """Makes the plan of all tables; `paths` has the folders `data`, `runs` and `stores`, the rest is as in `Plan`."""
     plan = Plan(root, settings, _own_paths(paths), device)
     _data_sets(plan, Path(paths["stores"]))
     if (prior := settings["priors"]["prior"]) is not None:
         plan.train("prior", "diffusion_prior.train", prior, ["prepare_ptbxl", "prepare_nstdb", *settings["extra_data"]])
-    _reconstructions(plan, "lead_i", "nine leads from lead I")
-    _reconstructions(plan, "missing_block", "half of 2.5 s missing in all leads")
-    _denoising(plan)
+    sets = [(OWN, {table: settings[table]["methods"] for table in RESTORATIONS})]
+    if (external := settings["external"]) is not None:
+        sets.append((_other_hospitals(plan, paths, external), external["methods"]))
+    for record_set, methods in sets:
+        for table, title in RESTORATIONS.items():
+            restore = _denoising if table == "denoising" else _reconstructions
+            restore(plan, table, record_set.title + title, methods.get(table, {}), record_set)
     _generation(plan)
     noise_models(plan)
     noise_scores(plan)
@@ -45,33 +92,49 @@ def _data_sets(plan: Plan, stores: Path) -> None:
         plan.add(f"prepare_{name}", f"preprocessing.prepare_{data_set}", overrides, made)
 
 
-def _reconstructions(plan: Plan, table: str, title: str) -> None:
+def _other_hospitals(plan: Plan, paths: Mapping[str, str], external: Mapping[str, Any]) -> RecordSet:
+    """Adds the preparation of records of other hospitals; returns them as a test set."""
+    stores = Path(paths["stores"]).absolute()
+    # Stores of other settings than the default ones have these behind their name.
+    store = stores / "challenge-name_external-is_test_true"
+    overrides = ["dataset.name=challenge", f"dataset.raw_path={paths['data']}/{external['folder']}"]
+    overrides.append("dataset.settings={archive: external, is_test: true}")
+    plan.add("prepare_external", "preprocessing.prepare", overrides, store / "manifest.json")
+    return RecordSet("external", "other hospitals: ", store, stores / "ptbxl_100Hz")
+
+
+def _reconstructions(
+    plan: Plan, table: str, title: str, methods: Mapping[str, Mapping[str, Any]], record_set: RecordSet
+) -> None:
     """Adds the methods of a table that `reconstruction.inpaint` fills, and an evaluation a number of records."""
-    settings = plan.settings[table]
-    for method, chosen in settings["methods"].items():
-        _restore(plan, f"{table}_{method}", "inpaint", method, chosen, settings["overrides"])
-    for n_records, methods in by_record_count(settings["methods"]).items():
-        runs = [f"{table}_{method}" for method in methods]
-        script = "evaluation.evaluate_reconstruction"
-        name = plan.evaluate(f"evaluate_{table}_{n_records}", script, runs, reads=["prepare_ptbxl"])
+    for method, chosen in methods.items():
+        _restore(plan, record_set, f"{table}_{method}", "inpaint", method, chosen, plan.settings[table]["overrides"])
+    for n_records, named in by_record_count(methods).items():
+        runs = [record_set.stage(f"{table}_{method}") for method in named]
+        script, stage = "evaluation.evaluate_reconstruction", record_set.stage(f"evaluate_{table}_{n_records}")
+        name = plan.evaluate(stage, script, runs, record_set.evaluations(), ["prepare_ptbxl", *record_set.reads()])
         pictures = () if plan.sections[table] else ("*/median.png", "*/coverage.png", "*/amplitude.png")
         plan.show(table, "reconstruction", f"{title}: {describe_records(n_records)}", name, *pictures)
 
 
-def _denoising(plan: Plan) -> None:
+def _denoising(
+    plan: Plan, table: str, title: str, methods: Mapping[str, Mapping[str, Any]], record_set: RecordSet
+) -> None:
     """Adds denoising: each noise and level by each method, evaluated by number of records."""
-    settings = plan.settings["denoising"]
+    settings = plan.settings[table]
     for condition, noise in settings["conditions"].items():
-        for method, chosen in settings["methods"].items():
+        for method, chosen in methods.items():
             overrides = [*noise, *settings["overrides"]]
-            _restore(plan, f"denoising_{condition}_{method}", "denoise", method, chosen, overrides)
-    for n_records, methods in by_record_count(settings["methods"]).items():
-        runs = [f"denoising_{condition}_{method}" for condition in settings["conditions"] for method in methods]
-        given, reads = [f"evaluate.n_validation={settings['n_validation']}"], ["prepare_ptbxl", "prepare_nstdb"]
-        script = "evaluation.evaluate_denoising"
-        name = plan.evaluate(f"evaluate_denoising_{n_records}", script, runs, given, reads)
-        pictures = () if plan.sections["denoising"] else ("snr.png", "*/*/median.png")
-        plan.show("denoising", "denoising", f"NSTDB's noises: {describe_records(n_records)}", name, *pictures)
+            _restore(plan, record_set, f"{table}_{condition}_{method}", "denoise", method, chosen, overrides)
+    for n_records, named in by_record_count(methods).items():
+        names = [f"{table}_{condition}_{method}" for condition in settings["conditions"] for method in named]
+        runs = [record_set.stage(name) for name in names]
+        given = [f"evaluate.n_validation={settings['n_validation']}", *record_set.evaluations()]
+        script, stage = "evaluation.evaluate_denoising", record_set.stage(f"evaluate_{table}_{n_records}")
+        reads = ["prepare_ptbxl", "prepare_nstdb", *record_set.reads()]
+        name = plan.evaluate(stage, script, runs, given, reads)
+        pictures = () if plan.sections[table] else ("snr.png", "*/*/median.png")
+        plan.show(table, "denoising", f"{title}: {describe_records(n_records)}", name, *pictures)
 
 
 def _generation(plan: Plan) -> None:
@@ -135,7 +198,15 @@ def by_record_count(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, list[
     }
 
 
-def _restore(plan: Plan, name: str, job: str, method: str, chosen: Mapping[str, Any], overrides: Sequence[str]) -> None:
+def _restore(
+    plan: Plan,
+    record_set: RecordSet,
+    name: str,
+    job: str,
+    method: str,
+    chosen: Mapping[str, Any],
+    overrides: Sequence[str],
+) -> None:
     """Adds a run of `reconstruction.inpaint` or `.denoise` by a sampler, or by a rival that is trained here."""
     if method in RIVALS:
         data = ["prepare_ptbxl", *([] if method == "unet_regression" else ["prepare_nstdb"])]
@@ -145,9 +216,12 @@ def _restore(plan: Plan, name: str, job: str, method: str, chosen: Mapping[str, 
         algo = [f"algo={method}", f"algo.weights={plan.folder(weights[0])}"]
     else:
         weights, algo = _prior(plan), [f"algo={method}", *_checkpoint(plan)]
-    given = [*overrides, *algo, *record_overrides("dataset.n_records", chosen), *plan.on_device()]
-    reads = ["prepare_ptbxl", *(["prepare_nstdb"] if job == "denoise" else []), *weights]
-    plan.add(name, f"reconstruction.{job}", given, "records.parquet", reads, key=f"{job}.results_path")
+    records = [*record_set.runs(), *record_overrides("dataset.n_records", chosen)]
+    given = [*overrides, *algo, *records, *plan.on_device()]
+    reads = ["prepare_ptbxl", *(["prepare_nstdb"] if job == "denoise" else []), *record_set.reads(), *weights]
+    plan.add(
+        record_set.stage(name), f"reconstruction.{job}", given, "records.parquet", reads, key=f"{job}.results_path"
+    )
 
 
 def _prior(plan: Plan) -> list[str]:

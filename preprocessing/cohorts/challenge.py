@@ -9,7 +9,7 @@ that is flat or saturated, or that exceeds a plausible amplitude after filtering
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -100,13 +100,20 @@ class Challenge(Cohort):
         scale: Factor on the amplitudes; None: that of `SCALES`, or 1.
         validation_share: Share of the records that are for validation ("val"), drawn by a hash of their numbers; the
             others are for training.
+        is_test: All records are for testing ("test"): none is for training or validation.
     """
 
-    standard: ClassVar[Mapping[str, Any]] = {"name": "", "duration": DURATION_S, "validation_share": 0.0}
+    standard: ClassVar[Mapping[str, Any]] = {
+        "name": "",
+        "duration": DURATION_S,
+        "validation_share": 0.0,
+        "is_test": False,
+    }
     archive: str = "cpsc2018"
     duration: float = DURATION_S
     scale: float | None = None
     validation_share: float = 0.0
+    is_test: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values, raising ValueError."""
@@ -115,6 +122,8 @@ class Challenge(Cohort):
                 "need a sampling_rate of at least 50 Hz, a duration above 0 s, a scale above 0 and a validation_share "
                 f"from 0 to 1, got {self}"
             )
+        if self.is_test and self.validation_share:
+            raise ValueError("is_test makes all records test records: leave validation_share 0")
 
     @property
     def factor(self) -> float:
@@ -135,11 +144,11 @@ class Challenge(Cohort):
         """
         root = Path(raw_path)
         paths = sorted(root.rglob("*.hea"))
-        headers = {_number(path): path for path in paths}
+        headers = number_records(paths)
         if len(headers) < max(len(paths), 1):
             raise ValueError(
-                f"{root} holds no WFDB headers (*.hea), or several of one number: give the folder of one archive, "
-                "dataset.raw_path"
+                f"{root} holds no WFDB headers (*.hea), or two of one number in a folder: give the folder of an "
+                "archive, dataset.raw_path"
             )
         files: list[RecordFile] = []
         rows = []
@@ -149,6 +158,7 @@ class Challenge(Cohort):
             n_pieces = 1 if header.problem else min(int(header.seconds / self.duration + 1e-9), KEY_STEP)
             n_short += n_pieces == 0
             split = "val" if _hashed(self.archive, number) < self.validation_share else "train"
+            split = "test" if self.is_test else split
             facts = {"record": path.stem, "age": header.age, "sex": header.sex, "statements": header.statements}
             for piece in range(n_pieces):
                 key = KEY_STEP * number + piece
@@ -161,6 +171,7 @@ class Challenge(Cohort):
         notes = {"records": len(headers), "records shorter than a piece": n_short}
         settings = {"name": self.archive, "sampling_rate": float(self.sampling_rate), "duration": float(self.duration)}
         settings |= {"scale": float(self.factor), "validation_share": float(self.validation_share)}
+        settings |= {"is_test": True} if self.is_test else {}
         checks = (
             f"pieces of {self.duration:g} s, amplitudes times {self.factor:g}",
             f"left out: a lead flat, at an extreme for {SATURATED_S:g} s, or beyond {PLAUSIBLE_MV:g} mV",
@@ -249,6 +260,23 @@ def _age(text: str) -> float:
     except ValueError:
         return float("nan")
     return age if 0 <= age <= 120 else float("nan")
+
+
+def number_records(paths: Sequence[Path]) -> dict[int, Path]:
+    """Returns headers by the number of their record, which is that in its name.
+
+    Where records of several folders have the same numbers, as those of different archives do, the place of the folder
+    among them goes before their digits.
+
+    Raises:
+        ValueError: If a name does not end in a number.
+    """
+    headers = {_number(path): path for path in paths}
+    if len(headers) == len(paths):
+        return headers
+    folders = {folder: place for place, folder in enumerate(sorted({path.parent for path in paths}))}
+    step = 10 ** len(str(max(headers)))
+    return {step * folders[path.parent] + _number(path): path for path in paths}
 
 
 def _number(path: Path) -> int:

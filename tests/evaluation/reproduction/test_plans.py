@@ -72,3 +72,13 @@ def test_a_smoke_run_reads_and_writes_beside_nothing_else():
     settings = yaml.safe_load((CONFIGS / "size" / "smoke.yaml").read_text())
     plan = make_plan(Path("here"), {"data": "here/data", "runs": "runs", "stores": "here/stores"}, settings)
     assert all({"paths.data=here/data", "paths.stores=here/stores"} <= set(s.overrides) for s in plan.stages.values())
+
+
+def test_other_hospitals_are_restored_alike_and_judged_beside_baselines_of_ptbxl():
+    plan = plan_of("shared")
+    run, evaluation = plan.stages["external_lead_i_amortised"], plan.stages["external_evaluate_lead_i_all"]
+    store = plan.stages["prepare_external"].result.parent
+    assert f"dataset.store={store}" in run.overrides and "prepare_external" in run.reads
+    assert f"evaluate.store={store.with_name('ptbxl_100Hz')}" in evaluation.overrides
+    assert run.module == plan.stages["lead_i_amortised"].module
+    assert [section.title for section in plan.sections["lead_i"]][-1].startswith("other hospitals")

@@ -121,7 +121,7 @@ def test_set_up_is_checked(folder, tmp_path, write_record):
     with pytest.raises(ValueError, match="validation_share"):
         Challenge(validation_share=1.5)
     write_record(folder, "B0007", simulate_ecg(1, 500)[0], 500)
-    with pytest.raises(ValueError, match="several of one number"):
+    with pytest.raises(ValueError, match="two of one number"):
         prepare(folder, tmp_path / "store")
     write_record(folder, "nameless", simulate_ecg(1, 500)[0], 500)
     with pytest.raises(ValueError, match="end in a number"):
@@ -139,3 +139,15 @@ def test_the_real_folders(ecg_data, tmp_path, name, duration, n_pieces):
     assert len(store) == n_pieces and store.table["age"].notna().all() and store.table["sex"].isin([0, 1]).all()
     assert store.labels().any() == (name != "code15")
     assert 0.1 < np.median(store.read(range(n_pieces), ["V3"]).std(axis=-1)) < 0.4
+
+
+def test_archives_side_by_side_make_one_test_set(tmp_path, write_record):
+    ecgs = simulate_ecg(3, 500).astype(np.float64)
+    for name, ecg in zip(("georgia/E00001", "chapman/JS00001", "chapman/JS00002"), ecgs, strict=True):
+        path = tmp_path / "external" / name
+        write(write_record, path.parent, path.name, ecg, 500)
+    table = Store.open(prepare(tmp_path / "external", tmp_path / "store", archive="external", is_test=True).store).table
+    assert table["record"].tolist() == ["JS00001", "JS00002", "E00001"]
+    assert table["ecg_id"].is_unique and set(table["split"]) == {"test"}
+    with pytest.raises(ValueError, match="is_test"):
+        Challenge(is_test=True, validation_share=0.5)
