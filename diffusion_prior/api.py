@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from diffusion_prior.checkpoint import shared_denoiser
+from diffusion_prior.choosing import Told, choose_covariates
 from diffusion_prior.generation import GenerationSettings, check_settings, draw_ecgs, store_scale
 from diffusion_prior.result import Generation
 from diffusion_prior.sampler import SAMPLERS
@@ -25,6 +26,10 @@ def generate(
     n: int = 1,
     seed: int = 0,
     *,
+    age: float | None = None,
+    sex: str | None = None,
+    heart_rate: float | None = None,
+    rr_sd: float | None = None,
     duration: float = 10.0,
     guidance_scale: float = 1.0,
     n_steps: int = 25,
@@ -35,10 +40,17 @@ def generate(
 ) -> Generation:
     """Draws twelve-lead ECGs from the prior.
 
+    With weights that take age, sex and rhythm, rate and irregularity are drawn for each ECG from what training records
+    of the same statements have (`einthoven fit_rhythms`), where they are not told.
+
     Args:
         labels: SCP statements that all of them shall have, such as "AFIB" or ["LVH", "SR"]; none: any ECG.
         n: Number of ECGs.
         seed: Seed; with the number of an ECG it decides it, whatever the others are.
+        age: Age of all of them in years, 0 to 120; None: not told.
+        sex: Sex of all of them, "male" or "female"; None: not told.
+        heart_rate: Heart rate of all of them in beats a minute, 20 to 250.
+        rr_sd: How irregularly their beats come: standard deviation of the RR intervals in ms, 0 to 1000.
         duration: Length of each in s; the prior has seen 10.
         guidance_scale: Classifier-free guidance scale; 1 is the plain conditional model.
         n_steps: Steps of the sampler.
@@ -48,7 +60,8 @@ def generate(
         device: Device of the network.
 
     Raises:
-        ValueError: If a statement is unknown or contradicts another, or an argument is not usable; it says what to do.
+        ValueError: If a statement is unknown or contradicts another, an argument is not usable, or the weights were
+            trained without what they are told; it says what to do.
     """
     statements = check_compatible(labels)
     check_count("n", n, 1, MOST_ECGS)
@@ -59,13 +72,20 @@ def generate(
     check_seed(seed)
     check_device(device)
     check_choice("sampler", sampler, list(SAMPLERS))
+    told = Told(age, sex, heart_rate, rr_sd)
     denoiser = shared_denoiser(weights, device)
     length = round(duration * denoiser.sampling_rate)
     settings = GenerationSettings(sampler, n_steps, guidance_scale, length, batch_size, seed)
     label = np.tile(encode(statements), (n, 1))
     check_settings(denoiser, label, settings)
+    covariates = choose_covariates(denoiser, label, range(n), seed, told)
     batches = [range(first, min(first + batch_size, n)) for first in range(0, n, batch_size)]
-    ecgs = np.concatenate([draw_ecgs(denoiser, label[list(batch)], batch, settings) for batch in batches])
+    ecgs = np.concatenate(
+        [
+            draw_ecgs(denoiser, label[list(one)], one, settings, None if covariates is None else covariates[list(one)])
+            for one in batches
+        ]
+    )
     weak = store_scale(ecgs) < UNITS_PER_MV
     doubt = f"not ECGs: they reach {np.abs(ecgs).max():.0f} mV; the prior is not trained, or needs more steps"
     return Generation(ecgs, statements, LEADS, denoiser.sampling_rate, seed, (doubt,) if weak else ())

@@ -103,6 +103,13 @@ def save_denoiser(path: Path, denoiser: Denoiser, facts: Mapping[str, Any] | Non
     write_weights(path, denoiser.backbone, denoiser.spec, facts or {}, half)
 
 
+def add_facts(weights: str | Path | None, path: Path, facts: Mapping[str, Any]) -> None:
+    """Copies weights that `load_denoiser` reads to another file, of the same precision, with further facts."""
+    denoiser = load_denoiser(weights)
+    half = all(bool((weight.half().float() == weight).all()) for weight in denoiser.backbone.state_dict().values())
+    save_denoiser(path, denoiser, {**denoiser.facts, **facts}, half)
+
+
 def find_prior(path: str | Path | None) -> Path:
     """Returns the file of weights that `load_denoiser` reads; raises ValueError if there is none."""
     return find_weights(PRETRAINED if path is None else path, (WEIGHTS, *CHECKPOINTS))

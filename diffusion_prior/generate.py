@@ -16,6 +16,7 @@ def main(config: dict[str, Any]) -> Outcome:
     import torch
 
     from diffusion_prior.checkpoint import find_prior, shared_denoiser
+    from diffusion_prior.choosing import Told, choose_covariates
     from diffusion_prior.generation import GenerationSettings, check_settings, generate_ecgs, store_scale
     from einthoven.ecg.leads import LEADS
     from einthoven.ecg.statements import check_compatible, encode
@@ -27,8 +28,8 @@ def main(config: dict[str, Any]) -> Outcome:
 
     generate, split = dict(config["generate"]), config["dataset"]["training_class"]
     statements, n_ecgs, _ = (generate.pop(key) for key in ("labels", "n_ecgs", "results_path"))
-    settings = GenerationSettings(**generate, seed=config["seed"])
-    manifest_hash = None
+    told = Told(**{name: generate.pop(name) for name in ("age", "sex", "heart_rate", "rr_sd")})
+    settings, manifest_hash = GenerationSettings(**generate, seed=config["seed"]), None
     if statements is None:
         store = Store.open(config["dataset"]["database_path"])
         rows, manifest_hash = store.rows(split, n_ecgs), store.manifest_hash
@@ -42,12 +43,15 @@ def main(config: dict[str, Any]) -> Outcome:
     of_prior = {name: config[name] for name in ("published_offset", "conjugate_pairs", "precision")}
     denoiser = shared_denoiser(config["checkpoint"], device, compiled=config["compile"], **of_prior)
     check_settings(denoiser, labels, settings)
+    keys = table["ecg_id"].tolist()
+    people = None if "age" not in table else table[["age", "sex"]].to_numpy(np.float64)
+    covariates = choose_covariates(denoiser, labels, keys, settings.seed, told, people)
     files = {"prior": hash_weights(find_prior(config["checkpoint"]))}
     origin: dict[str, Any] = {"data_manifest_hash": manifest_hash, "files": files}
     run = RunFolder.create(run_path(config), config, seed=settings.seed, device=device, **origin)
-    ecgs = generate_ecgs(denoiser, labels, table["ecg_id"].tolist(), settings, run.path / "chunks")
+    ecgs = generate_ecgs(denoiser, labels, keys, settings, run.path / "chunks", covariates)
     facts = {"source": "generated", "settings": generate, "seed": settings.seed, "weights": denoiser.facts}
-    table = table.assign(source="generated")
+    table, facts = table.assign(source="generated"), facts | told.facts()
     scale = store_scale(ecgs)
     store = write_store(run.path / "store", ecgs, table, denoiser.sampling_rate, LEADS, facts, scale)
     title = f"generated: {', '.join(table['statements'].iloc[0]) or 'no statement'}"

@@ -51,7 +51,12 @@ class GenerationSettings:
 
 
 def generate_ecgs(
-    denoiser: Denoiser, labels: NDArray[np.float32], keys: Sequence[int], settings: GenerationSettings, chunks: Path
+    denoiser: Denoiser,
+    labels: NDArray[np.float32],
+    keys: Sequence[int],
+    settings: GenerationSettings,
+    chunks: Path,
+    covariates: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Draws one 12-lead ECG for each label vector.
 
@@ -63,6 +68,7 @@ def generate_ecgs(
         keys: Keys of the ECGs, from which with the seed their random numbers come, length N.
         settings: How to draw.
         chunks: Folder for finished chunks; those of the same prior, labels and settings are not drawn again.
+        covariates: What each is told beside its label, as `diffusion_prior.choosing` returns it, shape (N, K).
 
     Returns:
         ECGs in mV, all twelve leads, shape (N, 12, length).
@@ -73,9 +79,12 @@ def generate_ecgs(
     check_settings(denoiser, labels, settings)
     job = ChunkedJob(chunks.parent, fingerprint({"prior": denoiser, "settings": settings}), ".npy", chunks)
     for first in range(0, len(keys), settings.batch_size):
-        chosen, label = keys[first : first + settings.batch_size], labels[first : first + settings.batch_size]
+        batch = slice(first, first + settings.batch_size)
+        chosen, label, known = keys[batch], labels[batch], None if covariates is None else covariates[batch]
         records = [[int(key), np.flatnonzero(one).tolist()] for key, one in zip(chosen, label, strict=True)]
-        job.add(list(map(str, chosen)), records, 1, (chosen, label))
+        for record, values in zip(records, [] if known is None else known, strict=False):
+            record.append([str(value) for value in values])
+        job.add(list(map(str, chosen)), records, 1, (chosen, label, known))
     with held_folder(chunks), show_progress(len(job.chunks), "batch", "generate") as bar:
         job.work(LocalEngine(), partial(GenerationWork, denoiser, settings), never_give_up, bar.update)
         ecgs = np.concatenate([np.load(chunk.part, allow_pickle=False) for chunk in job.chunks])
@@ -90,21 +99,26 @@ class GenerationWork:
         self.denoiser, self.settings = denoiser, settings
 
     def __call__(self, chunk: Chunk) -> Problems:
-        """Does the work of a chunk, whose content are keys and labels."""
-        keys, labels = chunk.content
-        ecgs = draw_ecgs(self.denoiser, labels, keys, self.settings)
+        """Does the work of a chunk, whose content are keys, labels and covariates."""
+        keys, labels, covariates = chunk.content
+        ecgs = draw_ecgs(self.denoiser, labels, keys, self.settings, covariates)
         with atomic_write(chunk.part) as temporary:
             save_array(temporary, ecgs)
         return {}
 
 
 def draw_ecgs(
-    denoiser: Denoiser, labels: NDArray[np.float32], keys: Sequence[int], settings: GenerationSettings
+    denoiser: Denoiser,
+    labels: NDArray[np.float32],
+    keys: Sequence[int],
+    settings: GenerationSettings,
+    covariates: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Draws the ECGs of one batch; arguments and what is returned are those of `generate_ecgs`."""
     device = next(denoiser.parameters()).device
     label = torch.from_numpy(labels).to(device) if denoiser.n_labels else None
-    sampler = _build_sampler(denoiser.given(Conditions(label), settings.guidance_scale), settings)
+    told = None if covariates is None else torch.from_numpy(covariates).to(device)
+    sampler = _build_sampler(denoiser.given(Conditions(label, covariates=told), settings.guidance_scale), settings)
     generators = record_generators(settings.seed, keys, 1)
     shape = (1, len(generators[0]), len(denoiser.leads), settings.length)
     x = sampler.sample(shape, generators, device=device)[0].cpu().numpy()

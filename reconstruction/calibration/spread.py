@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diffusion_prior.checkpoint import load_denoiser, save_denoiser
+from diffusion_prior.checkpoint import add_facts, load_denoiser
 from einthoven.statistics import crps, predictive_band
 
 FACTORS: tuple[float, ...] = tuple(round(0.8 + 0.05 * step, 2) for step in range(35))
@@ -78,8 +78,6 @@ def _curves(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
 
 def write_spread(weights: str | Path | None, path: Path, method: str, spread: float) -> None:
     """Writes weights of the prior, with a method's spread among their facts."""
-    denoiser = load_denoiser(weights)
-    settings = denoiser.facts.get("fitted", {})
+    settings = load_denoiser(weights).facts.get("fitted", {})
     own = {**settings.get(method, {}), SETTING: spread}
-    half = all(bool((weight.half().float() == weight).all()) for weight in denoiser.backbone.state_dict().values())
-    save_denoiser(path, denoiser, {**denoiser.facts, "fitted": {**settings, method: own}}, half)
+    add_facts(weights, path, {"fitted": {**settings, method: own}})
