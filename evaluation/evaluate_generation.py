@@ -13,9 +13,13 @@ from einthoven.run.run_folder import RunFolder
 @script("evaluate_generation")
 def main(config: dict[str, Any]) -> Outcome:
     """Evaluates the runs that the config names and prints the tables."""
+    from einthoven.run.weights_cache import hash_weights
+    from einthoven.run.weights_file import find_weights
     from evaluation.generation.report import evaluate_generation_runs
 
-    folder = RunFolder.create(run_path(config), config, seed=config["seed"], device="cpu")
+    judge = config["evaluate"]["classifier"]
+    files = {} if judge is None else {"classifier": hash_weights(find_weights(judge))}
+    folder = RunFolder.create(run_path(config), config, seed=config["seed"], device="cpu", files=files)
     settings = {name: value for name, value in config["evaluate"].items() if name != "results_path"}
     report = evaluate_generation_runs(config["runs"], folder.path, seed=config["seed"], **settings)
     then = ["evaluate_generation", f"runs=[{','.join([*config['runs'], 'OTHER_RUN'])}]"]

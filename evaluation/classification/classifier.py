@@ -1,7 +1,7 @@
 """A classifier of ECGs: a network on crops of 2.5 s, and the average over the overlapping crops of a recording."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,18 +75,41 @@ class Classifier(nn.Module):
     @torch.no_grad()
     def predict(self, x: ArrayLike, chunk: int = 32) -> NDArray[np.float64]:
         """Gives probabilities (N, K) of whole recordings in mV (N, C, L), `chunk` at a time, each by itself."""
+
+        def whole(logits: Tensor) -> Tensor:
+            probabilities = logits.softmax(-1) if self.exclusive else logits.sigmoid()
+            return probabilities.mean(1) if self.aggregate == "mean" else probabilities.amax(1)
+
+        return self._over_crops(x, chunk, len(self.classes), self, whole)
+
+    @torch.no_grad()
+    def features(self, x: ArrayLike, chunk: int = 32) -> NDArray[np.float64]:
+        """Gives the features of the head (N, n_features), means over crops, of whole recordings in mV (N, C, L)."""
+
+        def of_crops(crops: Tensor) -> Tensor:
+            return self.network.features((crops - self.mean) / self.std)
+
+        return self._over_crops(x, chunk, self.network.last.in_features, of_crops, lambda found: found.mean(1))
+
+    def _over_crops(
+        self,
+        x: ArrayLike,
+        chunk: int,
+        n_values: int,
+        of_crops: Callable[[Tensor], Tensor],
+        whole: Callable[[Tensor], Tensor],
+    ) -> NDArray[np.float64]:
+        """Applies a function to the crops of recordings, and another to its values (n, crops, n_values) of each."""
         ecgs = np.asarray(x)
         if ecgs.ndim != 3 or ecgs.shape[1] != len(self.leads):
             raise ValueError(f"ECGs of shape {ecgs.shape} do not suit a classifier of {len(self.leads)} leads")
         assert not self.training, "dropout and batch statistics would make the result depend on chance and batch-mates"
-        device, found = self.mean.device, [np.zeros((0, len(self.classes)))]
+        device, found = self.mean.device, [np.zeros((0, n_values))]
         for start in range(0, len(ecgs), chunk):
             part = torch.from_numpy(np.array(ecgs[start : start + chunk], np.float32)).to(device)
             crops = self.crops(part)
-            logits = self(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]).double()
-            probabilities = logits.softmax(-1) if self.exclusive else logits.sigmoid()
-            whole = probabilities.mean(1) if self.aggregate == "mean" else probabilities.amax(1)
-            found.append(whole.cpu().numpy())
+            values = of_crops(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]).double()
+            found.append(whole(values).cpu().numpy())
         return np.concatenate(found)
 
     def describe(self) -> str:

@@ -130,5 +130,10 @@ class XResNet1d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps standardised crops (B, C, L) to logits (B, K)."""
-        features = self.stages(self.stem(x))
-        return self.head(torch.cat([features.amax(dim=-1), features.mean(dim=-1)], dim=1))
+        return self.last(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Maps standardised crops (B, C, L) to the features of the head, (B, n_features), before the last layer."""
+        found = self.stages(self.stem(x))
+        out: Tensor = self.head[:-1](torch.cat([found.amax(dim=-1), found.mean(dim=-1)], dim=1))
+        return out

@@ -12,7 +12,6 @@ from evaluation.generation.ecg_features import FEATURES, INTERVALS, NO_P_WAVE, W
 OVERALL = "all"
 """Row of the mean over the intervals and the waves' amplitudes."""
 
-_N = len(FEATURES)
 _WAVE_COLUMNS = {wave: [k for k, feature in enumerate(FEATURES) if feature.wave == wave] for wave in WAVES}
 
 
@@ -58,15 +57,15 @@ def compare_features(
     """
     if len(training) < len(real):
         raise ValueError(f"the floor needs {len(real)} training ECGs at least: raise evaluate.n_train")
-    spread = np.array([_spread(column) for column in real.T])
+    spread = np.array([spread_of(column) for column in real.T])
     rng = np.random.default_rng(seed)
     draws, floors = [], []
     for _ in range(n_resamples):
         chosen = rng.integers(0, len(real), len(real))
-        draws.append(_summed_up(_distances(real[chosen], generated[chosen]), spread))
+        draws.append(_summed_up(column_distances(real[chosen], generated[chosen]), spread))
         others = rng.permutation(len(training))[: len(real)]
-        floors.append(_summed_up(_distances(real, training[others]), spread))
-    estimate = _summed_up(_distances(real, generated), spread)
+        floors.append(_summed_up(column_distances(real, training[others]), spread))
+    estimate = _summed_up(column_distances(real, generated), spread)
     excess = np.mean(draws, axis=0) - estimate
     lower, upper = np.quantile(draws, [0.025, 0.975], axis=0) - excess
     columns = {"w1": estimate, "lower": np.maximum(lower, 0.0), "upper": upper}
@@ -79,7 +78,7 @@ def compare_features(
         table[f"relative_{column}"] = values[1]
     for name, values in (("real", real), ("generated", generated)):
         found = np.isfinite(values).sum(axis=0)
-        for statistic, function in (("mean", _mean), ("sd", _spread)):
+        for statistic, function in (("mean", _mean), ("sd", spread_of)):
             single = np.array([function(column) for column in values.T])
             waves = (np.abs(single[columns]).mean() for columns in _WAVE_COLUMNS.values())
             table[f"{name}_{statistic}"] = [*single, *waves, np.nan]
@@ -87,9 +86,9 @@ def compare_features(
     return table
 
 
-def _distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Wasserstein-1 distance of each feature (N, F), (M, F) -> (F,); NaN where one has no value."""
-    distances = np.full(_N, np.nan)
+def column_distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the Wasserstein-1 distance of each column of (N, F) and (M, F), shape (F,); NaN where one is empty."""
+    distances = np.full(first.shape[1], np.nan)
     for k, (one, other) in enumerate(zip(first.T, second.T, strict=True)):
         one, other = one[np.isfinite(one)], other[np.isfinite(other)]
         if len(one) and len(other):
@@ -107,7 +106,8 @@ def _summed_up(distances: NDArray[np.float64], spread: NDArray[np.float64]) -> N
     return np.stack([[*distances, *waves[0], np.nan], [*relative, *waves[1], overall]])
 
 
-def _spread(values: NDArray[np.float64]) -> float:
+def spread_of(values: NDArray[np.float64]) -> float:
+    """Returns the standard deviation of what is finite; NaN where it does not vary."""
     finite = values[np.isfinite(values)]
     return float(finite.std()) if len(finite) > 1 and np.ptp(finite) > 0.0 else np.nan
 

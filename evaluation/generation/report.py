@@ -8,10 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from einthoven.ecg.leads import LEADS
+from evaluation.classification.classifier import Classifier, load_classifier
 from evaluation.generation.average_beat import average_beats
 from evaluation.generation.distances import compare_features, feature_values
 from evaluation.generation.ecg_features import FEATURES, INTERVALS, WAVES, measure_features
 from evaluation.generation.figures import draw_distances, draw_histograms, draw_nearness, draw_neighbours, draw_twins
+from evaluation.generation.judges import judge, spectra
+from evaluation.generation.measured import compare_measures, compare_rhythms, measure_ecgs
 from evaluation.generation.neighbours import (
     BEAT,
     RECORDING,
@@ -42,6 +46,7 @@ class _Measured:
     features: pd.DataFrame
     vectors: NDArray[np.float64]
     values: NDArray[np.float64]
+    rows: NDArray[np.int64]
 
     @property
     def name(self) -> str:
@@ -54,7 +59,15 @@ class _Measured:
         features = measure_features([beats[row] for row in rows], ecgs.ecg_ids[rows], f"features of {ecgs.name}")
         values = feature_values(features, [ecgs.statements[row] for row in rows])
         features = features.assign(set=ecgs.name, problem=[problems[row] for row in rows])
-        return cls(ecgs, features, beat_vectors(beats), values)
+        return cls(ecgs, features, beat_vectors(beats), values, rows)
+
+    def judged(self, classifier: Classifier | None) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+        """Measures the ECGs whose features were taken, and finds what judges look at."""
+        ecgs, rate = self.ecgs.ecgs[self.rows], self.ecgs.sampling_rate
+        seen = {"spectra": spectra(ecgs, rate)}
+        if classifier is not None:
+            seen["features"] = classifier.features(ecgs[:, [LEADS.index(lead) for lead in classifier.leads]])
+        return measure_ecgs(ecgs, rate, self.ecgs.name), seen
 
 
 Distances = tuple[NDArray[np.floating], NDArray[np.floating] | None]
@@ -76,6 +89,7 @@ def evaluate_generation_runs(
     *,
     split: str = "test",
     store: Path | str | None = None,
+    classifier: Path | str | None = None,
     n_train: int | None = None,
     n_examples: int = 3,
     n_resamples: int = 1000,
@@ -83,21 +97,25 @@ def evaluate_generation_runs(
 ) -> Report:
     """Evaluates run folders of `diffusion_prior.generate` beside the real ECGs of the same labels.
 
-    Writes `table.csv`, `table.md`, `distances.csv`, `neighbours.csv`, `diversity.csv`, `nearest.parquet`,
-    `features.parquet`, `distances.png`, `histograms.png`, `nearest.png`, and a folder of pictures for each run:
-    examples beside their real twins and the ECGs that are nearest to a training ECG.
+    Writes `table.csv`, `table.md`, `distances.csv`, `measures.csv`, `rhythms.csv`, `judges.csv`, `neighbours.csv`,
+    `diversity.csv`, `nearest.parquet`, `features.parquet`, `distances.png`, `histograms.png`, `nearest.png`, and a
+    folder of pictures for each run: examples beside their real twins and the ECGs that are nearest to a training ECG.
 
     Args:
         paths: Run folders, each with twins of a split.
         folder: Where to write.
         split: The split whose records are compared: test, or val while choosing settings.
         store: Store of the real ECGs; by default the one that the first run's config names.
+        classifier: Run folder of `evaluation.downstream_classifier`, whose network's features FID and KID compare;
+            None: both are left out.
         n_train: Training ECGs that set the floor, by default three times those of the split, or all.
         n_examples: Pictures of twins and of neighbours, each, per run.
         n_resamples: Number of draws, for intervals and floor.
         seed: Seed of the draws.
     """
-    twins = open_twins(paths, split, store)
+    twins, judging = open_twins(paths, split, store), None if classifier is None else load_classifier(classifier)
+    if judging is not None and judging.sampling_rate != twins.real.sampling_rate:
+        raise ValueError(f"the classifier of {classifier} is for {judging.sampling_rate:g} Hz, the runs are not")
     n_train = min(PER_SPLIT_RECORD * len(twins.real), len(twins.training)) if n_train is None else n_train
     if not len(twins.real) <= n_train <= len(twins.training):
         raise ValueError(f"evaluate.n_train is {n_train}: choose {len(twins.real)} to {len(twins.training)}")
@@ -109,7 +127,7 @@ def evaluate_generation_runs(
     near, other = _nearest(sets, training), _nearest(sets, _Measured.of(twins.held_out, none))
     draws = (n_resamples, seed)
     distances = {run.name: compare_features(real.values, run.values, training.values, *draws) for run in runs}
-    tables = {
+    tables = _judged(real, runs, training, judging, draws) | {
         "distances.csv": pd.concat([table.assign(run=name) for name, table in distances.items()], ignore_index=True),
         "neighbours.csv": _neighbours(near, other, real.name, draws),
         "diversity.csv": _diversity(real, runs, draws),
@@ -117,9 +135,31 @@ def evaluate_generation_runs(
         "features.parquet": pd.concat([part.features for part in (real, *runs, training)], ignore_index=True),
     }
     table = overview_table(real.name, len(twins.real), tables)
-    markdown = write_markdown(table, distances, _notes(twins, n_train, n_resamples))
+    markdown = write_markdown(table, distances, tables, _notes(twins, n_train, n_resamples))
     _draw(Path(folder), distances, real, runs, near, twins.training, n_examples)
     return Report({"table.csv": table, **tables}, markdown).write(Path(folder))
+
+
+def _judged(
+    real: _Measured,
+    runs: Sequence[_Measured],
+    training: _Measured,
+    classifier: Classifier | None,
+    draws: tuple[int, int],
+) -> dict[str, pd.DataFrame]:
+    """Compares measures, rhythms and distributions, by the names of the tables' files."""
+    (truth, seen), (floor, among) = (part.judged(classifier) for part in (real, training))
+    found: dict[str, list[pd.DataFrame]] = {"measures.csv": [], "rhythms.csv": [], "judges.csv": []}
+    for run in runs:
+        measures, judged = run.judged(classifier)
+        parts = (
+            compare_measures(truth, measures, floor, *draws),
+            compare_rhythms(truth, measures, real.ecgs.statements, *draws),
+            judge(seen, judged, among, *draws),
+        )
+        for of_file, part in zip(found.values(), parts, strict=True):
+            of_file.append(part.assign(run=run.name))
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in found.items()}
 
 
 def _copies(twins: Twins, seed: int) -> EcgSet:
@@ -186,6 +226,9 @@ def _notes(twins: Twins, n_train: int, n_resamples: int) -> list[str]:
         f"{twins.held_out.name}, {share:.1f} % expected of ECGs that copy nothing; near may mean common",
         f"copies (control): training ECGs shifted by {COPY_SHIFT_S:g} s with noise of {1000 * COPY_NOISE_MV:g} uV",
         "diversity: mean distance between ECGs whose statements are the same",
+        "measures: by einthoven.measure; W1 in SD of the real ECGs' measure; CV: SD of RR intervals over their mean",
+        "PSD-MMD: of a Gaussian kernel, between normalised spectra (SynthECG); KID and FID: of the features of "
+        "evaluate.classifier; each beside the floor of as many real training ECGs",
         f"95 % bootstrap intervals over records in brackets, {n_resamples} draws",
     ]
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from einthoven.ecg.leads import LEADS
+from einthoven.ecg.measures.values import BY_NAME
 from einthoven.report.tables import Row, format_row, markdown_table, results_table
 from evaluation.generation.distances import OVERALL
 from evaluation.generation.ecg_features import INTERVALS, WAVES
@@ -14,6 +15,7 @@ from evaluation.generation.neighbours import BEAT, RECORDING
 from evaluation.report import bullets
 
 FLOOR = "real train (floor)"
+FLOOR_COLUMNS = ("floor", "floor_lower", "floor_upper")
 
 ROWS = (
     Row("w1", "W1, mean over features (SD)", 3),
@@ -71,14 +73,62 @@ def overview_table(real: str, n_records: int, tables: Mapping[str, pd.DataFrame]
     return pd.DataFrame(rows, columns=["method", "metric", "value", "lower", "upper", "n_records"])
 
 
-def write_markdown(table: pd.DataFrame, distances: Mapping[str, pd.DataFrame], notes: Sequence[str]) -> str:
-    """Writes the report for people: the summary, per run its features and its amplitudes per lead, the notes."""
-    parts = [results_table(table, ROWS)]
+def write_markdown(
+    table: pd.DataFrame,
+    distances: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, pd.DataFrame],
+    notes: Sequence[str],
+) -> str:
+    """Writes the report for people: the summary, judges, per run its measures and features, and the notes.
+
+    The tables are by the names of their files: `judges.csv`, `measures.csv` and `rhythms.csv`, with the column `run`.
+    """
+    parts = [results_table(table, ROWS), f"## Judges\n\n{_judges_table(tables['judges.csv'])}"]
     for name, found in distances.items():
-        parts.append(f"## {name}\n\n{_feature_table(found)}")
+        measures, rhythms = (
+            of_all[of_all["run"] == name] for of_all in (tables["measures.csv"], tables["rhythms.csv"])
+        )
+        parts.append(f"## {name}\n\n{_measures_table(measures)}")
+        parts.append(f"Rhythms: CV of the RR intervals, and P waves:\n\n{_rhythms_table(rhythms)}")
+        parts.append(f"Features of the median beat:\n\n{_feature_table(found)}")
         parts.append(f"W1 of amplitudes per lead in mV, floor in brackets:\n\n{_lead_table(found)}")
     parts.append(bullets(notes))
     return "\n".join(parts)
+
+
+def _judges_table(judges: pd.DataFrame) -> str:
+    lines = [
+        [row["run"], row["judge"], f"{row['value']:.4f}", format_row(row, 4, ["floor", "floor_lower", "floor_upper"])]
+        for row in judges.to_dict("records")
+    ]
+    return markdown_table(["run", "judge", "generated to real", "real to real (floor)"], lines)
+
+
+def _measures_table(measures: pd.DataFrame) -> str:
+    lines = []
+    for row in measures.to_dict("records"):
+        known = BY_NAME[row["measure"]]
+        spreads = [_spread(row, of, known.digits) for of in ("real", "generated")]
+        distances = [format_row(row, 3, names) for names in (("w1", "lower", "upper"), FLOOR_COLUMNS)]
+        label = f"{known.label} ({known.unit})" + ", mean of leads" * (not known.over_leads)
+        lines.append([label, *spreads, *distances, f"{row['n_real']}, {row['n_generated']}"])
+    return markdown_table(["", "real", "generated", "W1 (SD)", "floor (SD)", "found in"], lines)
+
+
+def _rhythms_table(rhythms: pd.DataFrame) -> str:
+    lines = [
+        [
+            row["rhythm"],
+            str(row["n_records"]),
+            f"{row['real_cv']:.3f}",
+            f"{row['generated_cv']:.3f}",
+            format_row(row, 3, ["difference", "lower", "upper"]),
+            f"{100 * row['real_p']:.0f}, {100 * row['generated_p']:.0f}",
+        ]
+        for row in rhythms.to_dict("records")
+    ]
+    header = ["statements", "records", "CV, real", "CV, generated", "difference", "P waves in %, real, generated"]
+    return markdown_table(header, lines)
 
 
 def _feature_table(found: pd.DataFrame) -> str:

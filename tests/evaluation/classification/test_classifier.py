@@ -48,6 +48,15 @@ def test_probabilities_of_a_record_are_those_of_its_crops(aggregate, classes):
     np.testing.assert_allclose(model.predict(x.numpy(), chunk=2), found, atol=1e-6)
 
 
+def test_features_are_what_the_last_layer_sees():
+    model, x = classifier(), torch.randn(2, 2, 600)
+    with torch.no_grad():
+        model.network.last.weight.normal_()
+        logits = torch.stack([model(crop) for crop in model.crops(x).unbind(1)]).mean(0)
+        found = model.network.last(torch.from_numpy(model.features(x.numpy())).float())
+    np.testing.assert_allclose(found, logits, atol=1e-4)
+
+
 def test_standardisation_undoes_a_gain_and_an_offset():
     model, x = classifier(), np.random.default_rng(0).standard_normal((2, 2, 500)).astype(np.float32)
     before = model.predict(x)

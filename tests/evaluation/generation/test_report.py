@@ -84,8 +84,11 @@ def test_features_of_the_same_simulator_stay_on_the_floor_and_others_do_not(repo
 
 def test_report_is_written(report):
     found, out = report
-    for name in ("table.csv", "table.md", "distances.csv", "neighbours.csv", "diversity.csv", "features.parquet"):
-        assert (out / name).is_file()
+    for name in ("table", "distances", "measures", "rhythms", "judges", "neighbours", "diversity"):
+        assert (out / f"{name}.csv").is_file()
+    assert (out / "table.md").is_file() and (out / "features.parquet").is_file()
+    judges = found.tables["judges.csv"]
+    assert set(judges["judge"]) == {"PSD-MMD"} and "PSD-MMD" in found.markdown
     pictures = ["distances", "histograms", "nearest", "multistep_25_steps/example_1", "multistep_10_steps/neighbour_1"]
     assert all((out / f"{name}.png").stat().st_size > 5000 for name in pictures)
     assert "QTc" in found.markdown and "copies (control)" in found.markdown and "nan" not in found.markdown
