@@ -26,6 +26,10 @@ from evaluation.report import Report, bullets
 PREDICTIONS = "predictions.parquet"
 LABELS = {f"{MACRO}_{name}": f"macro {label}" for name, (label, _) in METRICS.items()}
 INTERVALS = "in brackets 95 % bootstrap intervals over records"
+NAMES = (
+    "trained on generated ECGs, tested on real ones: TSTR; trained on real ECGs, tested on generated ones: TRTS "
+    "(Esteban et al. 2017, arXiv 1706.02633)"
+)
 
 
 def write_report(
@@ -54,7 +58,7 @@ def write_report(
     per_class = scores[~is_macro][["dataset", "class", "metric", *keys, "n_positives"]]
     _draw_class_scores(folder / "per_class.png", per_class, metrics[-1], METRICS[metrics[-1]][0])
     header = ["data set", *(LABELS[metric] for metric in dict.fromkeys(macro["metric"])), "records", "classes"]
-    notes = bullets([f"classifier trained on: {classifier.describe()}", INTERVALS])
+    notes = bullets([f"classifier trained on: {classifier.describe()}", NAMES, INTERVALS])
     tables = {"scores.csv": macro, "per_class.csv": per_class, PREDICTIONS: _frame(classifier.describe(), predictions)}
     return Report(tables, f"{_grid(macro, ['dataset'], header)}\n{notes}").write(folder).markdown
 
