@@ -4,6 +4,9 @@ import math
 from numbers import Integral, Real
 from pathlib import Path
 
+_SHOWN = 60
+"""Characters."""
+
 
 def check_count(name: str, value: object, least: int = 1, most: int | None = None) -> int:
     """Returns a whole number; ValueError where it is none, or out of its limits.
@@ -15,32 +18,32 @@ def check_count(name: str, value: object, least: int = 1, most: int | None = Non
         most: Largest value; None: any.
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ValueError(f"{name} is {_shown(value)}: give a whole number")
+        raise ValueError(f"{name} is {shown(value)}: give a whole number")
     number = int(value)
     if number < least or (most is not None and number > most):
         limits = f"{least} or more" if most is None else f"{least} to {most}"
-        raise ValueError(f"{name} is {_shown(value)}: give {limits}")
+        raise ValueError(f"{name} is {shown(value)}: give {limits}")
     return number
 
 
 def check_number(name: str, value: object, least: float = -math.inf, most: float = math.inf) -> float:
     """Returns a finite number; ValueError where it is none, or out of its limits; arguments as of `check_count`."""
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{name} is {_shown(value)}: give a number")
+        raise ValueError(f"{name} is {shown(value)}: give a number")
     if not least <= float(value) <= most:
         limits = f"{least:g} or more" if math.isinf(most) else f"{least:g} to {most:g}"
-        raise ValueError(f"{name} is {_shown(value)}: give {limits}")
+        raise ValueError(f"{name} is {shown(value)}: give {limits}")
     return float(value)
 
 
 def check_path(name: str, path: object) -> Path:
     """Returns a path; ValueError where it is none that a file can have."""
     if not isinstance(path, str | Path) or not str(path).strip() or "\0" in str(path):
-        raise ValueError(f"{name} is {_shown(path)}: give the path of a file or folder")
+        raise ValueError(f"{name} is {shown(path)}: give the path of a file or folder")
     try:
         Path(path).exists()
     except OSError as error:
-        raise ValueError(f"{name} is {_shown(path)}: {error.strerror}") from error
+        raise ValueError(f"{name} is {shown(path)}: {error.strerror}") from error
     return Path(path)
 
 
@@ -48,7 +51,7 @@ def check_seed(seed: object, key: object = None) -> None:
     """Refuses a seed that is no whole number, or a key that is neither a number nor a name, by a ValueError."""
     check_count("seed", seed, -(1 << 63), (1 << 64) - 1)
     if key is not None and not isinstance(key, str | Integral):
-        raise ValueError(f"key is {_shown(key)}: give a whole number or a name")
+        raise ValueError(f"key is {shown(key)}: give a whole number or a name")
 
 
 def check_device(device: object) -> None:
@@ -60,9 +63,15 @@ def check_device(device: object) -> None:
             raise TypeError("no name")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise ValueError(f"device is {_shown(device)}: torch finds none such here; give 'cpu' or 'cuda'") from error
+        raise ValueError(f"device is {shown(device)}: torch finds none such here; give 'cpu' or 'cuda'") from error
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+def shortened(value: object) -> str:
+    """Returns a value as text, of which an error shows no more than the beginning."""
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def shown(value: object) -> str:
+    """Returns a value as code would have it, shortened too."""
+    return shortened(repr(value))

@@ -11,6 +11,7 @@ from typing import Any
 
 from einthoven.command.ending import Outcome
 from einthoven.run.launch import run_path, script
+from einthoven.run.lock import held_folder
 from einthoven.run.run_folder import RunFolder
 
 
@@ -33,18 +34,19 @@ def main(config: dict[str, Any]) -> Outcome:
     stages = plan.wanted(tables)
     if settings["dry_run"]:
         return Outcome("\n".join(stage.command for stage in stages if not is_finished(stage, plan.stages)))
-    call = root / "calls" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    RunFolder.create(call, config, seed=config["seed"], device=settings["device"])
-    if size["simulated_records"]:
-        write_synthetic_files(paths["data"], size["simulated_records"])
-    with show_progress(len(stages), "stage") as bar:
+    with held_folder(root):
+        call = root / "calls" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        RunFolder.create(call, config, seed=config["seed"], device=settings["device"])
+        if size["simulated_records"]:
+            write_synthetic_files(paths["data"], size["simulated_records"])
+        with show_progress(len(stages), "stage") as bar:
 
-        def advance(running: Sequence[str]) -> None:
-            bar.set_postfix_str(", ".join(running))
-            bar.update()
+            def advance(running: Sequence[str]) -> None:
+                bar.set_postfix_str(", ".join(running))
+                bar.update()
 
-        outcome = run_stages(stages, n_jobs=settings["n_jobs"], report=bar.write, progress=advance)
-    files = write_report(plan, outcome, time.perf_counter() - start)
+            outcome = run_stages(stages, n_jobs=settings["n_jobs"], report=bar.write, progress=advance)
+        files = write_report(plan, outcome, time.perf_counter() - start)
     failed = not set(outcome.values()) <= {"done", "kept"}
     then = ["reproduce", *sys.argv[1:]] if failed else next_command(size["name"], tables)
     return Outcome(describe(outcome), files, then, failed=failed)

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from einthoven.arguments import shortened
+
 _WHOLE = re.compile(r"n_\w+|\w+_steps|\w+_every|batch_size|seed|(chunk|length)_records|max_windows|dpi")
 """Names of keys whose value is a count."""
 _LARGEST = 1 << 64
@@ -46,7 +48,7 @@ def check_type(key: str, value: object, default: object) -> None:
         "number": "a number",
         "group": f"its keys, {key}.<name>=<value>",
     }
-    raise ValueError(f"{key}={value}: give {names[wanted]}{'' if wanted == 'group' else example}")
+    raise ValueError(f"{key}={shortened(value)}: give {names[wanted]}{'' if wanted == 'group' else example}")
 
 
 def _wanted_type(name: str, default: object) -> str | None:
@@ -119,7 +121,7 @@ def check_device(config: Mapping[str, Any]) -> None:
     if device in (None, "cpu") or (isinstance(engine, Mapping) and engine.get("name") == "ray"):
         return
     if not _DEVICE.fullmatch(str(device)):
-        raise ValueError(f"device={device}: no such device; give cpu, cuda or, of several, cuda:1")
+        raise ValueError(f"device={shortened(device)}: no such device; give cpu, cuda or, of several, cuda:1")
     import torch
 
     kind, _, number = str(device).partition(":")

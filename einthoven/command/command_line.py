@@ -23,6 +23,8 @@ _CALLING = {"callbacks", "job_logging", "hydra_logging", "searchpath"}
 """Parts of Hydra's own config that call what they name, or say where other configs are."""
 _LOGS = ("default", "disabled", "none", "stdout")
 """Ways to log that Hydra has itself."""
+_LONG, _KEPT = re.compile(r"\S{256,}"), 60
+"""A word of a message that is longer than the name of a file can be, and how many letters of each end are shown."""
 
 
 def spell_out(arguments: Sequence[str], key: str | None) -> list[str]:
@@ -177,7 +179,7 @@ def stoppable() -> Iterator[None]:
 
 def report_mistake(message: str, status: int = _USER_MISTAKE) -> int:
     """Writes an error as one line and returns the exit status that goes with it."""
-    words = " ".join(message.split())
+    words = _LONG.sub(lambda found: f"{found[0][:_KEPT]}...{found[0][-_KEPT:]}", " ".join(message.split()))
     line = "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
     sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {line}\n")
     return status

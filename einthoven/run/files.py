@@ -45,14 +45,16 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         _flush(path.parent)
 
 
-def clear_torn_writes(folder: Path) -> None:
+def clear_torn_writes(folder: Path, lock: str) -> None:
     """Removes the temporary files that killed processes have left in a folder and in those inside it.
 
-    Only for a folder that no other process writes to.
+    Only for a folder that no other process writes to. Folders inside that hold a file named `lock` are left alone: they
+    have a holder of their own, who may be at work, and the next one clears them.
     """
-    for temporary in folder.rglob(".*.tmp*"):
-        if _TEMPORARY.fullmatch(temporary.name):
-            temporary.unlink(missing_ok=True)
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not Path(place, name, lock).is_file()]
+        for name in filter(_TEMPORARY.fullmatch, names):
+            Path(place, name).unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -26,7 +26,7 @@ def hold_folder(folder: Path, what: str | None = None) -> BaseFileLock:
             f"another process is at work in {what or folder}: wait until it has ended, or choose another folder"
         ) from error
     if lock.lock_counter == 1:
-        clear_torn_writes(folder)
+        clear_torn_writes(folder, LOCK)
     return lock
 
 

@@ -6,13 +6,15 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from einthoven.arguments import shown
+
 
 def check_choice(what: str, value: str, choices: Sequence[str]) -> None:
     """Refuses a value that is not among the choices, by a ValueError that says what it is and names near ones."""
     if value not in choices:
         near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown {what} {value!r}: {hint}choose one of {', '.join(choices)}")
+        raise ValueError(f"unknown {what} {shown(value)}: {hint}choose one of {', '.join(choices)}")
 
 
 class Registry(Mapping[str, Any]):

@@ -50,7 +50,21 @@ def write_weights(
     }
     metadata = {"spec": json.dumps(spec), "facts": json.dumps(facts)}
     with atomic_write(path) as partial:
-        partial.write_bytes(save(weights, metadata))  # save_file would make the file readable by its owner alone
+        # `save_file` would make the file readable by its owner alone.
+        partial.write_bytes(_with_notes_in_order(save(weights, metadata)))
+
+
+def _with_notes_in_order(content: bytes) -> bytes:
+    """Sorts the notes in the header of a safetensors file's bytes, which the library writes in an order drawn anew.
+
+    Results name the weights that they depend on by the hash of the file: a training done again has the same one.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the weights begin at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from einthoven.run.launch import plain
+from einthoven.run.lock import LOCK, held_folder
 from evaluation.reproduction.plan import TABLES, next_command
 from evaluation.reproduction.plans import make_plan
 from evaluation.reproduction.report import write_report
@@ -71,6 +72,15 @@ def test_dry_run_lists_commands(tmp_path):
     first, *_, last = done.stdout.splitlines()
     assert first.startswith("python -m preprocessing.prepare_ptbxl") and "evaluation.evaluate_noise" in last
     assert not (tmp_path / "reproduce" / "smoke" / "data").exists()
+
+
+def test_a_second_process_is_refused(tmp_path):
+    words, folder = ("evaluation.reproduce", "size=smoke"), tmp_path / "reproduce" / "smoke"
+    with held_folder(folder):
+        done = run_script(*words, environment={"ECG_RUNS": str(tmp_path)})
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and f"another process is at work in {folder}:" in done.stderr
+    assert [path.name for path in folder.iterdir()] == [LOCK]
 
 
 def test_the_next_command_is_the_next_size_and_then_a_recording():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from einthoven.run.files import write_json, write_text
 from tests.kills.attack import Attack, contents, differences
 from tests.kills.blows import Blow
 from tests.kills.jobs import JOBS, write_data
@@ -55,6 +56,16 @@ def test_what_differs_is_told(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:no thresholds are known")
+def test_times_and_the_folder_do_not_count(tmp_path):
+    for name, seconds in {"one": 1.5, "two": 2.5}.items():
+        write_json(tmp_path / name / "stages" / "a.json", {"command": f"x {tmp_path / name}/a", "seconds": seconds})
+        write_text(tmp_path / name / "table.csv", f"metric,value,seconds\nmae,3,{seconds}\nseconds,{seconds},4\n")
+        write_text(tmp_path / name / "calls" / name / "config.yaml", "")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    write_text(tmp_path / "two" / "table.csv", "metric,value,seconds\nmae,4,2.5\n")
+    assert list(differences(contents(tmp_path / "one"), contents(tmp_path / "two"))) == ["table.csv differs"]
+
+
 def test_memory_stays_flat(tmp_path):
     calls = doors(tmp_path)
     sizes = grow(lambda number: [calls[name](number) for name in ("reconstruct", "score")], 20, 5)

@@ -32,6 +32,7 @@ def test_values_that_a_key_takes(key, value, default):
     [
         ("algo.n_samples", "ten", 10, r"algo.n_samples=ten: give a whole number \(default: 10\)"),
         ("algo.n_samples", 2.5, 10, "whole number"),
+        ("n_threads", "x" * 5000, None, "^n_threads=x{60}[.]{3}: give a whole number$"),
         ("algo.n_samples", [1, 2], 10, "whole number"),
         ("dataset.n_records", "many", None, "dataset.n_records=many: give a whole number$"),
         ("seed", True, 0, "whole number"),

@@ -35,6 +35,7 @@ def test_entries_are_imported_when_they_are_asked_for():
         ({"n": 1}, "thing: its config has no key name: choose one of made, given, absent"),
         ({"name": "gven"}, "unknown thing 'gven': did you mean 'given'"),
         ({"name": "os.system"}, "unknown thing"),
+        ({"name": "x" * 5000}, "unknown thing 'x{59}[.]{3}: choose one of made"),
         ({"name": ["made"]}, "unknown thing"),
         ({"name": "given", "colour": "red"}, "do not fit the thing given: .*colour"),
         ({"name": "given", "_target_": "os.system"}, "do not fit the thing given"),

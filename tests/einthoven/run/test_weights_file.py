@@ -116,3 +116,12 @@ def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path):
 def test_what_a_wrapper_put_before_the_names_is_taken_off(tmp_path, wrapper):
     torch.save({f"{wrapper}a": torch.ones(1), f"{wrapper}module.b": torch.zeros(1)}, tmp_path / "c.pkl")
     assert set(read_pickled_weights(tmp_path / "c.pkl")) == {"a", "module.b"}
+
+
+def test_the_same_weights_make_the_same_file(tmp_path):
+    """The library writes its notes in an order of its own each time; what depends on the file goes by its hash."""
+    network = Counting()
+    for number in range(12):
+        write_weights(tmp_path / f"{number}.safetensors", network, {"ä": "\n", "b": 2}, {"c": [1.5]})
+    assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
+    assert read_weights(tmp_path / "0.safetensors")[1:] == ({"ä": "\n", "b": 2}, {"c": [1.5]})
