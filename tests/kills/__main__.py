@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tests.kills.attack import ALL_FAILURES, Attack, Result, plan
-from tests.kills.blows import TMPFS
+from tests.kills.blows import TMPFS, WORKER
 from tests.kills.jobs import JOBS, write_data
 
 
@@ -25,6 +25,8 @@ def main() -> int:
         for job in jobs:
             attack = Attack(job, Path(folder) / "data", Path(folder) / "runs", words.seed)
             attack.strike(numbers[job.name])
+            if job.is_on_ray:
+                attack.kill_workers(numbers[job.name])
             for name in ALL_FAILURES:
                 attack.fail(name, words.failures if job.share >= 0.5 else 1)
             try:
@@ -42,7 +44,7 @@ def main() -> int:
 
 def describe(results: list[Result]) -> str:
     """Returns a table of counts by job."""
-    kinds = ("SIGKILL", "SIGTERM", "SIGINT", *ALL_FAILURES, TMPFS, "two at once")
+    kinds = ("SIGKILL", "SIGTERM", "SIGINT", WORKER, *ALL_FAILURES, TMPFS, "two at once")
     lines = [f"| job | {' | '.join(kinds)} | too late | faults |", "|---|" + "---:|" * (len(kinds) + 2)]
     for result in results:
         counts = [*(result.blows.get(kind, 0) for kind in kinds), result.missed, len(result.faults)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tests.kills.blows import FAILURES, SIZE, STATUS, TMPFS, Blow, End, end_of, small_disk, start
+from tests.kills.blows import FAILURES, SIZE, STATUS, TMPFS, WORKER, Blow, End, end_of, kill_worker, small_disk, start
 from tests.kills.jobs import Job
 
 LOOSE = {".png", ".pdf", ".html", ".log", ".jsonl", ".md", ".tex"}
@@ -22,6 +22,8 @@ TIMED = {"seconds", "memory_mb", "started_at", "ended_at", "machine"}
 SIGNALS = (*["SIGKILL"] * 3, "SIGTERM", "SIGINT")
 TRIES = 4
 """A run that was struck so often comes to its end undisturbed."""
+WORKER_S = 5.0
+"""Seconds after which a worker has most likely done its work."""
 ROOMY = 256 << 20
 """Bytes of a disk that has room."""
 
@@ -97,6 +99,22 @@ class Attack:
                 self.result.blows[blow.name] = self.result.blows.get(blow.name, 0) + 1
                 self._check_end(blow, end)
             self.finish(place, ", ".join(blows))
+
+    def kill_workers(self, n_blows: int) -> None:
+        """Kills a worker of Ray so often, each in a run of its own, which goes on without it."""
+        for _ in range(n_blows):
+            place = self.place()
+            output = self.folder / f"{place.name}.said"
+            process = start(self.job.module, self.job.overrides(self.data, place), place, output)
+            is_killed = kill_worker(process, float(self.rng.uniform(0, WORKER_S)))
+            end = end_of(process, output)
+            self.result.blows[WORKER] = self.result.blows.get(WORKER, 0) + is_killed
+            self.result.missed += not is_killed
+            if end.status != 0:
+                self.fault(WORKER, f"exit status {end.status}: {end.stderr[-1500:]}")
+            for line in differences(self.expected, contents(place)):
+                self.fault(WORKER, line)
+            self.remove(place)
 
     def fail(self, name: str, n_blows: int) -> None:
         """Lets the disk fail so often: it is full, or cannot be written into, or files may not grow."""

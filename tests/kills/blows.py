@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.scripts import fork_context, run_here
 
@@ -26,6 +28,8 @@ SIZE = "size"
 """The blow that lets no file grow over a number of bytes, so that a write ends early."""
 TMPFS = "tmpfs"
 """The blow that lets a script work on a disk that is really too small, a tmpfs, where one may be mounted."""
+WORKER = "a worker"
+"""The blow that kills the process in which Ray does a script's work."""
 TIMEOUT_S = 600.0
 
 
@@ -120,6 +124,23 @@ def end_of(process: Any, output: Path) -> End:
     counted = output / "operations"
     count = int(counted.read_text()) if counted.is_file() else 0
     return End(process.exitcode, said["stderr"], said["stdout"], time.perf_counter() - process.begun, count)
+
+
+def kill_worker(process: Any, seconds: float) -> bool:
+    """Kills a worker that Ray has started for a script so long after it is there; False where the script ended first.
+
+    Ray names its processes by what they do.
+    """
+    end = time.monotonic() + TIMEOUT_S
+    while process.is_alive() and time.monotonic() < end:
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                if "Worker(" in "".join(child.cmdline()[:1]):
+                    time.sleep(seconds)
+                    child.kill()
+                    return True
+        time.sleep(0.1)
+    return False
 
 
 def _run(module: str, words: list[str], folder: str, output: str, blow: Blow | None) -> None:

@@ -34,6 +34,11 @@ class Job:
     words: tuple[str, ...]
     share: float = 1.0
 
+    @property
+    def is_on_ray(self) -> bool:
+        """Whether Ray's workers do its work."""
+        return "engine=ray" in self.words
+
     def overrides(self, data: Path, run: Path) -> list[str]:
         """Returns its overrides for two folders."""
         return [word.format(data=data, run=run) for word in self.words]
@@ -47,6 +52,7 @@ _TRAINING = (
 )
 _SCORES = ("source=mixtures", "split=val", "n_records=4", "sources.mixtures.noise_types=[em]", "score.chunk_records=2")
 _SCORED = ("dataset.raw_path={data}/ptb-xl", "sources.mixtures.nstdb_path={data}/nstdb", "score.results_path={run}/run")
+_ON_RAY = ("engine=ray", "engine.n_workers=1")
 JOBS = (
     Job(
         "prepare",
@@ -104,7 +110,20 @@ JOBS = (
     Job(
         "score on Ray",
         "noise_quant.score_noise",
-        (*_SCORES, *_SCORED, "checkpoint={data}/model.safetensors", "timestep=10", "engine=ray", "engine.n_workers=1"),
+        (*_SCORES, *_SCORED, "checkpoint={data}/model.safetensors", "timestep=10", *_ON_RAY),
+        share=0.1,
+    ),
+    Job(
+        "inpaint on Ray",
+        "reconstruction.inpaint",
+        (*_STORE, *_DRAWS, "algo.batch_size=1", "inpaint.results_path={run}/run", *_ON_RAY),
+        share=0.1,
+    ),
+    Job(
+        "repair on Ray",
+        "reconstruction.repair",
+        ("recordings=[{data}/records]", "n_samples=2", "results_path={run}/run", "checkpoint={data}/prior.safetensors")
+        + _ON_RAY,
         share=0.1,
     ),
     Job(
