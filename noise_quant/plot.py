@@ -22,6 +22,7 @@ def main(config: dict[str, Any]) -> Outcome:
     from noise_quant.model.checkpoint import find_model, load_model
     from noise_quant.model.reverse_process import ReverseProcess
     from noise_quant.scalogram.image import WINDOW_S
+    from noise_quant.scoring.acceptance import find_acceptance
     from noise_quant.scoring.recording_report import report_recording
     from noise_quant.scoring.scorer import Scorer
     from noise_quant.scoring.verdict import find_thresholds
@@ -40,7 +41,7 @@ def main(config: dict[str, Any]) -> Outcome:
     thresholds = find_thresholds(model, process)
     duration = recording.signal.shape[-1] / recording.sampling_rate
     with show_progress(round(duration), "second", shown=duration > WINDOW_S) as bar:
-        settings = plot["max_windows"], plot["dpi"], bar.update
+        settings = find_acceptance(model, process), plot["max_windows"], plot["dpi"], bar.update
         report = report_recording(recording, run.path, scorer, thresholds, *settings)
     restore = [f"data.path={config['record']}" if config["record"] else "data.path=RECORD", "denoising.noise_type=auto"]
     made = [*report.pictures, folder / "scores.csv"]

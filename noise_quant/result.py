@@ -19,10 +19,10 @@ from noise_quant.scoring.verdict import CLEAN
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SCORES = ("psnr", "ssim", "mse", "mae", "unusable", "missing_s", "hum_mv")
+_SCORES = ("psnr", "ssim", "mse", "mae", "unusable", "missing_s", "hum_mv", "beats")
 MOST_NAMED = 6
 """Leads whose scores a `repr` lists; of more it says the lowest and the highest."""
-_TABLE = ("lead", "segment", "start", "end", "psnr", "verdict", "reason")
+_TABLE = ("lead", "segment", "start", "end", "psnr", "verdict", "reason", "acceptable_probability")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -34,6 +34,8 @@ class NoiseScores(Shown, LeadScores):
     Attributes:
         verdict: "clean", "partly noisy", "heavily noisy", "partly missing", "unusable", or "" where no
             thresholds are known for these settings, shape (leads, segments).
+        acceptable_probability: Of all leads together in a segment, that a reader would accept them, shape (segments,);
+            NaN below five seconds; None where it is not known for these settings.
         leads: Names of the leads, or their numbers.
         given: What was scored.
         notes: What was noted of it, in words.
@@ -41,6 +43,7 @@ class NoiseScores(Shown, LeadScores):
 
     verdict: NDArray[np.object_]
     leads: tuple[str, ...]
+    acceptable_probability: NDArray[np.float64] | None = None
     given: Recording | None = None
     notes: tuple[str, ...] = ()
 
@@ -69,6 +72,12 @@ class NoiseScores(Shown, LeadScores):
             )
         elif known:
             facts["PSNR"] = ", ".join(f"{lead} {value:.1f}" for lead, value in known) + " dB (higher is cleaner)"
+        if self.acceptable_probability is not None and np.isfinite(self.acceptable_probability).any():
+            worst = int(np.nanargmin(self.acceptable_probability))
+            where = "" if n_segments == 1 else f", lowest from {self.start_s[worst]:g} s on"
+            facts["acceptable"] = (
+                f"all leads together, with probability {self.acceptable_probability[worst]:.2f}{where}"
+            )
         for verdict, count in Counter(self.verdict[self.verdict != ""].tolist()).most_common():
             leads = [lead for lead, row in zip(self.leads, self.verdict, strict=True) if (row == verdict).any()]
             facts[verdict] = f"{count} of {self.psnr.size} segments" + (
@@ -98,9 +107,13 @@ class NoiseScores(Shown, LeadScores):
         return draw_heat_band(self, self.leads, [self.leads.index(lead) for lead in names], self.given)
 
     def to_data_frame(self) -> pd.DataFrame:
-        """Returns a row per lead and segment: `lead`, `segment`, `start`, `end` (s), `psnr`, `verdict`, `reason`."""
-        table = self.to_table(self.leads, self.verdict).rename(columns={"start_s": "start", "stop_s": "end"})
-        return table[list(_TABLE)]
+        """Returns a row per lead and segment.
+
+        Its columns are `lead`, `segment`, `start`, `end` (s), `psnr`, `verdict`, `reason`, and of all leads together in
+        the segment `acceptable_probability`, NaN where it is not known.
+        """
+        table = self.to_table(self.leads, self.verdict, self.acceptable_probability)
+        return table.rename(columns={"start_s": "start", "stop_s": "end"})[list(_TABLE)]
 
     def to_xarray(self) -> Any:  # noqa: ANN401 (xarray is optional)
         """Returns an `xarray.Dataset` with the scores, verdicts and reasons, each (lead, segment).
@@ -110,7 +123,10 @@ class NoiseScores(Shown, LeadScores):
         """
         names = (*_SCORES, "reason", "verdict")
         variables = {name: (("lead", "segment"), getattr(self, name)) for name in names}
-        ends = {name: (("segment",), values) for name, values in (("start", self.start_s), ("end", self.stop_s))}
+        together = [("start", self.start_s), ("end", self.stop_s)]
+        if self.acceptable_probability is not None:
+            together.append(("acceptable_probability", self.acceptable_probability))
+        ends = {name: (("segment",), values) for name, values in together}
         coordinates = {"lead": list(self.leads), "segment": np.arange(len(self.segment))}
         return to_xarray_dataset({**variables, **ends}, coordinates)
 
@@ -121,7 +137,7 @@ class NoiseScores(Shown, LeadScores):
         elif path.suffix.lower() == ".parquet":
             write_parquet(self.to_data_frame(), path)
         else:
-            names = (*_SCORES, "segment", "start_s", "stop_s", "levels", "cleaned")
+            names = (*_SCORES, "segment", "start_s", "stop_s", "levels", "cleaned", "acceptable_probability")
             words = {name: getattr(self, name).astype(str) for name in ("verdict", "reason")}
             save_arrays(path, leads=self.leads, **words, **{name: getattr(self, name) for name in names})
         return path

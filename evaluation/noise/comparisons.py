@@ -48,6 +48,8 @@ AS_LOWEST = "unusable leads as the lowest score"
 COUNTED = "number of unusable leads first"
 UNUSABLE = (AS_LOWEST, COUNTED)
 """What becomes of unusable leads."""
+TOGETHER = ("all leads together", "unusable leads counted in")
+"""How a method that judges whole records does: not by a rule that is chosen here."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,8 @@ def compare_cinc2011(
     for method, table in tables.items():
         ways = [("lowest lead", COUNTED)] if method == CHECKS else [(rule, way) for way in UNUSABLE for rule in RULES]
         combined = {way: combine_leads(table.to_numpy(), *way) for way in ways}
+        if method in scored.records:
+            combined = {TOGETHER: table.max(axis=1).to_numpy()}
         on_fit = {way: Comparison(values[is_fit], acceptable[is_fit]).auroc() for way, values in combined.items()}
         best = max(on_fit, key=lambda way: on_fit[way])
         tried += [(method, *way, value, way == best) for way, value in on_fit.items()]

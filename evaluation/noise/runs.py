@@ -23,6 +23,9 @@ SCORE_SIGNS = {"psnr": 1.0, "ssim": 1.0, "mse": -1.0, "mae": -1.0}
 
 PLAIN, NEUROKIT, FITTED = "plain baseline", "neurokit2 index", "plain baseline, fitted"
 
+RECORD = ", record verdict"
+"""Ends the name of a model's probability that a record is acceptable."""
+
 _SAME = 1e-3
 """Scores of one method for one lead by two runs may differ by so much, from rounding."""
 
@@ -99,12 +102,14 @@ class ScoredLeads:
         scores: A column per method, rows as in `leads`: higher is cleaner, -inf where the lead is unusable.
         left_out: A column per method, bool: the method was trained or fitted on the lead.
         notes: What was left out of the comparison.
+        records: Methods that judge a record as a whole: all its usable leads have its score.
     """
 
     leads: pd.DataFrame
     scores: pd.DataFrame
     left_out: pd.DataFrame
     notes: list[str] = field(default_factory=list)
+    records: tuple[str, ...] = ()
 
 
 def method_name(config: Mapping[str, Any], path: Path) -> str:
@@ -157,10 +162,13 @@ def join_source(runs: Sequence[NoiseRun], source: str) -> ScoredLeads | None:
     extra = {name: len(table) - len(common) for name, table in keyed.items() if len(table) > len(common)}
     counts = ", ".join(f"{count} of {name}" for name, count in extra.items())
     notes = [f"{source}: leads that not all methods have, left out: {counts}"] if extra else []
-    scores, left_out = _method_columns({name: table.loc[common] for name, table in keyed.items()}, _regression(runs))
-    first = next(iter(keyed.values())).loc[common]
-    leads = first[SOURCES[source].labels].reset_index()
-    return ScoredLeads(leads, pd.DataFrame(scores), pd.DataFrame(left_out), notes)
+    keyed = {name: table.loc[common] for name, table in keyed.items()}
+    scores, left_out = _method_columns(keyed, _regression(runs))
+    records = _record_columns(keyed) if source == CINC2011 else {}
+    scores |= records
+    left_out |= {name: left_out[name.removesuffix(RECORD)] for name in records}
+    leads = next(iter(keyed.values()))[SOURCES[source].labels].reset_index()
+    return ScoredLeads(leads, pd.DataFrame(scores), pd.DataFrame(left_out), notes, tuple(records))
 
 
 def _method_columns(
@@ -183,6 +191,13 @@ def _method_columns(
             is_fitted = table["split"].to_numpy() == "val" if {"clean", "split"} <= set(table.columns) else False
             left_out[FITTED] = trained | is_fitted
     return scores, left_out
+
+
+def _record_columns(tables: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:
+    """Returns the probabilities that records are acceptable, of the runs that have them, lead by lead."""
+    name = "acceptable_probability"
+    known = {method: table for method, table in tables.items() if name in table and table[name].notna().any()}
+    return {method + RECORD: _lowest_if(table[name], table["unusable"]) for method, table in known.items()}
 
 
 def _regression(runs: Sequence[NoiseRun]) -> LogisticRegression | None:

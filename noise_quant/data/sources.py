@@ -98,7 +98,11 @@ def _read_recording(item: SourceItem) -> Recording:
 
 
 def ptbxl_source(
-    raw_path: str | Path, include_all_folds: bool = False, split: str | None = None, n_records: int | None = None
+    raw_path: str | Path,
+    include_all_folds: bool = False,
+    split: str | None = None,
+    n_records: int | None = None,
+    whole_records: bool = False,
 ) -> Source:
     """Lists leads of PTB-XL: 500 Hz files where they are there, else 100 Hz; labels as `ptbxl_labels` gives them.
 
@@ -107,6 +111,7 @@ def ptbxl_source(
         include_all_folds: Every lead of every fold; otherwise, as published, clean ones of fold 10, noisy ones of all.
         split: Every lead of this split instead: "train", "val" or "test".
         n_records: A fixed random choice of so many records; None: all.
+        whole_records: All leads of the records that these leads are of.
 
     Raises:
         ValueError: If the folder is not PTB-XL's, a value is unknown, or two choices exclude each other or all leads.
@@ -123,6 +128,8 @@ def ptbxl_source(
         chosen = labels[labels["split"] == split]
     else:
         chosen = labels[(labels["clean"] & (labels["split"] == "test")) | noisy]
+    if whole_records:
+        chosen = labels[labels["ecg_id"].isin(chosen["ecg_id"])]
     return Source(
         choose_items(lead_items(chosen, files), n_records, f"{raw_path} holds no such lead"), labels, read_item
     )

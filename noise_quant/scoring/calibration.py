@@ -1,11 +1,11 @@
-"""Thresholds of the verdict, from scores on validation data.
+"""Thresholds of the verdict, and the rule for whole records, from scores on validation data.
 
 A lead is "clean" from the tenth percentile of the PSNR of clean leads on: nine of ten clean leads are called so. It is
 "heavily noisy" below the first percentile, so that this is said of less than one clean lead in a hundred, or below the
 best cut between light and heavy mixtures with recorded noise where that is lower. In between it is "partly noisy".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from einthoven.run.files import write_json
 from einthoven.run.run_folder import RunFolder
 from noise_quant.model.checkpoint import load_model, save_model
 from noise_quant.model.reverse_process import ReverseProcess
+from noise_quant.scoring.acceptance import COLUMNS, AcceptanceFit, fit_acceptance
 from noise_quant.scoring.score_table import SCORES
 from noise_quant.scoring.verdict import Thresholds, verdicts
 
@@ -35,6 +36,7 @@ MIN_LEADS = 100
 
 THRESHOLDS = "thresholds.json"
 SHARES = "verdict_shares.csv"
+ACCEPTANCE = "acceptance.json"
 SAME_SETTINGS = (
     *("method", "checkpoint", "timestep", "step_interval", "noise_scheduler_type", "discretization", "n_partitions"),
 )
@@ -90,8 +92,7 @@ def calibrate_runs(runs: Sequence[str | Path], folder: Path, write_to: str | Pat
     Raises:
         ValueError: If runs are missing, of different settings or of another split, or hold too few clean leads.
     """
-    if write_to is not None and Path(write_to).suffix != ".safetensors":
-        raise ValueError(f"write_to must be a .safetensors file, not {write_to}")
+    _check_target(write_to)
     opened = [RunFolder.open(run) for run in runs]
     settings = _check_settings(opened)
     clean, mixtures = _scores(opened, "ptbxl"), _scores(opened, "mixtures")[["ecg_id", "noise_type", "snr_db", "psnr"]]
@@ -104,8 +105,42 @@ def calibrate_runs(runs: Sequence[str | Path], folder: Path, write_to: str | Pat
     write_json(folder / THRESHOLDS, content)
     write_csv(verdict_shares(clean, mixtures, calibration.thresholds), folder / SHARES)
     if write_to is not None:
-        _write_weights(settings["checkpoint"], Path(write_to), calibration)
+        known = {"clean": round(calibration.clean, 3), "heavy": round(calibration.heavy, 3)}
+        _write_facts(settings["checkpoint"], Path(write_to), "thresholds", {calibration.process: known})
     return calibration
+
+
+def calibrate_acceptance(
+    run: str | Path, folder: Path, write_to: str | Path | None = None, checkpoint: str | Path | None = None
+) -> AcceptanceFit:
+    """Fits the rule for whole records on a run of `score_noise source=cinc2011`, writes `acceptance.json`.
+
+    Args:
+        run: The run folder; of its records the half "fit" is used.
+        folder: Where to write.
+        write_to: A `.safetensors` file to write the model to, with the rule among its facts; None: none.
+        checkpoint: Weights to write instead of those of the run, which are the same but for their facts.
+
+    Raises:
+        ValueError: If the run is another one, or holds too few records.
+    """
+    _check_target(write_to)
+    opened = RunFolder.open(run)
+    if opened.config.get("source") != "cinc2011" or not (opened.path / SCORES).is_file():
+        raise ValueError(f"{run} is no finished run of noise_quant.score_noise source=cinc2011")
+    settings = opened.config
+    _check_whole_windows(settings)
+    table = read_table(opened.path / SCORES)
+    missing = [name for name in (*COLUMNS, "half") if name not in table]
+    if missing:
+        raise ValueError(f"{opened.path / SCORES} lacks {', '.join(missing)}: score again with noise_quant.score_noise")
+    fit = fit_acceptance(table[table["half"] == "fit"])
+    process = ReverseProcess(*(settings[key] for key in ("timestep", "step_interval", "noise_scheduler_type")))
+    write_json(folder / ACCEPTANCE, {"process": process.key, **fit.facts, "run": opened.path.name})
+    if write_to is not None:
+        known = {process.key: fit.facts}
+        _write_facts(checkpoint or settings["checkpoint"], Path(write_to), "acceptance", known)
+    return fit
 
 
 def calibrate(clean: pd.DataFrame, mixtures: pd.DataFrame, process: str) -> Calibration:
@@ -190,12 +225,21 @@ def _check_settings(runs: list[RunFolder]) -> dict[str, Any]:
         if differing:
             raise ValueError(f"{run.path} and {runs[0].path} differ in {', '.join(differing)}: calibrate one model")
     settings = {key: runs[0].config[key] for key in SAME_SETTINGS}
+    _check_whole_windows(settings)
+    return settings
+
+
+def _check_whole_windows(settings: Mapping[str, Any]) -> None:
     if (settings["method"], settings["n_partitions"], settings["discretization"]) != ("diffusion", 1, None):
         raise ValueError(
             "thresholds are for a diffusion model's whole windows: score with method=diffusion, n_partitions=1, "
             "discretization=null"
         )
-    return settings
+
+
+def _check_target(write_to: str | Path | None) -> None:
+    if write_to is not None and Path(write_to).suffix != ".safetensors":
+        raise ValueError(f"write_to must be a .safetensors file, not {write_to}")
 
 
 def _scores(runs: list[RunFolder], source: str) -> pd.DataFrame:
@@ -210,10 +254,9 @@ def _scores(runs: list[RunFolder], source: str) -> pd.DataFrame:
     return table[~table["unusable"]]
 
 
-def _write_weights(checkpoint: str | None, path: Path, calibration: Calibration) -> None:
-    """Writes a model with thresholds among its facts, in half precision where that loses nothing."""
+def _write_facts(checkpoint: str | Path | None, path: Path, name: str, known: Mapping[str, Any]) -> None:
+    """Writes a model with what is known of processes among its facts, in half precision where that loses nothing."""
     model = load_model(checkpoint)
-    known = {"clean": round(calibration.clean, 3), "heavy": round(calibration.heavy, 3)}
-    facts = {**model.facts, "thresholds": {**model.facts.get("thresholds", {}), calibration.process: known}}
+    facts = {**model.facts, name: {**model.facts.get(name, {}), **known}}
     half = all(bool((weight.half().float() == weight).all()) for weight in model.state_dict().values())
     save_model(path, model, facts, half)

@@ -12,6 +12,7 @@ from noise_quant.data.sources import SourceItem
 from noise_quant.model.checkpoint import load_model
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scalogram.image import WIDTH
+from noise_quant.scoring.acceptance import Acceptance, find_acceptance
 from noise_quant.scoring.plain_quality import lead_quality
 from noise_quant.scoring.scorer import Scorer
 from noise_quant.scoring.verdict import Thresholds, find_thresholds, verdicts
@@ -25,7 +26,7 @@ LONG_S = 300.0
 
 @dataclass(frozen=True)
 class DiffusionScoring:
-    """Scores by a diffusion model: `psnr`, `ssim`, `mse`, `mae`, `unusable`, `reason`, `verdict`.
+    """Scores by a diffusion model: the columns of `LeadScores.to_table`.
 
     A segment is a window of ten seconds, or a partition of one; `start_s` and `stop_s` say which part it is.
 
@@ -33,11 +34,13 @@ class DiffusionScoring:
         scorer: The scorer.
         thresholds: Of the verdict; None where the model has none for this process: the verdict is then empty.
         n_partitions: Scores of each window.
+        acceptance: Rule for whole records; None where the model has none for this process.
     """
 
     scorer: Scorer
     thresholds: Thresholds | None = None
     n_partitions: int = 1
+    acceptance: Acceptance | None = None
 
     def __call__(self, item: SourceItem, record: Recording) -> pd.DataFrame:
         """Returns the scores of a record."""
@@ -47,7 +50,9 @@ class DiffusionScoring:
             settings = (item.seed_key, self.n_partitions, record.leads, bar.update, record.lost)
             scores = self.scorer.score(record.signal, rate, *settings)
         found = verdicts(scores.psnr, scores.unusable, self.thresholds, scores.hum_mv, scores.missing_s)
-        return scores.to_table(record.leads, found)
+        rule = self.acceptance
+        acceptable = None if rule is None else rule.probability(scores.psnr, scores.beats, scores.unusable)
+        return scores.to_table(record.leads, found, acceptable)
 
 
 @dataclass(frozen=True)
@@ -108,4 +113,4 @@ def scoring_method(
         return PlainScoring()
     model = load_model(checkpoint, use_ldm)
     scorer = Scorer(model.to(device), process, seed, batch_size, discretization)
-    return DiffusionScoring(scorer, find_thresholds(model, process), n_partitions)
+    return DiffusionScoring(scorer, find_thresholds(model, process), n_partitions, find_acceptance(model, process))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from einthoven.ecg.recording import Recording
 from einthoven.report.tables import write_csv
+from noise_quant.scoring.acceptance import Acceptance
 from noise_quant.scoring.figures import draw_scores
 from noise_quant.scoring.scorer import Scorer
 from noise_quant.scoring.verdict import Thresholds, verdicts
@@ -20,7 +21,8 @@ class RecordingReport:
     """What was written of a recording.
 
     Attributes:
-        table: A row per lead and segment: lead, segment, start_s, stop_s, psnr, verdict, reason, missing_s.
+        table: A row per lead and segment: lead, segment, start_s, stop_s, psnr, verdict, reason, missing_s,
+            acceptable_probability.
         pictures: The pictures.
         n_windows: Windows of the recording, of which the first ones were drawn.
     """
@@ -35,6 +37,12 @@ class RecordingReport:
             f"{row['lead']:>4} {row['start_s']:7.1f}-{row['stop_s']:.1f} s  "
             + _describe_score(row["psnr"], row["verdict"], row["reason"])
             for row in self.table.to_dict("records")
+        ]
+        together = self.table.drop_duplicates("segment").dropna(subset="acceptable_probability")
+        rows += [
+            f" all {row['start_s']:7.1f}-{row['stop_s']:.1f} s  acceptable with probability "
+            f"{row['acceptable_probability']:.2f}"
+            for row in together.to_dict("records")
         ]
         left = self.n_windows - len(self.pictures)
         more = f"; {left} more windows are in the table only (plot.max_windows)" if left else ""
@@ -52,6 +60,7 @@ def report_recording(
     folder: Path,
     scorer: Scorer,
     thresholds: Thresholds | None = None,
+    acceptance: Acceptance | None = None,
     max_windows: int = 6,
     dpi: int = 100,
     progress: Callable[[float], object] | None = None,
@@ -63,6 +72,7 @@ def report_recording(
         folder: Where to write.
         scorer: The scorer, which keeps its images.
         thresholds: Of the verdict; None where none are known.
+        acceptance: Rule for all leads together; None where none is known.
         max_windows: Most windows that are drawn.
         dpi: Resolution of the pictures.
         progress: Called with the seconds of the recording that are done since the last time.
@@ -70,8 +80,11 @@ def report_recording(
     signal, rate = recording.signal, recording.sampling_rate
     scores = scorer.score(signal, rate, recording.name, leads=recording.leads, progress=progress, lost=recording.lost)
     verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv, scores.missing_s)
-    table = scores.to_table(recording.leads, verdict)
-    table = table[["lead", "segment", "start_s", "stop_s", "psnr", "verdict", "reason", "missing_s"]]
+    rule = acceptance
+    acceptable = None if rule is None else rule.probability(scores.psnr, scores.beats, scores.unusable)
+    table = scores.to_table(recording.leads, verdict, acceptable)
+    named = ["psnr", "verdict", "reason", "missing_s", "acceptable_probability"]
+    table = table[["lead", "segment", "start_s", "stop_s", *named]]
     write_csv(table, folder / "scores.csv")
     windows = cut_windows(recording.signal.shape[-1], recording.sampling_rate)
     pictures = []

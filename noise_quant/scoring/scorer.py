@@ -35,7 +35,7 @@ HUM = "mains hum"
 """Begins the reason of a usable lead with hum, before its amplitude."""
 CPU_IMAGES = 32
 """Images that a processor restores at once: its caches hold no more, and 64 take a fifth longer each."""
-_FACTS = ("unusable", "reason", "missing_s", "hum_mv")
+_FACTS = ("unusable", "reason", "missing_s", "hum_mv", "beats")
 SCORE_NAMES = tuple(field.name for field in fields(ImageScores))
 
 
@@ -52,6 +52,7 @@ class LeadScores:
         reason: Which of these, or of a usable lead "mains hum" with its amplitude, else "", shape (C, S), object.
         missing_s: Seconds that count for nothing because samples are missing there or near, shape (C, S).
         hum_mv: Amplitude of the mains' hum in mV, 0 where there is none, shape (C, S).
+        beats: How alike the beats of a lead are in its window, at most 1, shape (C, S): see `beat_likeness`.
         segment: Number of the window of each column, shape (S,).
         start_s: Start of what each column scores, in s, shape (S,).
         stop_s: End of it in s, shape (S,).
@@ -67,31 +68,33 @@ class LeadScores:
     reason: NDArray[np.object_]
     missing_s: NDArray[np.float64]
     hum_mv: NDArray[np.float64]
+    beats: NDArray[np.float64]
     segment: NDArray[np.int64]
     start_s: NDArray[np.float64]
     stop_s: NDArray[np.float64]
     levels: NDArray[np.float32] | None = None
     cleaned: NDArray[np.float32] | None = None
 
-    def to_table(self, leads: Sequence[str], verdict: NDArray[np.object_]) -> pd.DataFrame:
-        """Lays the scores out as a table, given the names of the C leads and the verdicts, shape (C, S).
+    def to_table(
+        self, leads: Sequence[str], verdict: NDArray[np.object_], acceptable: NDArray[np.float64] | None = None
+    ) -> pd.DataFrame:
+        """Lays out the scores of C leads, their verdicts, (C, S), and how acceptable all together are, (S,) or None.
 
         Returns:
             A row per lead and column: `lead`, `segment` (number of the column), `start_s`, `stop_s`, the scores,
-            `unusable`, `reason`, `missing_s`, `hum_mv`, `verdict`.
+            `unusable`, `reason`, `missing_s`, `hum_mv`, `beats`, `verdict`, `acceptable_probability`.
         """
         n_leads, n_segments = self.psnr.shape
+        together = np.full(n_segments, np.nan) if acceptable is None else acceptable
         return pd.DataFrame(
             {
                 "lead": np.repeat(np.array(leads, dtype=object), n_segments),
                 "segment": np.tile(np.arange(n_segments), n_leads),
                 "start_s": np.tile(self.start_s, n_leads),
                 "stop_s": np.tile(self.stop_s, n_leads),
-                **{
-                    name: getattr(self, name).ravel()
-                    for name in (*SCORE_NAMES, "unusable", "reason", "missing_s", "hum_mv")
-                },
+                **{name: getattr(self, name).ravel() for name in (*SCORE_NAMES, *_FACTS)},
                 "verdict": verdict.ravel(),
+                "acceptable_probability": np.tile(together, n_leads),
             }
         )
 
@@ -121,6 +124,7 @@ class _Job:
             self.result.reason[lead, places] = reason or hum[lead]
             self.result.unusable[lead, places] = reason != USABLE
         self.result.hum_mv[:, places] = piece.hum_mv[:, None]
+        self.result.beats[:, places] = piece.beats[:, None]
         for place, (first, last) in zip(places, self.parts[number], strict=True):
             if piece.counted is None:
                 continue
@@ -254,6 +258,7 @@ class Scorer:
             reason=np.full(scored, USABLE, dtype=object),
             missing_s=np.zeros(scored),
             hum_mv=np.zeros(scored),
+            beats=np.zeros(scored),
             segment=segment,
             start_s=starts + columns[:, 0],
             stop_s=starts + columns[:, 1],

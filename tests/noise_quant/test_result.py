@@ -15,7 +15,7 @@ from noise_quant.result import NoiseScores
 def scores():
     given = read(leads=["I", "V2"])
     psnr = np.array([[30.0, 20.0], [np.nan, 29.0]])
-    other = {name: psnr / 100 for name in ("ssim", "mse", "mae", "missing_s", "hum_mv")}
+    other = {name: psnr / 100 for name in ("ssim", "mse", "mae", "missing_s", "hum_mv", "beats")}
     return NoiseScores(
         psnr=psnr,
         **other,
@@ -48,7 +48,7 @@ def test_repr_names_the_leads_that_are_not_clean(scores):
 
 def test_the_table_has_a_row_for_each_lead_and_segment(scores):
     table = scores.to_data_frame()
-    assert list(table) == ["lead", "segment", "start", "end", "psnr", "verdict", "reason"]
+    assert list(table) == ["lead", "segment", "start", "end", "psnr", "verdict", "reason", "acceptable_probability"]
     assert table.iloc[2].tolist()[:4] == ["V2", 0, 0.0, 5.0]
     assert table.iloc[2]["reason"] == "flat"
 

@@ -178,6 +178,22 @@ def test_records_are_judged_by_the_rule_of_the_other_half(tmp_path):
     assert "half test" in report.markdown and (tmp_path / "out" / "cinc2011.png").is_file()
 
 
+def test_a_record_is_judged_as_a_whole_where_its_probability_is_known(tmp_path):
+    table = cinc2011_scores()
+    probability = np.where(table["acceptable"], 0.9, 0.2) - 0.1 * (table["ecg_id"] % 10 == 0)
+    lost = table["ecg_id"] == 6  # no lead is usable
+    table = table.assign(acceptable_probability=np.where(lost, 0.0, probability), unusable=table["unusable"] | lost)
+    report = evaluate_noise_runs([write_run(tmp_path / "a", table)], tmp_path / "out", names=["a"], **FIFTY)
+    for group in ("all records", "records without unusable leads"):
+        assert value(report, "auroc", group, "a, record verdict", "CinC 2011") == 1.0
+    rules = report.tables["rules.csv"].set_index("method").loc["a, record verdict"]
+    assert rules["rule"] == "all leads together" and rules["chosen"]
+    rows = report.table.set_index(["method", "group"])["n_clean"]
+    for group in ("all records", "records without unusable leads"):
+        assert rows["a", group] == rows["a, record verdict", group]
+    assert "all leads together" in report.markdown
+
+
 def test_records_with_one_label_only_are_refused(tmp_path):
     table = cinc2011_scores()
     path = write_run(tmp_path / "a", table[table["acceptable"]])
