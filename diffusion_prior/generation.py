@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Denoiser
+from diffusion_prior.retiming import REDRAWN_SIGMA, retime
 from diffusion_prior.sampler import SAMPLERS, Sampler
 from einthoven.ecg.leads import LEADS, consistent_matrix
 from einthoven.randomness import record_generators
@@ -121,8 +122,24 @@ def draw_ecgs(
     sampler = _build_sampler(denoiser.given(Conditions(label, covariates=told), settings.guidance_scale), settings)
     generators = record_generators(settings.seed, keys, 1)
     shape = (1, len(generators[0]), len(denoiser.leads), settings.length)
-    x = sampler.sample(shape, generators, device=device)[0].cpu().numpy()
+    drawn = sampler.sample(shape, generators, device=device)
+    x = drawn[0].cpu().numpy()
+    if rhythms := _rhythms(denoiser, covariates):
+        moved = [retime(one, denoiser.sampling_rate, *rhythm) for one, rhythm in zip(x, rhythms, strict=True)]
+        again = sampler.redraw(torch.from_numpy(np.stack(moved))[None].to(device), REDRAWN_SIGMA, generators)
+        told = ~np.isnan(rhythms).all(axis=1)
+        x = np.where(told[:, None, None], again[0].cpu().numpy(), x)
     return np.asarray(consistent_matrix(LEADS, denoiser.leads).astype(np.float32) @ x)
+
+
+def _rhythms(denoiser: Denoiser, covariates: NDArray[np.float32] | None) -> list[tuple[float, float]]:
+    """Returns mean and standard deviation of the RR intervals of each in s, NaN where not told; none if none is."""
+    if covariates is None:
+        return []
+    values = dict(zip(denoiser.covariates, covariates.T, strict=True))
+    unknown = np.full(len(covariates), np.nan)
+    mean, sd = (values.get(name, unknown) for name in ("rr_mean", "rr_sd"))
+    return [] if np.isnan([mean, sd]).all() else [(float(a), float(b)) for a, b in zip(mean, sd, strict=True)]
 
 
 def store_scale(ecgs: NDArray[np.float32]) -> float:

@@ -75,11 +75,32 @@ class Sampler:
         device: torch.device | str = "cpu",
     ) -> Tensor:
         """Draws signals in mV, shape (n_samples, B, C, L), from one generator, or one for each sample and record."""
-        x_t = randn(shape, generator, dtype, device)
-        times = self.times(x_t)
+        noise = randn(shape, generator, dtype, device)
+        times = self.times(noise)
+        return self._descend(self.denoiser.schedule(times)[1][0] * noise, times, generator)
+
+    @torch.no_grad()
+    def redraw(self, x: Tensor, sigma: float, generator: Generators) -> Tensor:
+        """Adds noise to signals and takes it off again, which changes what is smaller than the noise.
+
+        Args:
+            x: Signals in mV, shape (n_samples, B, C, L).
+            sigma: Noise in mV; the nearest level of the grid above it is taken.
+            generator: One generator, or one for each sample and record.
+
+        Returns:
+            Signals in mV, of the same shape.
+        """
+        times = self.times(x)
+        alpha, sigmas = self.denoiser.schedule(times)
+        times = times[max(int((sigmas / alpha >= sigma).sum()) - 1, 0) :]
+        alpha_t, sigma_t = self.denoiser.schedule(times[0])
+        return self._descend(alpha_t * x + sigma_t * randn(x.shape, generator, x.dtype, x.device), times, generator)
+
+    def _descend(self, x_t: Tensor, times: Tensor, generator: Generators) -> Tensor:
+        """Goes from a noised signal at the first of some times, each less noisy than the one before, to a signal."""
         alpha, sigma = self.denoiser.schedule(times)
         log_snr = (alpha / sigma).log()
-        x_t = sigma[0] * x_t
         before: Tensor | None = None
         for i in range(len(times) - 1):
             x_t, t = self.stir(x_t, times[i], generator)

@@ -87,9 +87,6 @@ def encode_covariates(names: Sequence[str], values: Tensor) -> Tensor:
 def measure_rhythm(x: NDArray[np.float32], sampling_rate: float) -> tuple[float, float]:
     """Measures the mean and the standard deviation of the RR intervals.
 
-    QRS complexes are peaks of the mean speed over all leads, each lead scaled by its own largest speeds: crude beside a
-    clinical detector, and good enough to tell a network the rate and the irregularity.
-
     Args:
         x: ECG in mV, shape (C, L).
         sampling_rate: Sampling rate in Hz.
@@ -100,15 +97,24 @@ def measure_rhythm(x: NDArray[np.float32], sampling_rate: float) -> tuple[float,
     """
     if x.shape[-1] < SHORTEST_RHYTHM_S * sampling_rate:
         return math.nan, math.nan
+    peaks = find_beats(x, sampling_rate)
+    if len(peaks) < 4:
+        return math.nan, math.nan
+    intervals = np.diff(peaks) / sampling_rate
+    return float(intervals.mean()), float(intervals.std())
+
+
+def find_beats(x: NDArray[np.float32], sampling_rate: float) -> NDArray[np.int64]:
+    """Finds the QRS complexes of an ECG in mV, shape (C, L): their places in samples, none where there are few.
+
+    They are peaks of the mean speed over all leads, each lead scaled by its own largest speeds: crude beside a clinical
+    detector, and good enough to tell a network the rate and the irregularity.
+    """
     speed = np.square(np.diff(x, axis=-1))
     speed /= np.maximum(np.quantile(speed, 0.98, axis=-1, keepdims=True), 1e-9)
     energy = uniform_filter1d(np.minimum(speed, 4.0).mean(axis=0), max(round(0.1 * sampling_rate), 1))
     strongest, _ = find_peaks(energy, distance=round(MIN_RR_S * sampling_rate))
     if len(strongest) < 4:
-        return math.nan, math.nan
+        return np.zeros(0, dtype=np.int64)
     height = 0.3 * float(np.quantile(energy[strongest], 0.9))
-    peaks, _ = find_peaks(energy, height=height, distance=round(MIN_RR_S * sampling_rate))
-    if len(peaks) < 4:
-        return math.nan, math.nan
-    intervals = np.diff(peaks) / sampling_rate
-    return float(intervals.mean()), float(intervals.std())
+    return np.asarray(find_peaks(energy, height=height, distance=round(MIN_RR_S * sampling_rate))[0], dtype=np.int64)

@@ -45,6 +45,16 @@ def test_second_order_samplers_draw_from_the_gaussian(make):
     assert worst_error(denoiser, *moments(make(denoiser))) < 4.5
 
 
+def test_signals_drawn_anew_from_noise_keep_the_distribution_and_what_is_larger():
+    denoiser, sampler = gaussian(), Sampler(gaussian(), 100)
+    generator = torch.Generator().manual_seed(0)
+    x = sampler.sample((1, 4000, 2, 3), generator, torch.float64)
+    far, near = (sampler.redraw(x, sigma, generator)[0].reshape(4000, 6) for sigma in (1.0, 0.01))
+    assert worst_error(denoiser, far.mean(0), torch.cov(far.T), 4000) < 4.5
+    before = x[0].reshape(4000, 6)
+    assert (near - before).std() < 0.02 and (far - before).std() > 0.2
+
+
 @pytest.mark.parametrize("make", [SAMPLERS["ddim"], SAMPLERS["ddpm"]])
 def test_first_order_samplers_converge(make):
     denoiser = gaussian()
