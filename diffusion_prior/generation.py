@@ -127,8 +127,8 @@ def draw_ecgs(
     if rhythms := _rhythms(denoiser, covariates):
         moved = [retime(one, denoiser.sampling_rate, *rhythm) for one, rhythm in zip(x, rhythms, strict=True)]
         again = sampler.redraw(torch.from_numpy(np.stack(moved))[None].to(device), REDRAWN_SIGMA, generators)
-        is_moved = ~np.isnan(rhythms).all(axis=1)
-        x = np.where(is_moved[:, None, None], again[0].cpu().numpy(), x)
+        stays = np.array([np.isnan(rhythm).all() for rhythm in rhythms])
+        x = np.where(stays[:, None, None], x, again[0].cpu().numpy())
     return np.asarray(consistent_matrix(LEADS, denoiser.leads).astype(np.float32) @ x)
 
 
