@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from noise_quant.api import score
     from reconstruction.api import denoise, reconstruct
     from reconstruction.electrodes.checking import check_electrodes
+    from reconstruction.electrodes.few_leads.naming import name_lead
     from reconstruction.repairs.repairing import repair
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "find_recordings",
     "generate",
     "measure",
+    "name_lead",
     "read",
     "reconstruct",
     "repair",
@@ -51,6 +53,7 @@ _PLACES = {
     "find_recordings": "einthoven.ecg.folders",
     "generate": "diffusion_prior.api",
     "measure": "einthoven.ecg.measures.measuring",
+    "name_lead": "reconstruction.electrodes.few_leads.naming",
     "read": "einthoven.ecg.reading",
     "reconstruct": "reconstruction.api",
     "repair": "reconstruction.repairs.repairing",

@@ -2,6 +2,7 @@
 
 python -m evaluation.evaluate_electrodes source=ptbxl fold=10
 python -m evaluation.evaluate_electrodes source=external
+python -m evaluation.evaluate_electrodes judged=few
 """
 
 from typing import Any
@@ -21,8 +22,8 @@ def main(config: dict[str, Any]) -> Outcome:
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     folder = RunFolder.create(run_path(config), config, seed=config["seed"], device=config["device"])
-    names = ("source", "fold", "ptbxl_path", "wfdb_path", "n_records", "specificity", "n_resamples", "seed", "device")
-    report = evaluate_swaps(folder.path, **{name: config[name] for name in names})
+    names = ("judged", "source", "fold", "ptbxl_path", "wfdb_path", "n_records", "specificity", "n_resamples", "seed")
+    report = evaluate_swaps(folder.path, device=config["device"], **{name: config[name] for name in names})
     return Outcome(report.markdown, [report.page(folder.path), folder.path], ["check_electrodes", "FILE"])
 
 

@@ -46,7 +46,10 @@ def main(config: dict[str, Any]) -> Outcome:
         summary = score_source(source, scoring, run.path, score["chunk_records"], bar.update, **remote)
     made = [folder / "scores.parquet", folder / "records.parquet"]
     text = f"{config['source']}, {config['method']}: {summary.describe()}"
-    return Outcome(text, made, ["evaluate_noise", f"runs=[{folder}]"])
+    then = ["evaluate_noise", f"runs=[{folder}]"]
+    if config["source"] == "recording":
+        then = ["check_electrodes", str(config["record"])]
+    return Outcome(text, made, then)
 
 
 if __name__ == "__main__":

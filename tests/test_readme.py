@@ -37,6 +37,7 @@ WORDS = {
     "evaluation.benchmark": "benchmark.parts",
     "reconstruction.check_electrodes": "recordings",
     "reconstruction.measure": "recordings",
+    "reconstruction.name_lead": "recordings",
     "reconstruction.repair": "recordings",
 }
 """Scripts that take bare words, and what these make up."""

@@ -18,6 +18,11 @@ def check_electrodes(ecg: Any) -> Any:  # noqa: ANN401 (an `Electrodes`)
     return _door(CHECK_ELECTRODES)(ecg)
 
 
+def name_lead(ecg: Any) -> Any:  # noqa: ANN401 (a `LeadName`)
+    """Calls `einthoven.name_lead`; ValueError where there is none."""
+    return _door("name_lead")(ecg)
+
+
 def measure(ecg: Any) -> list[dict[str, Any]]:  # noqa: ANN401 (a recording or a result)
     """Returns the table of `einthoven.measure` as plain rows; ValueError where there is no such function."""
     table = _door(MEASURE)(ecg).table

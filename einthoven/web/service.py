@@ -157,7 +157,7 @@ class Service:
         """Tells what there is of a recording, as plain values."""
         offered = doors.offers(doors.CHECK_ELECTRODES)
         nothing = {"until": 0.0, "hum": {}, "edges": [], "leads": {}}
-        unknown = {"note": "", "best": "", "probabilities": {}}
+        unknown = {"note": "", "remark": "", "best": "", "probabilities": {}}
         electrodes = {**unknown, **(held.electrodes or {}), **self._state(held, "electrodes", held.electrodes)}
         return {
             "id": held.id,

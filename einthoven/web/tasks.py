@@ -163,8 +163,13 @@ def reconstruct(
 def check_electrodes(report: Report, folder: str) -> dict[str, Any]:
     """Says where the electrodes of a recording probably were."""
     report(0.0, 1.0, "checking the electrodes")
-    found = doors.check_electrodes(load_recording(folder))
-    return {"note": found.note, "best": found.best, "probabilities": found.probabilities}
+    recording = load_recording(folder)
+    if len(recording.leads) == 1:
+        named = doors.name_lead(recording)
+        note = f"Read as lead {recording.leads[0]}; by its beats: {named.notes[0]}."
+        return {"note": note, "remark": "", "best": "as recorded", "probabilities": named.probabilities}
+    found = doors.check_electrodes(recording)
+    return {"note": found.note, "remark": found.remark, "best": found.best, "probabilities": found.probabilities}
 
 
 def correct(report: Report, folder: str, result: str) -> dict[str, Any]:

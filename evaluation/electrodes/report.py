@@ -9,7 +9,7 @@ import pandas as pd
 
 from einthoven.report.tables import markdown_table
 from einthoven.statistics import bootstrap_intervals
-from evaluation.electrodes.scoring import METHODS, compared
+from evaluation.electrodes.scoring import compared
 from evaluation.report import Report, bullets, result_cell
 from reconstruction.electrodes.calibration import Calibration
 from reconstruction.electrodes.maps import AS_RECORDED, hypotheses
@@ -43,7 +43,7 @@ def write_report(
         folder: Where to write.
     """
     draws = Draws(int(settings["n_resamples"]), int(settings["seed"]))
-    sensitivity = _sensitivities(scores, settings["specificity"], draws)
+    sensitivity = sensitivities(scores, settings["specificity"], draws)
     right = decisions[decisions["truth"] == AS_RECORDED]
     matched = float(np.quantile(right["as_recorded"], 1 - settings["specificity"]))
     limits = {
@@ -52,51 +52,56 @@ def write_report(
     }
     text = [f"{right['record'].nunique()} records; 95 % bootstrap intervals over records in brackets", ""]
     text += [f"## Each swap against the right ECG: sensitivity at specificity {settings['specificity']:g}", ""]
-    text += [_wide(sensitivity)]
+    text += [sensitivity_lines(sensitivity)]
     tables = {"sensitivity.csv": sensitivity}
     for place, (label, limit) in enumerate(limits.items()):
         found = decisions.assign(told=np.where(decisions["as_recorded"] < limit, decisions["other"], AS_RECORDED))
         summary = _decided(found, draws)
-        text += [f"## All mistakes at once: {label}", "", _lines(summary)]
+        text += [f"## All mistakes at once: {label}", "", told_lines(summary)]
         if place == 0:
             tables |= {"decisions.csv": found, "summary.csv": summary, "confusion.csv": _confusion(found)}
             text += ["## What is taken for what, by kind", "", _confusion_lines(found)]
-            text += ["## By rhythm and diagnosis", "", _lines(_by_group(found, groups, draws))]
+            text += ["## By rhythm and diagnosis", "", told_lines(_by_group(found, groups, draws))]
             text += ["## False alarms", "", bullets(_false_alarms(found, groups)) or "none\n"]
     return Report({**tables, "scores.parquet": scores}, "\n".join([*text, bullets(list(notes))])).write(folder)
 
 
-def _sensitivities(scores: pd.DataFrame, specificity: float, draws: Draws) -> pd.DataFrame:
+def sensitivities(scores: pd.DataFrame, specificity: float, draws: Draws) -> pd.DataFrame:
     """Sensitivity for each swap and method at the limit that leaves that share of right records alone."""
     rows = []
-    for name in compared():
-        for method in METHODS:
-            own = scores[(scores["hypothesis"] == name) & (scores["method"] == method)]
+    for (name, method), own in scores.groupby(["hypothesis", "method"], sort=False):
 
-            def share(values: np.ndarray) -> np.ndarray:
-                limit = np.quantile(values[:, 0], specificity, method="higher")
-                return np.array([(values[:, 1] > limit).mean()])
+        def share(values: np.ndarray) -> np.ndarray:
+            limit = np.quantile(values[:, 0], specificity, method="higher")
+            return np.array([(values[:, 1] > limit).mean()])
 
-            (found,) = bootstrap_intervals(
-                own[["right", "swapped"]].to_numpy(), share, n_resamples=draws.n_resamples, seed=draws.seed
-            )
-            rows.append((name, method, len(own), found.estimate, found.lower, found.upper))
+        (found,) = bootstrap_intervals(
+            own[["right", "swapped"]].to_numpy(), share, n_resamples=draws.n_resamples, seed=draws.seed
+        )
+        rows.append((name, method, len(own), found.estimate, found.lower, found.upper))
     return pd.DataFrame(rows, columns=["hypothesis", "method", "n", "value", "lower", "upper"])
 
 
-def _wide(sensitivity: pd.DataFrame) -> str:
+def sensitivity_lines(sensitivity: pd.DataFrame) -> str:
+    """Writes sensitivities as a table of swaps and methods."""
+    methods = list(dict.fromkeys(sensitivity["method"]))
     rows = [
-        [name, *(result_cell(sensitivity, 3, hypothesis=name, method=method) for method in METHODS)]
-        for name in compared()
+        [name, *(result_cell(sensitivity, 3, hypothesis=name, method=method) for method in methods)]
+        for name in dict.fromkeys(sensitivity["hypothesis"])
     ]
-    return markdown_table(["swap", *METHODS], rows)
+    return markdown_table(["swap", *methods], rows)
 
 
 def _decided(found: pd.DataFrame, draws: Draws) -> pd.DataFrame:
     """How often something is told, and the right thing, for each common swap and each kind of the others."""
     labels = found["truth"].where(found["truth"].isin([*compared(), AS_RECORDED]), found["kind"])
+    return told_shares(found, labels, [AS_RECORDED, *compared(), *labels], draws)
+
+
+def told_shares(found: pd.DataFrame, labels: pd.Series, order: Sequence[str], draws: Draws) -> pd.DataFrame:
+    """How often a mistake is told, and the right one, for decisions of each label, in an order of the labels."""
     rows = []
-    for label in dict.fromkeys([AS_RECORDED, *compared(), *labels]):
+    for label in dict.fromkeys(order):
         own = found[labels == label]
         if own.empty:
             continue
@@ -128,7 +133,8 @@ def _by_group(found: pd.DataFrame, groups: Mapping[str, str], draws: Draws) -> p
     return pd.DataFrame(rows, columns=["truth", "what", "n", "value", "lower", "upper"])
 
 
-def _lines(table: pd.DataFrame) -> str:
+def told_lines(table: pd.DataFrame) -> str:
+    """Writes shares that are told, and told rightly, as a table."""
     rows = []
     for label in dict.fromkeys(table["truth"]):
         own = table[table["truth"] == label]

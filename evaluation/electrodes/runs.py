@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from diffusion_prior.checkpoint import shared_denoiser
-from evaluation.electrodes.report import write_report
+from einthoven.run.registry import check_choice
+from evaluation.electrodes.few_leads import evaluate_few_leads
+from evaluation.electrodes.report import Draws, write_report
 from evaluation.electrodes.scoring import decision_table, score_table
 from evaluation.report import Report
 from reconstruction.electrodes.checking import packaged
@@ -22,6 +24,7 @@ RHYTHMS = {"AFIB": "atrial fibrillation", "AFLT": "atrial flutter", "PACE": "pac
 def evaluate_swaps(
     folder: Path,
     *,
+    judged: str,
     source: str,
     fold: int,
     ptbxl_path: str,
@@ -35,6 +38,7 @@ def evaluate_swaps(
     """Swaps, checks and scores records; arguments are the keys of `configs/evaluate_electrodes.yaml`."""
     if source not in ("ptbxl", "external"):
         raise ValueError(f"source is {source!r}: choose ptbxl or external")
+    check_choice("judged", judged, ["eight", "few"])
     root = Path(ptbxl_path)
     if source == "ptbxl":
         paths, groups = fold_records(root, [fold]), _diagnoses(root)
@@ -44,16 +48,16 @@ def evaluate_swaps(
     paths = list(islice(paths, n_records))
     if not paths:
         raise ValueError(f"no record to evaluate on: look at {'ptbxl_path' if source == 'ptbxl' else 'wfdb_path'}")
+    settings = {"specificity": specificity, "n_resamples": n_resamples, "seed": seed}
+    about = f"source {source}{f', fold {fold}' if source == 'ptbxl' else ''}; seed {seed}"
+    if judged == "few":
+        return evaluate_few_leads(paths, folder, [about], specificity, Draws(n_resamples, seed))
     calibration = packaged()
     judge = Judge(shared_denoiser(device=device), np.array(calibration.law), seed)
     trials, unusable = look_at(paths, Trials(judge, folder / "parts", seed))
     if not trials:
         raise ValueError(f"none of {len(paths)} records can be used: {unusable[0]}")
-    notes = [
-        f"source {source}{f', fold {fold}' if source == 'ptbxl' else ''}; seed {seed}; {len(unusable)} not used",
-        *unusable,
-    ]
-    settings = {"specificity": specificity, "n_resamples": n_resamples, "seed": seed}
+    notes = [f"{about}; {len(unusable)} not used", *unusable]
     scores, decisions = score_table(trials), decision_table(trials, calibration)
     return write_report(scores, decisions, groups, calibration, settings, notes, folder)
 

@@ -2,10 +2,12 @@
 
 Each mistake is a linear map of the leads (`maps`). The prior says how probable the ECG is as each of them has it
 (`evidence`), and a calibration turns that into probabilities (`calibration`). Nothing is corrected unasked. Of a
-recording that lacks some of the eight independent leads only a swap with the right leg is told.
+recording that lacks some of the eight independent leads but has I and II these two tell of the limb electrodes
+(`few_leads.limbs`); of one that lacks I or II nothing is told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -21,12 +23,20 @@ from einthoven.ecg.recording import Recording
 from reconstruction.electrodes.calibration import Calibration, leg_log_odds, probabilities
 from reconstruction.electrodes.eight_leads import EightLeads, eight_leads
 from reconstruction.electrodes.evidence import Judge
+from reconstruction.electrodes.few_leads.limbs import (
+    describe_power,
+    limb_evidence,
+    limb_hypotheses,
+    pair_features,
+    usual_log_odds,
+)
+from reconstruction.electrodes.few_leads.networks import FewLeads
 from reconstruction.electrodes.maps import AS_RECORDED, LEG, REVERSED, Hypothesis, hypotheses
 from reconstruction.electrodes.result import Electrodes
 
 FEW_LEADS = (
-    "not all of I, II and V1 to V6 were measured: nothing was fitted to that, so the probabilities are a hint, and no "
-    "swap is told"
+    "not all of I, II and V1 to V6 were measured, and not both I and II: nothing was fitted to that, so the "
+    "probabilities are a hint, and no swap is told"
 )
 
 
@@ -62,6 +72,8 @@ def check_electrodes(
             "check_electrodes needs weights of a prior of the eight independent leads: see the bundled ones"
         )
     eight = eight_leads(recording, denoiser.sampling_rate)
+    if bool(eight.measured[:2].all()) and not bool(eight.measured.all()):
+        return judge_limbs(recording, eight, denoiser.sampling_rate, FewLeads.load())
     judge = Judge(denoiser, np.array(packaged().law), seed)
     return judge_recording(recording, eight, judge, packaged(), (recording.name or 0) if key is None else key)
 
@@ -94,20 +106,45 @@ def judge_recording(
         )
     evidence = judge(eight.ecg, eight.measured, known, key)
     odds = dict(zip((one.name for one in known), calibration.log_odds(evidence, known).tolist(), strict=True))
+    told = {one.name: one for one in known}
+    if not bool(eight.measured.all()):
+        shares = probabilities({name: value for name, value in odds.items() if np.isfinite(value)})
+        notes = (*recording.notes, *eight.notes, FEW_LEADS)
+        return Electrodes(AS_RECORDED, shares, recording, "", told, notes, FEW_LEADS)
+    return _decide(recording, eight, odds, told, calibration.limit)
+
+
+def judge_limbs(recording: Recording, eight: EightLeads, sampling_rate: float, few_leads: FewLeads) -> Electrodes:
+    """Judges a recording of which I and II, but not all eight leads, were measured; `eight` at a rate in Hz."""
+    known, values = limb_hypotheses(), usual_log_odds()
+    try:
+        features = pair_features(eight.ecg[:2].cpu().double().numpy(), sampling_rate)
+        values = values + limb_evidence(features, few_leads.limbs)
+        remark = describe_power(few_leads)
+    except ValueError as error:
+        remark = f"of I and II no more than a flat lead can be told: {error}"
+    odds = dict(zip((one.name for one in known), values.tolist(), strict=True))
+    found = _decide(recording, eight, odds, {one.name: one for one in known}, few_leads.limit)
+    return replace(found, notes=(*found.notes, remark), remark=remark)
+
+
+def _decide(
+    recording: Recording,
+    eight: EightLeads,
+    odds: Mapping[str, float],
+    told: Mapping[str, Hypothesis],
+    limit: float,
+) -> Electrodes:
+    """Adds the right leg's swaps, and decides; `odds` are the log odds, and `told` the hypotheses, by name."""
     legs = [one for one in hypotheses().values() if one.kind == LEG]
-    if bool(eight.measured[:2].all()):
-        values = leg_log_odds(eight.ecg.cpu().numpy(), legs)
-        odds |= dict(zip((one.name for one in legs), values.tolist(), strict=True))
+    values = leg_log_odds(eight.ecg.cpu().numpy(), legs)
+    odds = {**odds, **dict(zip((one.name for one in legs), values.tolist(), strict=True))}
+    told = {**told, **{one.name: one for one in legs}}
     shares = probabilities({name: value for name, value in odds.items() if np.isfinite(value)})
     others = [name for name in shares if name != AS_RECORDED]
-    best = others[0] if shares[AS_RECORDED] < calibration.limit else AS_RECORDED
-    told = {one.name: one for one in (*known, *legs)}
-    few: tuple[str, ...] = ()
-    if not bool(eight.measured.all()):
-        best = best if told[best].kind == LEG else AS_RECORDED
-        few = (FEW_LEADS,)
+    best = others[0] if shares[AS_RECORDED] < limit else AS_RECORDED
     note = describe(told[best], shares[best])
-    notes = (*recording.notes, *eight.notes, *few, *([note] if note else []))
+    notes = (*recording.notes, *eight.notes, *([note] if note else []))
     return Electrodes(best, shares, recording, note, told, notes)
 
 

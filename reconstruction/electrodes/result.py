@@ -30,7 +30,8 @@ class Electrodes(Shown):
         given: The recording that was checked, which stays as it is.
         note: A sentence on what was found; "" where nothing speaks against the recording as it is.
         hypotheses: What each hypothesis means, by name.
-        notes: What was noted of the recording, and `note`.
+        notes: What was noted of the recording, `note` and `remark`.
+        remark: What the check could not look at; "" of recordings with all eight independent leads.
     """
 
     best: str
@@ -39,6 +40,12 @@ class Electrodes(Shown):
     note: str
     hypotheses: dict[str, Hypothesis]
     notes: tuple[str, ...] = ()
+    remark: str = ""
+
+    @property
+    def noted(self) -> Recording:
+        """The recording as it is, with `note` among its own: what is made of it, such as `score`, has it too."""
+        return replace(self.given, notes=(*self.given.notes, self.note)) if self.note else self.given
 
     @property
     def corrected(self) -> Recording:

@@ -61,7 +61,17 @@ def adapting(generator: Generator, folder: Path) -> Attempt:
 def _functions() -> dict[str, Callable[..., Any]]:
     from noise_quant.api import ecg_noise_quantification
 
-    names = ("read", "score", "reconstruct", "denoise", "repair", "generate", "measure", "check_electrodes")
+    names = (
+        "read",
+        "score",
+        "reconstruct",
+        "denoise",
+        "repair",
+        "generate",
+        "measure",
+        "check_electrodes",
+        "name_lead",
+    )
     found = {name: getattr(einthoven, name) for name in names if hasattr(einthoven, name)}
     return {**found, "ecg_noise_quantification": ecg_noise_quantification}
 

@@ -107,7 +107,7 @@ function timeLine(recording, lead) {
 }
 
 function showElectrodes(recording, jobs) {
-  const { state, best, note, probabilities, error } = recording.electrodes;
+  const { state, best, note, remark, probabilities, error } = recording.electrodes;
   byId("electrodes-panel").hidden = state === "unavailable";
   const box = byId("electrodes");
   if (isBusy(state)) return box.replaceChildren("Being checked ...");
@@ -118,9 +118,11 @@ function showElectrodes(recording, jobs) {
     .sort((a, b) => b[1] - a[1])
     .slice(0, 4)
     .map(([name, p]) => make("li", {}, `${name}: ${p > 0.99 ? "over 99 %" : percent(p)}`));
-  const words = note || (isRight ? "The electrodes look right." : `This looks like ${best}.`);
+  const right = remark ? "Nothing speaks against the electrodes." : "The electrodes look right.";
+  const words = note || (isRight ? right : `This looks like ${best}.`);
   box.replaceChildren(
     make("p", { class: isRight ? "" : "notice sentence" }, words),
+    ...(remark ? [make("p", { class: "muted sentence" }, remark)] : []),
     make("ul", { class: "plain" }, ...items),
   );
   if (isRight) return undefined;

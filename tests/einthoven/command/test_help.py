@@ -9,7 +9,10 @@ from einthoven.cli import CONFIGS, find_commands
 from einthoven.command.command_line import spell_out
 from einthoven.command.help import WIDTH, describe, find_block, find_options, read_page, sections, write_help
 
-WORDS = {"benchmark": "benchmark.parts", **dict.fromkeys(("check_electrodes", "measure", "repair"), "recordings")}
+WORDS = {
+    "benchmark": "benchmark.parts",
+    **dict.fromkeys(("check_electrodes", "measure", "name_lead", "repair"), "recordings"),
+}
 """Keys that bare words stand for."""
 ROOT_FILE = """\
 # Does it: python -m package.do it=1

@@ -56,6 +56,9 @@ def test_a_repair_notes_it_when_asked(demo):
 def test_of_few_leads_only_what_is_sure_is_told(demo):
     found = einthoven.check_electrodes(demo, leads=["I", "II"])
     assert (found.best, found.note) == (AS_RECORDED, "")
+    assert any("I and II alone" in note for note in found.notes)
+    found = einthoven.check_electrodes(demo, leads=["II", "V1", "V2", "V5"])
+    assert (found.best, found.note) == (AS_RECORDED, "")
     assert any("not all of I, II" in note for note in found.notes)
     flat = replace(demo, signal=np.stack([demo.signal[0], 0.05 * demo.signal[1]]), leads=("I", "II"))
     found = einthoven.check_electrodes(flat)
