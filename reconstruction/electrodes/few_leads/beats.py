@@ -117,9 +117,9 @@ def _features(part: NDArray[np.float64], rate: float, mix: NDArray[np.float64]) 
     return np.append(wave.ravel() / size, np.log([np.median(rr_ms) / 1000 / USUAL_RR_S, size]))
 
 
-def compressed(waves: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Makes small waves larger beside the QRS complex, as networks look at them: asinh(8 x) / 3 of x, any shape."""
-    return (np.arcsinh(8.0 * waves) / 3.0).astype(np.float32)
+def with_small_waves(waves: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Returns waves x, (..., n), and beside them asinh(8 x) / 3, in which small ones are larger, shape (..., 2 n)."""
+    return np.concatenate([waves, np.arcsinh(8.0 * waves) / 3.0], axis=-1).astype(np.float32)
 
 
 def _likeness(beats: NDArray[np.float64], middle: NDArray[np.float64]) -> float:

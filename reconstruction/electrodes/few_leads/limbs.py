@@ -9,7 +9,7 @@ which swapped electrodes change no more than the order.
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.electrodes.few_leads.beats import N_SAMPLES, beat_features, compressed
+from reconstruction.electrodes.few_leads.beats import N_SAMPLES, beat_features, with_small_waves
 from reconstruction.electrodes.few_leads.networks import FewLeads, Networks
 from reconstruction.electrodes.maps import AS_RECORDED, INVERTED, LIMB, Hypothesis, hypotheses, potentials_of_leads
 
@@ -38,7 +38,7 @@ def undone(features: NDArray[np.float32]) -> NDArray[np.float32]:
     beats = np.einsum("hij,njs->nhis", maps, pairs).astype(np.float32)
     beats /= beats.std(axis=-1).max(axis=-1)[..., None, None] + np.float32(1e-6)
     rates = np.broadcast_to(features[:, None, -2:-1], (*beats.shape[:2], 1))
-    return np.concatenate([compressed(beats.reshape(*beats.shape[:2], -1)), rates], axis=-1)
+    return np.concatenate([with_small_waves(beats.reshape(*beats.shape[:2], -1)), rates], axis=-1)
 
 
 def limb_evidence(features: NDArray[np.float32], networks: Networks) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from einthoven.ecg.reading import read
 from einthoven.ecg.recording import Recording
 from einthoven.ecg.showing import Shown, save_arrays
 from einthoven.report.tables import write_csv
-from reconstruction.electrodes.few_leads.beats import beat_features, compressed
+from reconstruction.electrodes.few_leads.beats import beat_features, with_small_waves
 from reconstruction.electrodes.few_leads.networks import FewLeads, softmax
 
 if TYPE_CHECKING:
@@ -120,10 +120,12 @@ def name_lead(
 
 
 def naming_inputs(features: NDArray[np.float32], in_mv: bool) -> NDArray[np.float32]:
-    """Returns what the networks take of the features of single leads, (n, features), shape (n, features + 1)."""
+    """Returns what the networks take of the features of single leads, (n, features), shape (n, inputs)."""
     known = np.full((len(features), 1), in_mv, dtype=np.float32)
     size = np.where(in_mv, features[:, -1:], 0.0)
-    return np.concatenate([compressed(features[:, :-2]), features[:, -2:-1], size, known], axis=1).astype(np.float32)
+    return np.concatenate([with_small_waves(features[:, :-2]), features[:, -2:-1], size, known], axis=1).astype(
+        np.float32
+    )
 
 
 def _describe(found: LeadName) -> str:

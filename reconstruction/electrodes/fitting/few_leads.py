@@ -43,6 +43,7 @@ class Settings:
     n_hidden: int
     dropout: float
     n_epochs: int
+    n_limb_epochs: int
     learning_rate: float
     specificity: float
     seed: int
@@ -142,10 +143,10 @@ def _or_nan(look: Any, arguments: tuple[Any, ...], n_leads: int) -> NDArray[np.f
 def fit_few_leads(train: Beats, held_out: Beats, settings: Settings) -> FewLeads:
     """Fits networks on beats, and their temperatures, the limit, and how much can be told, on held out ones."""
     own, truth = _by_lead(train)
-    naming = _fit(naming_inputs(own, True)[:, None], truth, len(LEADS), settings, _sizes_hidden)
+    naming = _fit(naming_inputs(own, True)[:, None], truth, len(LEADS), settings, settings.n_epochs, _sizes_hidden)
     pairs = train.pairs[np.isfinite(train.pairs).all(axis=(1, 2))]
     truth = np.tile(np.arange(pairs.shape[1]), len(pairs))
-    limbs = _fit(undone(pairs.reshape(-1, pairs.shape[-1])), truth, 1, settings)
+    limbs = _fit(undone(pairs.reshape(-1, pairs.shape[-1])), truth, 1, settings, settings.n_limb_epochs)
     own, truth = _by_lead(held_out)
     either = np.concatenate([naming_inputs(own, True), naming_inputs(own, False)])
     naming = _calibrated(naming, naming(either), np.tile(truth, 2))
@@ -188,6 +189,7 @@ def _fit(
     truth: NDArray[np.int64],
     n_outputs: int,
     settings: Settings,
+    n_epochs: int,
     vary: Vary | None = None,
 ) -> Networks:
     """Fits networks on rows of candidates, (n, candidates, features).
@@ -196,14 +198,16 @@ def _fit(
     of its outputs.
     """
     x, y = torch.from_numpy(features), torch.from_numpy(truth)
-    fitted = [_fit_one(x, y, n_outputs, settings, number, vary) for number in range(settings.n_networks)]
+    fitted = [_fit_one(x, y, n_outputs, settings, n_epochs, number, vary) for number in range(settings.n_networks)]
     layers = [[layer for layer in network if isinstance(layer, nn.Linear)] for network in fitted]
     weights = [np.stack([layer.weight.detach().numpy() for layer in same]) for same in zip(*layers, strict=True)]
     biases = [np.stack([layer.bias.detach().numpy() for layer in same]) for same in zip(*layers, strict=True)]
     return Networks(weights, biases)
 
 
-def _fit_one(x: Tensor, y: Tensor, n_outputs: int, settings: Settings, number: int, vary: Vary | None) -> nn.Sequential:
+def _fit_one(
+    x: Tensor, y: Tensor, n_outputs: int, settings: Settings, n_epochs: int, number: int, vary: Vary | None
+) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed + number)
         sizes = (x.shape[-1], settings.n_hidden, settings.n_hidden, n_outputs)
@@ -212,9 +216,9 @@ def _fit_one(x: Tensor, y: Tensor, n_outputs: int, settings: Settings, number: i
             layers += [nn.Linear(one, two), nn.ReLU(), nn.Dropout(settings.dropout)]
         network = nn.Sequential(*layers[:-2])
         optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=0.01)
-        n_steps = max(1, len(x) // BATCH) * settings.n_epochs
+        n_steps = max(1, len(x) // BATCH) * n_epochs
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=n_steps)
-        for _ in range(settings.n_epochs):
+        for _ in range(n_epochs):
             order = torch.randperm(len(x))
             for place in range(max(1, len(x) // BATCH)):
                 rows = order[place * BATCH : (place + 1) * BATCH]

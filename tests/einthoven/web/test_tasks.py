@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import einthoven
+from einthoven.ecg.leads import LEADS as ALL_LEADS
 from einthoven.ecg.reading import read
 from einthoven.web import tasks
 from einthoven.web.downloads import STEMS, file_names, make_file
@@ -88,3 +89,14 @@ def test_files_of_results_name_no_patient(kept, tmp_path, kind, name):
     assert len(content) > 100 and b"Smith" not in content and str(folder).encode() not in content
     if name == "actions.csv":
         assert len(pd.read_csv(io.BytesIO(content))) > 0
+
+
+def test_few_leads_tell_what_they_can_of_their_electrodes(kept, tmp_path):
+    folder, recording, _ = kept
+    told = tasks.check_electrodes(Told(), str(folder))
+    assert (told["best"], told["note"]) == ("as recorded", "")
+    assert "I and II alone" in told["remark"]
+    save_recording(dataclasses.replace(recording, signal=recording.signal[:1], leads=("I",)), tmp_path / "one")
+    told = tasks.check_electrodes(Told(), str(tmp_path / "one"))
+    assert told["best"] == "as recorded" and told["note"].startswith("Read as lead I")
+    assert set(told["probabilities"]) == set(ALL_LEADS)

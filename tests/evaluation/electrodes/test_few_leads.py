@@ -40,7 +40,7 @@ def held_out():
 
 @pytest.fixture(scope="module")
 def fitted(held_out):
-    settings = Settings(2, 16, 0.0, 12, 0.02, 0.9, 0)
+    settings = Settings(2, 16, 0.0, 12, 4, 0.02, 0.9, 0)
     return fit_few_leads(joined([made_up(60, 2), made_up(30, 3)]), held_out, settings)
 
 
