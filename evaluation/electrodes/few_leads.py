@@ -18,6 +18,7 @@ from reconstruction.electrodes.few_leads.limbs import limb_hypotheses, usual_log
 from reconstruction.electrodes.few_leads.naming import SURE, naming_inputs
 from reconstruction.electrodes.few_leads.networks import FewLeads, softmax
 from reconstruction.electrodes.fitting.few_leads import Beats, look_at_beats, pair_evidence
+from reconstruction.electrodes.maps import AS_RECORDED
 
 RULE, NETWORK = "I negative", "I and II"
 BINS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -31,7 +32,11 @@ def evaluate_few_leads(
     named, decisions = naming_table(beats, few_leads), limb_decisions(beats, few_leads)
     accuracy, calibration = _accuracy(named, draws), _calibration(named)
     sensitivity = sensitivities(limb_scores(beats, few_leads), specificity, draws)
-    told = told_shares(decisions, decisions["truth"], list(decisions["truth"]), draws)
+    limits = {"told, packaged limit": few_leads.limit, "told or not excluded": few_leads.doubt}
+    told = {
+        label: told_shares(_decided(decisions, limit), decisions["truth"], list(decisions["truth"]), draws)
+        for label, limit in limits.items()
+    }
     confusion = pd.crosstab(named["lead"], named["best"]).reindex(index=LEADS, columns=LEADS, fill_value=0)
     among = f"Among the fewest leads that have {SURE:g} together: {named['among'].mean():.3f}, of"
     text = [f"{len(beats.records)} records; 95 % bootstrap intervals over records in brackets", ""]
@@ -40,8 +45,9 @@ def evaluate_few_leads(
     text += ["Rows: the lead that it is; columns: what it is taken for, in percent", "", _confusion_lines(confusion)]
     text += ["## How sure it is, and how often it is right", "", _calibration_lines(calibration)]
     text += [f"## Swaps in I and II: sensitivity at specificity {specificity:g}", "", sensitivity_lines(sensitivity)]
-    text += [f"## All of them at once: packaged limit, {few_leads.limit:.3f}", "", told_lines(told)]
-    tables = {"accuracy.csv": accuracy, "sensitivity.csv": sensitivity, "told.csv": told}
+    for label, limit in limits.items():
+        text += [f"## All of them at once: {label}, {limit:.3f}", "", told_lines(told[label])]
+    tables = {"accuracy.csv": accuracy, "sensitivity.csv": sensitivity, "told.csv": told["told, packaged limit"]}
     tables |= {"calibration.csv": calibration, "confusion.csv": confusion.reset_index()}
     tables |= {"named.parquet": named, "decisions.parquet": decisions}
     return Report(tables, "\n".join([*text, bullets(list(notes))])).write(folder)
@@ -92,14 +98,17 @@ def one_negative(pairs: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def limb_decisions(beats: Beats, few_leads: FewLeads) -> pd.DataFrame:
-    """Decides on each pair: `record`, `truth`, `told`, probability `as_recorded`."""
+    """Decides on each pair: `record`, `truth`, likeliest mistake `other`, probability `as_recorded`."""
     odds, truth = pair_evidence(beats, few_leads.limbs)
     shares = softmax(odds + usual_log_odds())
-    told = np.where(shares[:, 0] < few_leads.limit, 1 + shares[:, 1:].argmax(axis=-1), 0)
-    names = np.array([one.name for one in limb_hypotheses()])
+    names, other = np.array([one.name for one in limb_hypotheses()]), 1 + shares[:, 1:].argmax(axis=-1)
     records = beats.records[np.nonzero(np.isfinite(beats.pairs).all(axis=-1))[0]]
-    columns = {"record": records, "truth": names[truth], "told": names[told], "as_recorded": shares[:, 0]}
+    columns = {"record": records, "truth": names[truth], "other": names[other], "as_recorded": shares[:, 0]}
     return pd.DataFrame(columns)
+
+
+def _decided(decisions: pd.DataFrame, limit: float) -> pd.DataFrame:
+    return decisions.assign(told=np.where(decisions["as_recorded"] < limit, decisions["other"], AS_RECORDED))
 
 
 def _accuracy(named: pd.DataFrame, draws: Draws) -> pd.DataFrame:

@@ -125,6 +125,9 @@ def judge_limbs(recording: Recording, eight: EightLeads, sampling_rate: float, f
         remark = f"of I and II no more than a flat lead can be told: {error}"
     odds = dict(zip((one.name for one in known), values.tolist(), strict=True))
     found = _decide(recording, eight, odds, {one.name: one for one in known}, few_leads.limit)
+    if found.best == AS_RECORDED and found.probabilities[AS_RECORDED] < few_leads.doubt:
+        other = next(name for name in found.probabilities if name != AS_RECORDED)
+        remark = f"{other} cannot be excluded, probability {found.probabilities[other]:.2f}; {remark}"
     return replace(found, notes=(*found.notes, remark), remark=remark)
 
 

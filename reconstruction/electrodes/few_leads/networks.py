@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 FILE = Path(__file__).parent / "few_leads.npz"
 NAMING, LIMBS = "naming", "limbs"
 """The two sets of networks of a file."""
+LARGEST_LIMIT = 0.75
+"""No swap is told that is less probable than a quarter, as in the check of eight leads."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,25 @@ class FewLeads:
     Attributes:
         naming: Networks that say which of the twelve leads a beat is of.
         limbs: Networks that say how right beats of I and II look together.
-        limit: A swap is told from I and II where the probability of "as recorded" is below this.
+        doubt: A swap of I and II cannot be excluded where the probability of "as recorded" is below this, as it is in
+            few of the right records.
         facts: What they were fitted on, and how well they do on the records that were kept for choices.
     """
 
     naming: Networks
     limbs: Networks
-    limit: float
+    doubt: float
     facts: Mapping[str, Any]
+
+    @property
+    def limit(self) -> float:
+        """A swap is told where the probability of "as recorded" is below this."""
+        return min(LARGEST_LIMIT, self.doubt)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Returns all of it as arrays by name, for a file."""
         facts = np.array(json.dumps(self.facts, sort_keys=True))
-        return {**self.naming.arrays(NAMING), **self.limbs.arrays(LIMBS), "limit": np.array(self.limit), "facts": facts}
+        return {**self.naming.arrays(NAMING), **self.limbs.arrays(LIMBS), "doubt": np.array(self.doubt), "facts": facts}
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "FewLeads":
@@ -86,7 +94,7 @@ def _load(path: str) -> FewLeads:
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     naming, limbs = (Networks.of_arrays(arrays, name) for name in (NAMING, LIMBS))
-    return FewLeads(naming, limbs, float(arrays["limit"]), json.loads(str(arrays["facts"])))
+    return FewLeads(naming, limbs, float(arrays["doubt"]), json.loads(str(arrays["facts"])))
 
 
 def softmax(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -141,7 +141,7 @@ def _or_nan(look: Any, arguments: tuple[Any, ...], n_leads: int) -> NDArray[np.f
 
 
 def fit_few_leads(train: Beats, held_out: Beats, settings: Settings) -> FewLeads:
-    """Fits networks on beats, and their temperatures, the limit, and how much can be told, on held out ones."""
+    """Fits networks on beats, and their temperatures, the doubt, and how much can be told, on held out ones."""
     own, truth = _by_lead(train)
     naming = _fit(naming_inputs(own, True)[:, None], truth, len(LEADS), settings, settings.n_epochs, _sizes_hidden)
     pairs = train.pairs[np.isfinite(train.pairs).all(axis=(1, 2))]
@@ -157,11 +157,11 @@ def fit_few_leads(train: Beats, held_out: Beats, settings: Settings) -> FewLeads
     odds, truth = pair_evidence(held_out, limbs)
     limbs = _calibrated(limbs, odds, truth)
     shares = softmax(odds / limbs.temperature + usual_log_odds())
-    limit = float(np.quantile(shares[truth == 0, 0], 1 - settings.specificity))
-    told = np.where(shares[:, 0] < limit, 1 + shares[:, 1:].argmax(axis=-1), 0)
+    found = FewLeads(naming, limbs, float(np.quantile(shares[truth == 0, 0], 1 - settings.specificity)), facts)
+    told = np.where(shares[:, 0] < found.limit, 1 + shares[:, 1:].argmax(axis=-1), 0)
     names = [one.name for one in limb_hypotheses()]
-    facts["told"] = {name: float((told[truth == at] == at).mean()) for at, name in enumerate(names) if at}
-    return FewLeads(naming, limbs, limit, facts)
+    facts["told"] = {name: float((told[truth == at] == at).mean()) for at, name in enumerate(names)}
+    return found
 
 
 def _by_lead(beats: Beats) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -50,7 +50,7 @@ def test_what_can_be_told_apart_is_told(fitted, tmp_path):
     assert (fitted.facts["records"], fitted.facts["held_out"]) == (90, 20)
     np.savez(tmp_path / "few.npz", **fitted.arrays())
     again = FewLeads.load(tmp_path / "few.npz")
-    assert again.facts == fitted.facts and again.limit == fitted.limit
+    assert again.facts == fitted.facts and again.doubt == fitted.doubt
 
 
 def test_the_report_says_how_well(fitted, held_out, tmp_path, monkeypatch):
