@@ -57,7 +57,8 @@ def usual_log_odds() -> NDArray[np.float64]:
 def describe_power(few_leads: FewLeads) -> str:
     """Says which mistakes leads I and II alone show, by how often they were told of records that were held out."""
     told = few_leads.facts["told"]
-    seen, hidden = [], []
+    seen: list[str] = []
+    hidden: list[str] = []
     for one in limb_hypotheses()[1:]:
         (seen if told[one.name] >= OFTEN else hidden).append(one.name)
     return f"judged by I and II alone: {', '.join(hidden)} often cannot be told from them; {', '.join(seen)} mostly can"
