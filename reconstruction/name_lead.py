@@ -31,7 +31,9 @@ def main(config: dict[str, Any]) -> Outcome:
         lines.append({"recording": recording.name, "best": found.best, **found.probabilities})
     write_csv(pd.DataFrame(lines), made[0])
     then = ["measure", *map(str, config["recordings"][:1])]
-    if channel is not None:
+    if config["sampling_rate"] is not None:  # which measure does not take
+        then = ["serve"]
+    elif channel is not None:
         then.append(f"lead={{{channel}: {lines[0]['best']}}}")
     return Outcome("\n\n".join(texts), made, then)
 
