@@ -16,8 +16,9 @@ PER_LEAD = ("p_amplitude", "r_amplitude", "t_amplitude")
 COLUMNS = (*OVER_LEADS, *(f"{name} {lead}" for name in PER_LEAD for lead in LEADS), "rr_cv", "has_p_waves")
 """Columns of what is measured; `rr_cv` is the standard deviation of the RR intervals over their mean."""
 
+NORMAL = "NORM, SR"
 RHYTHMS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "NORM, SR": (frozenset({"NORM", "SR"}), frozenset({"PVC", "PAC", "PRC(S)"})),
+    NORMAL: (frozenset({"NORM", "SR"}), frozenset({"PVC", "PAC", "PRC(S)"})),
     "SR": (frozenset({"SR"}), frozenset({"NORM", "PVC", "PAC", "PRC(S)"})),
     **{code: (frozenset({code}), frozenset()) for code in ("AFIB", "SARRH", "STACH", "SBRAD", "PACE", "PVC", "PAC")},
 }

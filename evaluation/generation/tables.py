@@ -11,6 +11,7 @@ from einthoven.ecg.measures.values import BY_NAME
 from einthoven.report.tables import Row, format_row, markdown_table, results_table
 from evaluation.generation.distances import OVERALL
 from evaluation.generation.ecg_features import INTERVALS, WAVES
+from evaluation.generation.measured import NORMAL
 from evaluation.generation.neighbours import BEAT, RECORDING
 from evaluation.report import bullets
 
@@ -20,6 +21,11 @@ FLOOR_COLUMNS = ("floor", "floor_lower", "floor_upper")
 ROWS = (
     Row("w1", "W1, mean over features (SD)", 3),
     Row("features_above_floor", "features beyond the floor's 95 % (of 42)", 0),
+    Row("rr_cv", "CV of RR intervals, NORM and SR", 3),
+    Row("p_waves", "P waves, NORM and SR (%)", 0),
+    Row("psd_mmd", "PSD-MMD", 4),
+    Row("kid", "KID", 4),
+    Row("fid", "FID", 2),
     Row("without_beats", "ECGs without beats (%)", 1),
     Row("recording_nearest", "nearest training recording, median distance", 3),
     Row("recording_near", "near a training recording (%)", 1),
@@ -40,7 +46,8 @@ def overview_table(real: str, n_records: int, tables: Mapping[str, pd.DataFrame]
     """Sums up an evaluation, the real ECGs first: `method`, `metric`, `value`, `lower`, `upper`, `n_records`.
 
     The tables are by the names of their files: `distances.csv`, what `compare_features` found, with the column `run`;
-    `neighbours.csv`, what `nearness_table` found, with the column `kind`; `diversity.csv`, what `diversity` found, with
+    `rhythms.csv` and `judges.csv`, what `compare_rhythms` and `judge` found, with the column `run`; `neighbours.csv`,
+    what `nearness_table` found, with the column `kind`; `diversity.csv`, what `diversity` found, with
     the columns `run` and `kind`; `features.parquet`, with the columns `set` and `problem`.
     """
     rows: list[tuple[object, ...]] = []
@@ -61,6 +68,18 @@ def overview_table(real: str, n_records: int, tables: Mapping[str, pd.DataFrame]
         add(name, "features_above_floor", {"n": float((single["w1"] > single["floor_upper"]).sum())}, "n")
         if name == runs[0]:
             add(FLOOR, "w1", overall, "floor", "relative_")
+    rhythms, judges = (tables[name] for name in ("rhythms.csv", "judges.csv"))
+    for row in rhythms[rhythms["rhythm"] == NORMAL].to_dict("records"):
+        if row["run"] == runs[0]:
+            add(real, "rr_cv", {"cv": row["real_cv"]}, "cv")
+            add(real, "p_waves", {"p": 100 * row["real_p"]}, "p")
+        add(row["run"], "rr_cv", {"cv": row["generated_cv"]}, "cv")
+        add(row["run"], "p_waves", {"p": 100 * row["generated_p"]}, "p")
+    for row in judges.to_dict("records"):
+        metric = row["judge"].lower().replace("-", "_")
+        add(row["run"], metric, row, "value")
+        if row["run"] == runs[0]:
+            add(FLOOR, metric, row, "floor")
     for row in tables["neighbours.csv"].to_dict("records"):
         for metric, column in (("nearest", "median"), ("near", "near"), ("training", "training")):
             add(row["set"], f"{_KINDS[row['kind']]}_{metric}", row, column)
