@@ -108,7 +108,7 @@ def _features(part: NDArray[np.float64], rate: float, mix: NDArray[np.float64]) 
     beats, place, rr_ms = whole_beats(sought, peaks)
     beats = beats[~whole_beats(lost.astype(np.float64), peaks)[0].astype(bool).any(axis=(1, 2))]
     if len(beats) < FEWEST_BEATS:
-        raise ValueError(f"{len(beats)} whole beats, but {FEWEST_BEATS} are needed")
+        raise ValueError(f"{len(beats)} whole beats without gaps, but {FEWEST_BEATS} are needed")
     middle = np.median(beats, axis=0)
     if _likeness(beats, middle) < LEAST_ALIKE:
         raise ValueError("the beats that were found are unlike each other: noise, or no ECG")

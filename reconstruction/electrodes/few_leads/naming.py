@@ -94,8 +94,8 @@ def name_lead(
     """Says which of the twelve leads a lead probably is: see the module.
 
     Args:
-        ecg: One lead: an array, shape (L,) or (1, L), NaN where missing; a `Recording` with one lead, whose name counts
-            for nothing; or what else `as_recording` takes.
+        ecg: One lead: an array, shape (L,) or (1, L), NaN where missing, whole numbers being counts of unknown gain; a
+            `Recording` with one lead, whose name counts for nothing; or what else `as_recording` takes.
         sampling_rate: Sampling rate in Hz, 50 or more; only for what does not know its own.
         lead: Which lead of a recording with several to look at.
         in_mv: Whether it is in mV; False: in another unit, or of unknown gain, so that its size tells nothing.
@@ -104,6 +104,8 @@ def name_lead(
         ValueError: If there is more than one lead, the recording is shorter than 2.5 s, or has no usable beats.
     """
     knows_leads = any(hasattr(ecg, name) for name in ("leads", "columns", "sig_name", "ch_names"))
+    counts = not knows_leads and _is_whole(ecg)
+    ecg = np.ma.asarray(ecg).astype(np.float64) if counts else ecg
     recording = as_recording(ecg, sampling_rate, lead if lead is not None or knows_leads else _NAMELESS)
     if len(recording.leads) > 1:
         names = ", ".join(recording.leads)
@@ -111,12 +113,25 @@ def name_lead(
     named = ("the lead",) if not knows_leads else recording.leads
     features = beat_features(recording.signal, recording.sampling_rate, named)
     notes = recording.notes
+    if in_mv and counts:
+        in_mv, notes = False, (*notes, "its samples are whole numbers: taken as counts of unknown gain")
     if in_mv and not LEAST_MV <= np.exp(np.median(features[:, -1])) <= MOST_MV:
         in_mv, notes = False, (*notes, "its size is none of an ECG in mV: taken as in an unknown unit")
     shares = softmax(FewLeads.load().naming(naming_inputs(features, in_mv)).mean(axis=0))
     ordered = sorted(zip(LEADS, shares.tolist(), strict=True), key=lambda each: -each[1])
     found = LeadName(ordered[0][0], dict(ordered), len(features))
     return LeadName(found.best, found.probabilities, len(features), (_describe(found), *notes))
+
+
+def _is_whole(ecg: ECGLike) -> bool:
+    """Tells whether an array holds whole numbers; ValueError where it holds more than one lead."""
+    try:
+        shape, kind = np.shape(ecg), getattr(ecg, "dtype", None) or np.asarray(ecg).dtype
+    except (TypeError, ValueError):  # which `as_recording` reports
+        return False
+    if len(shape) > 1 and shape[0] != 1:
+        raise ValueError(f"ecg has shape {shape}: give one lead, shape (L,) or (1, L), such as ecg[0]")
+    return isinstance(kind, np.dtype) and kind.kind in "iu"
 
 
 def naming_inputs(features: NDArray[np.float32], in_mv: bool) -> NDArray[np.float32]:

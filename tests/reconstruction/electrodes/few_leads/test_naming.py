@@ -44,6 +44,9 @@ def test_an_array_needs_no_name_and_no_unit(demo):
     noted = einthoven.name_lead(5e4 * signal, demo.sampling_rate)
     assert noted.probabilities == pytest.approx(raw.probabilities, abs=1e-3)
     assert any("unknown unit" in note for note in noted.notes)
+    counts = einthoven.name_lead((2000 * signal[0]).round().astype(np.int16), demo.sampling_rate)
+    assert counts.probabilities == pytest.approx(raw.probabilities, abs=0.02)
+    assert any("unknown gain" in note for note in counts.notes)
 
 
 def test_it_shows_and_saves_itself(demo, tmp_path):
@@ -59,8 +62,12 @@ def test_it_shows_and_saves_itself(demo, tmp_path):
 def test_mistakes_are_said(demo):
     with pytest.raises(ValueError, match="several leads"):
         einthoven.name_lead(demo)
+    with pytest.raises(ValueError, match="give one lead"):
+        einthoven.name_lead(demo.signal, demo.sampling_rate)
     with pytest.raises(ValueError, match="sampling_rate is missing"):
         einthoven.name_lead(demo.signal[0])
+    with pytest.raises(ValueError, match="ecg is a path"):
+        einthoven.name_lead("watch.csv", 250.0)
     with pytest.raises(ValueError, match="no usable beats: it is flat"):
         einthoven.name_lead(np.zeros(5000), 500.0)
 
