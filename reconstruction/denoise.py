@@ -15,15 +15,17 @@ from reconstruction.samplers.registry import ALL_METHODS
 @script("denoise", groups={"algo": ALL_METHODS})
 def main(config: dict[str, Any]) -> Outcome:
     """Denoises records of a store with noise added, one WFDB record, or the bundled ECG."""
-    from preprocessing.cohorts.nstdb import load_noise
-    from preprocessing.store.store import Store
-    from reconstruction.measurement.added_noise import AddNoise
     from reconstruction.script_run import RestorationRun
 
     data, dataset, noise = config["data"], config["dataset"], dict(config["denoising"])
     run = RestorationRun(config, run_path(config))
     if data["kind"] != "store":
         return run.restore_recording(run.load_recording(), noise=noise["noise_type"], keep=data["leads"])
+
+    from preprocessing.cohorts.nstdb import load_noise
+    from preprocessing.store.store import Store
+    from reconstruction.measurement.added_noise import AddNoise
+
     store = Store.open(dataset["store"])
     rows, rate = store.rows(dataset["split"], dataset["n_records"]), store.sampling_rate
     recordings = load_noise(noise.pop("noise_path"), noise.pop("half"), rate)

@@ -15,7 +15,6 @@ from reconstruction.samplers.registry import ALL_METHODS
 @script("inpaint", groups={"algo": ALL_METHODS})
 def main(config: dict[str, Any]) -> Outcome:
     """Reconstructs the records of a store, one recording, or the bundled ECG."""
-    from preprocessing.store.store import Store
     from reconstruction.measurement.missingness import HideSamples, Missingness, stretch_length
     from reconstruction.objective import mean_crps
     from reconstruction.recording_report import leads_to_keep
@@ -25,6 +24,8 @@ def main(config: dict[str, Any]) -> Outcome:
     run = RestorationRun(config, run_path(config))
     missingness = Missingness(algo["missingness_type"], algo["missingness"], algo["mask_path"])
     if data["kind"] == "store":
+        from preprocessing.store.store import Store
+
         store = Store.open(dataset["store"])
         rows = store.rows(dataset["split"], dataset["n_records"])
         length = stretch_length(dataset["segment_length"], store.n_samples)

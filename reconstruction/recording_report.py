@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
 from einthoven.ecg.filters import clean_signal, resample
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, canonical_leads, lead_matrix
 from einthoven.ecg.recording import Recording
+from einthoven.ecg.writing import write
 from einthoven.report.ecg_paper import draw_ecg
 from einthoven.report.figures import save_figure
 from einthoven.run.files import atomic_write
@@ -228,17 +228,6 @@ def _write(folder: Path, result: Reconstruction, truth: NDArray[np.float64], noi
 
 def _write_wfdb(folder: Path, result: Reconstruction) -> None:
     """Writes the mean as a WFDB record; what is missing stays so."""
-    # Beyond 32 mV is no ECG: a prior that returns it shall be seen, not stop here.
-    gains = [float(min(1000.0, 32767 / peak)) for peak in np.nanmax(np.abs(result.mean), axis=-1, initial=1e-9)]
-    wfdb.wrsamp(
-        "reconstruction",
-        fs=result.sampling_rate,
-        units=["mV"] * len(result.leads),
-        sig_name=list(result.leads),
-        p_signal=result.mean.T.astype(np.float64),
-        fmt=["16"] * len(result.leads),
-        adc_gain=gains,
-        baseline=[0] * len(result.leads),
-        comments=["mean of a reconstruction; not a recording", *result.notes],
-        write_dir=str(folder),
-    )
+    notes = ("mean of a reconstruction; not a recording", *result.notes)
+    mean = Recording(result.mean.astype(np.float64), result.sampling_rate, result.leads, notes=notes)
+    write(mean, folder / "reconstruction.hea")

@@ -1,8 +1,8 @@
-"""What the scripts share that restore a store's records or one recording."""
+"""What the scripts share that restore a store's records or one recording; for this one no tables are loaded."""
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy import int64
@@ -15,13 +15,14 @@ from einthoven.run.chunks import ENGINES
 from einthoven.run.progress import show_progress
 from einthoven.run.registry import check_choice
 from einthoven.run.run_folder import RunFolder
-from preprocessing.store.store import Store
-from reconstruction.batch import reconstruct_batch
 from reconstruction.measurement.missingness import Task
 from reconstruction.recording_report import reconstruct_recording
 from reconstruction.result import POINT_ESTIMATES
 from reconstruction.samplers.spec import SamplerSpec
 from reconstruction.windows.restorer import WINDOW_S
+
+if TYPE_CHECKING:
+    from preprocessing.store.store import Store
 
 
 class RestorationRun:
@@ -63,8 +64,10 @@ class RestorationRun:
             text, made, ["plot", f"record={path}"] if path else ["inpaint", "data=file", "data.path=RECORDING"]
         )
 
-    def restore_records(self, store: Store, rows: NDArray[int64], task: Task, **settings: Any) -> str:  # noqa: ANN401
+    def restore_records(self, store: "Store", rows: NDArray[int64], task: Task, **settings: Any) -> str:  # noqa: ANN401
         """Restores records of a store, and says what was done: see `reconstruct_batch`."""
+        from reconstruction.batch import reconstruct_batch
+
         run = self.create(data_manifest_hash=store.manifest_hash)
         settings |= self.settings | {"batch_size": self.batch_size, "engine": self.engine}
         with show_progress(len(rows), "ECG", self.name) as bar:

@@ -19,6 +19,8 @@ _LARGEST = 1 << 64
 """No number of a config is larger, but for an infinite one."""
 _PATH = re.compile(r"(?!results_)\w*(path|folder|store|checkpoint)")
 """Names of keys whose value is a file or folder."""
+_LISTS = ("runs", "stores")
+"""Names of keys whose value is a list, also of one."""
 _PERCENT = re.compile(r"\d+(\.\d+)? ?%")
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 
@@ -47,8 +49,9 @@ def check_type(key: str, value: object, default: object) -> None:
         "path": "the name of a file or folder",
         "number": "a number",
         "group": f"its keys, {key}.<name>=<value>",
+        "list": f"a list, {key}=[<one>,<two>]",
     }
-    raise ValueError(f"{key}={shortened(value)}: give {names[wanted]}{'' if wanted == 'group' else example}")
+    raise ValueError(f"{key}={shortened(value)}: give {names[wanted]}{'' if wanted in ('group', 'list') else example}")
 
 
 def _wanted_type(name: str, default: object) -> str | None:
@@ -56,6 +59,8 @@ def _wanted_type(name: str, default: object) -> str | None:
         return "bool"
     if isinstance(default, Mapping):
         return "group"
+    if isinstance(default, list) and name in _LISTS:
+        return "list"
     if isinstance(default, str | None) and _PATH.fullmatch(name):
         return "path"
     if isinstance(default, int | None) and _WHOLE.fullmatch(name):
@@ -68,6 +73,8 @@ def _fits(wanted: str, value: object) -> bool:
         return isinstance(value, bool)
     if wanted == "group":
         return isinstance(value, Mapping)
+    if wanted == "list":
+        return isinstance(value, list)
     if wanted == "path":
         return isinstance(value, str)
     if isinstance(value, str):

@@ -13,7 +13,9 @@ import json
 import logging
 import math
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -132,8 +134,11 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
         own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+        handler = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=self.address or "local", **({} if self.address else own), **quiet)
+            if callable(handler) and threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, handler)  # in the place of Ray's own
         except ConnectionError as error:
             raise ValueError(
                 f"no Ray cluster answers at engine.address={self.address}: start one with ray start --head, or leave "

@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 from scipy import signal
 
@@ -213,6 +212,8 @@ def _read_half(
 
 def _read_channels(root: Path, noise_type: str) -> NDArray[np.float64]:
     """Reads a noise recording in units of its converter, shape (2, L), gaps bridged."""
+    import wfdb  # and with it pandas: restorations need the names of the noises alone
+
     stem = root / noise_type
     if not stem.with_suffix(".hea").is_file():
         raise ValueError(f"{root} lacks {noise_type}.hea: give NSTDB's folder, with bw, em and ma")

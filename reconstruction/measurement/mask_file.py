@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from einthoven.checked_files import intact, map_array, read_arrays, read_csv
@@ -76,6 +75,8 @@ class MaskFile:
         if self.ecg_ids is None:
             masks = np.repeat(self.masks, len(keys), axis=0)
         else:
+            import pandas as pd
+
             rows = pd.Index(self.ecg_ids).get_indexer(pd.Index([int(key) for key in keys]))
             absent = [key for key, row in zip(keys, rows, strict=True) if row < 0]
             if absent:
@@ -99,6 +100,8 @@ def _read_npz(path: Path) -> tuple[NDArray[np.generic], NDArray[np.generic] | No
 
 
 def _read_csv(path: Path) -> tuple[NDArray[np.generic], list[int] | None]:
+    import pandas as pd
+
     table = read_csv(path, HINT)
     columns = [column for column in table.columns if column != _KEY]
     with intact(path, f"name its columns as leads, and {_KEY}"):

@@ -22,6 +22,7 @@ from einthoven.run.files import atomic_write, write_json
 from einthoven.run.hashing import hash_file
 from einthoven.run.progress import show_progress
 from einthoven.run.weights_cache import hash_weights
+from reconstruction.api import check_n_samples
 from reconstruction.repairs.finding.finder import FINDER
 from reconstruction.repairs.repairing import Tools, repair
 from reconstruction.repairs.result import KINDS, LEFT_MISSING, Repair
@@ -80,7 +81,11 @@ def repair_all(
 
     Returns:
         What to print, and whether some recording could not be read or written.
+
+    Raises:
+        ValueError: If `n_samples` is too small or large, or the one recording could not be read or written.
     """
+    check_n_samples(settings["n_samples"])
     key = {**settings, "weights": hash_weights(find_prior(settings["weights"])), "finder": hash_file(FINDER)}
     job = ChunkedJob(folder, key, ".json")
     common = _common_folder(files)

@@ -81,8 +81,9 @@ def run_script(module: str, words: list[str]) -> str:
 
 def script_case(module: str, words: list[str], **more: Any) -> Attempt:
     """A call of a script."""
-    keys = {word.lstrip("+~").split("=")[0] for word in words}
-    names = [part for key in keys for part in (key, key.split(".")[-1], key[:12])] + ["'", "give ", "="]
+    pairs = [word.lstrip("+~").partition("=") for word in words]
+    names = [part for key, _, _ in pairs for part in (key, key.split(".")[-1], key[:12])] + ["'", "give ", "="]
+    names += [value for _, _, value in pairs if "/" in value]  # a file is named, not the key that it was given for
 
     def call() -> str:
         os.environ["ECG_RUNS"] = str(Path.cwd() / "runs")

@@ -1,5 +1,7 @@
 """What is checked before a script starts."""
 
+import math
+
 import pytest
 
 from einthoven.command.checks import check_device, check_folder, check_type, needing_keys
@@ -39,6 +41,8 @@ def test_values_that_a_key_takes(key, value, default):
         ("algo.sigma_y", "low", 0.01, r"give a number \(default: 0.01\)"),
         ("compile", "maybe", False, r"give true or false \(default: false\)"),
         ("compile", 1, False, "true or false"),
+        ("runs", math.inf, [], r"^runs=inf: give a list, runs=\[<one>,<two>\]$"),
+        ("runs", "runs/inpaint/a", [], "give a list"),
         ("objective.patterns", 3, {"lead_i": 0.7}, "its keys, objective.patterns.<name>=<value>"),
     ],
 )

@@ -1,5 +1,8 @@
 """Chunks on a small cluster: workers that die, chunks that kill them, work that fails."""
 
+import signal
+from types import SimpleNamespace
+
 import pytest
 
 from einthoven.run.chunks import Chunk, work_on_chunks
@@ -54,3 +57,19 @@ def test_work_that_fails_ends_the_run_and_leaves_no_worker(ray_cluster, tmp_path
     wait_for(lambda: ray_cluster.available_resources().get("CPU") == 2.0)
     with pytest.raises(ValueError, match="must stay free"):
         work_on_chunks(RayEngine(n_workers=2, cpus_per_worker=1), Failing, make_chunks(tmp_path, range(4)), print)
+
+
+def test_the_handler_of_sigterm_stays():
+    """Ray puts its own there, after which a script that is stopped would not say how to go on."""
+
+    def ours(number, frame):
+        raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        fake = SimpleNamespace(is_initialized=lambda: False, shutdown=lambda: None)
+        fake.init = lambda **settings: signal.signal(signal.SIGTERM, lambda number, frame: None)
+        with ENGINE._cluster(fake):
+            assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, before)

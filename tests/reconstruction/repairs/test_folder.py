@@ -105,3 +105,10 @@ def test_places_without_recordings_are_refused(tmp_path):
         find_recordings([tmp_path])
     with pytest.raises(ValueError, match="none.edf"):
         find_recordings([tmp_path / "none.edf"])
+
+
+@pytest.mark.parametrize("n_samples", [-1, 10**12])
+def test_a_number_of_samples_that_cannot_be_is_refused_before_any_work(tmp_path, n_samples):
+    with pytest.raises(ValueError, match=f"n_samples is {n_samples}"):
+        repair_all([None], tmp_path, {**SETTINGS, "n_samples": n_samples}, LocalEngine())
+    assert not any(tmp_path.iterdir())
