@@ -14,7 +14,7 @@ from einthoven.ecg.recording import Recording
 from einthoven.ecg.showing import Shown, duration_in_words, save_arrays, to_xarray_dataset
 from einthoven.report.tables import write_csv, write_parquet
 from noise_quant.scoring.scorer import LeadScores
-from noise_quant.scoring.verdict import CLEAN
+from noise_quant.scoring.verdict import CLEAN, group_scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,6 +46,14 @@ class NoiseScores(Shown, LeadScores):
     acceptable_probability: NDArray[np.float64] | None = None
     given: Recording | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def group_psnr(self) -> NDArray[np.float64]:
+        """Mean of the PSNR of a lead and the median of the limb or chest leads, in dB, shape (leads, segments).
+
+        It ranks leads somewhat better than the PSNR alone, where their whole group was scored.
+        """
+        return group_scores(self.psnr, self.leads)
 
     @property
     def original_image(self) -> NDArray[np.float32] | None:

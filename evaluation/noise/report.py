@@ -20,7 +20,17 @@ from evaluation.noise.comparisons import (
 )
 from evaluation.noise.discrimination import DOSE_STATISTICS, MACRO, METRICS
 from evaluation.noise.figures import draw_dose_response, draw_histograms
-from evaluation.noise.runs import CINC2011, FITTED, MIXTURES, NOISE_TYPES, PTBXL, ScoredLeads, join_source, open_runs
+from evaluation.noise.runs import (
+    CINC2011,
+    FITTED,
+    MIXTURES,
+    NOISE_TYPES,
+    PTBXL,
+    ScoredLeads,
+    join_source,
+    open_files,
+    open_runs,
+)
 from evaluation.report import Report, bullets, result_cell
 
 W1_NOTE = "W1 is never negative: with few leads its draws, and so its intervals, lie above its estimate"
@@ -32,6 +42,7 @@ def evaluate_noise_runs(
     *,
     metric: str = "psnr",
     names: Sequence[str] | None = None,
+    files: Sequence[Path | str] = (),
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> Report:
@@ -48,15 +59,16 @@ def evaluate_noise_runs(
         folder: Where to write.
         metric: By what models score: psnr, ssim, mse or mae.
         names: Names of the methods, one per folder; by default from the runs' configs.
+        files: Scores of other methods: see `open_files`.
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws.
     """
-    runs = open_runs(paths, metric, names)
+    runs, others = open_runs(paths, metric, names), open_files(files)
     folder = Path(folder)
     draws = (n_resamples, seed)
     notes = [f"models score by {metric}; higher is cleaner; in brackets 95 % bootstrap intervals over records"]
     tables, rules = [], pd.DataFrame()
-    joined = {source: join_source(runs, source) for source in (PTBXL, CINC2011, MIXTURES)}
+    joined = {source: join_source(runs, source, others) for source in (PTBXL, CINC2011, MIXTURES)}
     notes += [note for scored in joined.values() if scored for note in scored.notes]
     if scored := joined[PTBXL]:
         tables += [_ptbxl(scored, folder, name, draws) for name in PTBXL_SETS]

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from einthoven.checked_files import read_table
+from einthoven.checked_files import intact, read_table
 from einthoven.extras import extra
 from einthoven.run.run_folder import RunFolder
 from noise_quant.scoring.plain_quality import quality_features
+from noise_quant.scoring.verdict import group_scores
 
 with extra("train"):
     from sklearn.linear_model import LogisticRegression
@@ -25,6 +26,10 @@ PLAIN, NEUROKIT, FITTED = "plain baseline", "neurokit2 index", "plain baseline, 
 
 RECORD = ", record verdict"
 """Ends the name of a model's probability that a record is acceptable."""
+GROUP = ", with its group"
+"""Ends the name of a model's scores that are averaged with the median of limb or chest leads."""
+_WHOLE = ("whole_records", "include_all_folds", "split")
+"""Settings of a run on PTB-XL that has all leads of its records."""
 
 _SAME = 1e-3
 """Scores of one method for one lead by two runs may differ by so much, from rounding."""
@@ -90,6 +95,8 @@ class NoiseRun:
             raise ValueError(f"{file} lacks {', '.join(missing)}: score again with noise_quant.score_noise")
         table["score"] = table["plain"] if is_baseline else SCORE_SIGNS[metric] * table[metric]
         worst = _worst_segments(table, SOURCES[source].keys)
+        if source == PTBXL and not is_baseline and any(run.config.get(name) for name in _WHOLE):
+            worst = _with_groups(worst)
         return cls(name or (PLAIN if is_baseline else method_name(run.config, run.path)), source, worst, run.path)
 
 
@@ -120,6 +127,26 @@ def method_name(config: Mapping[str, Any], path: Path) -> str:
     return " ".join(parts) if len(parts) > 1 else path.name
 
 
+def open_files(paths: Sequence[Path | str]) -> dict[str, pd.DataFrame]:
+    """Reads scores that other methods gave to leads, by the names of their files without ending.
+
+    Args:
+        paths: CSV files with `ecg_id`, `lead`, `score`, higher is cleaner, and for mixtures `noise_type` and `snr_db`;
+            a ValueError where one is damaged or lacks a column.
+    """
+    found = {}
+    for path in map(Path, paths):
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}: correct evaluate.files")
+        with intact(path, "write it again as CSV with the columns ecg_id, lead, score"):
+            table = pd.read_csv(path)
+            missing = [column for column in ("ecg_id", "lead", "score") if column not in table]
+            if missing:
+                raise ValueError(f"it lacks {', '.join(missing)}")
+            found[path.stem] = table.astype({"score": float})
+    return found
+
+
 def open_runs(paths: Sequence[Path | str], metric: str = "psnr", names: Sequence[str] | None = None) -> list[NoiseRun]:
     """Opens run folders; different scores under one name get the name of their folder appended.
 
@@ -140,11 +167,15 @@ def open_runs(paths: Sequence[Path | str], metric: str = "psnr", names: Sequence
     return runs
 
 
-def join_source(runs: Sequence[NoiseRun], source: str) -> ScoredLeads | None:
+def join_source(
+    runs: Sequence[NoiseRun], source: str, files: Mapping[str, pd.DataFrame] | None = None
+) -> ScoredLeads | None:
     """Joins the runs of a source, of `SOURCES`, on the leads that all methods have; None if no run has the source.
 
     Runs of one method are put together first. Where the baseline's runs hold fold 9 of PTB-XL, a logistic regression of
     its indices on noisy against clean leads there is one more method; fold 9 is left out of its own comparisons.
+    `files` are scores of other methods, as `open_files` gives them: those with leads of the source join, and what the
+    runs call unusable counts so for them too.
     """
     tables: dict[str, pd.DataFrame] = {}
     for run in runs:
@@ -155,7 +186,8 @@ def join_source(runs: Sequence[NoiseRun], source: str) -> ScoredLeads | None:
         return None
     keyed = {name: table.set_index(SOURCES[source].keys).sort_index() for name, table in tables.items()}
     common = next(iter(keyed.values())).index
-    for table in keyed.values():
+    others = _of_source(files or {}, source, common)
+    for table in (*keyed.values(), *others.values()):
         common = common.intersection(table.index)
     if not len(common):
         raise ValueError(f"the runs on {source} have no lead in common: score the same leads with each method")
@@ -164,11 +196,24 @@ def join_source(runs: Sequence[NoiseRun], source: str) -> ScoredLeads | None:
     notes = [f"{source}: leads that not all methods have, left out: {counts}"] if extra else []
     keyed = {name: table.loc[common] for name, table in keyed.items()}
     scores, left_out = _method_columns(keyed, _regression(runs))
+    unusable = np.any([table["unusable"].to_numpy(dtype=bool) for table in keyed.values()], axis=0)
+    scores |= {name: _lowest_if(table["score"].loc[common], unusable) for name, table in others.items()}
+    left_out |= {name: next(iter(left_out.values())) for name in others}
     records = _record_columns(keyed) if source == CINC2011 else {}
     scores |= records
     left_out |= {name: left_out[name.removesuffix(RECORD)] for name in records}
     leads = next(iter(keyed.values()))[SOURCES[source].labels].reset_index()
     return ScoredLeads(leads, pd.DataFrame(scores), pd.DataFrame(left_out), notes, tuple(records))
+
+
+def _of_source(files: Mapping[str, pd.DataFrame], source: str, leads: pd.Index) -> dict[str, pd.DataFrame]:
+    """Returns the tables that hold some of the source's leads, keyed as these are."""
+    keys = SOURCES[source].keys
+    keyed = {name: table.set_index(keys) for name, table in files.items() if set(keys) <= set(table.columns)}
+    doubled = [name for name, table in keyed.items() if table.index.has_duplicates]
+    if doubled:
+        raise ValueError(f"scores of {', '.join(doubled)} have a lead twice: give each once, the worst of its parts")
+    return {name: table for name, table in keyed.items() if table.index.isin(leads).any()}
 
 
 def _method_columns(
@@ -181,6 +226,9 @@ def _method_columns(
     for name, table in tables.items():
         if "plain" not in table:
             scores[name], left_out[name] = _lowest_if(table["score"], table["unusable"]), trained
+            if "group_score" in table:
+                scores[name + GROUP] = _lowest_if(table["group_score"], table["unusable"])
+                left_out[name + GROUP] = trained
             continue
         unusable = table["unusable"].to_numpy(dtype=bool) | ~np.isfinite(table["plain"].to_numpy(dtype=float))
         scores[name], left_out[name] = _lowest_if(table["plain"], unusable), trained
@@ -191,6 +239,15 @@ def _method_columns(
             is_fitted = table["split"].to_numpy() == "val" if {"clean", "split"} <= set(table.columns) else False
             left_out[FITTED] = trained | is_fitted
     return scores, left_out
+
+
+def _with_groups(table: pd.DataFrame) -> pd.DataFrame:
+    """Adds `group_score` to the leads of whole records."""
+    usable = table["score"].where(~table["unusable"].astype(bool))
+    wide = table.assign(score=usable).pivot(index="lead", columns="ecg_id", values="score")
+    groups = pd.DataFrame(group_scores(wide.to_numpy(dtype=np.float64), wide.index), wide.index, wide.columns)
+    found = groups.unstack().rename("group_score").reset_index()
+    return table.merge(found, on=["ecg_id", "lead"], validate="one_to_one")
 
 
 def _record_columns(tables: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:

@@ -1,13 +1,14 @@
 """Verdicts on leads: PSNR against thresholds that were calibrated for a model and a reverse process."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from einthoven.ecg.leads import LEADS
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scoring.window_signal import TOLD_GAP_S
@@ -21,6 +22,8 @@ HEAVY_HUM_MV = 1.0
 """Hum as large as an R wave hides the ECG until it is filtered."""
 UNKNOWN = ""
 """No thresholds are known."""
+GROUPS = (LEADS[:6], LEADS[6:])
+"""Limb and chest leads: noise of an electrode or of a muscle is seldom in one lead of a group alone."""
 
 
 @dataclass(frozen=True)
@@ -97,3 +100,22 @@ def verdicts(
         verdict[(gap > TOLD_GAP_S) & (verdict == CLEAN)] = GAPPED
     verdict[broken] = UNUSABLE
     return verdict
+
+
+def group_scores(scores: NDArray[np.float64], leads: Sequence[str]) -> NDArray[np.float64]:
+    """Averages the scores of leads with the median of their group, one of `GROUPS`.
+
+    Args:
+        scores: Shape (C, S), NaN where a lead is not usable.
+        leads: Names of the C leads; one that is in no group keeps its score.
+
+    Returns:
+        Shape (C, S), NaN where a lead is not usable.
+    """
+    found = np.array(scores, dtype=np.float64)
+    for group in GROUPS:
+        rows = [row for row, lead in enumerate(leads) if lead in group]
+        if rows:
+            known = np.ma.masked_invalid(scores[rows])
+            found[rows] = (scores[rows] + np.ma.median(known, axis=0).filled(np.nan)) / 2
+    return found

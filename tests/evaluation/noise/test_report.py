@@ -12,6 +12,7 @@ from evaluation.noise.comparisons import AS_LOWEST, COUNTED, combine_leads
 from evaluation.noise.discrimination import MACRO
 from evaluation.noise.report import evaluate_noise_runs
 from evaluation.noise.runs import FITTED, NEUROKIT, PLAIN, PTBXL, join_source, open_runs
+from noise_quant.scoring.verdict import group_scores
 
 FIFTY = {"n_resamples": 50}
 KINDS = ("clean", "static", "baseline", "burst")
@@ -192,6 +193,35 @@ def test_a_record_is_judged_as_a_whole_where_its_probability_is_known(tmp_path):
     for group in ("all records", "records without unusable leads"):
         assert rows["a", group] == rows["a, record verdict", group]
     assert "all leads together" in report.markdown
+
+
+def test_scores_of_others_are_rows(tmp_path):
+    table = cinc2011_scores()
+    path = write_run(tmp_path / "a", table)
+    theirs = table.assign(score=np.where(table["acceptable"], 1.0, 0.0))[["ecg_id", "lead", "score"]]
+    theirs.iloc[5:].sample(frac=1.0, random_state=0).to_csv(tmp_path / "theirs.csv", index=False)
+    report = evaluate_noise_runs([path], tmp_path / "out", names=["a"], files=[tmp_path / "theirs.csv"], **FIFTY)
+    for group in ("all records", "records without unusable leads"):
+        assert value(report, "auroc", group, "theirs", "CinC 2011") == 1.0
+    assert "5 of a" in report.markdown
+    for broken, message in ((theirs.drop(columns="score"), "lacks score"), (pd.concat([theirs] * 2), "a lead twice")):
+        broken.to_csv(tmp_path / "theirs.csv", index=False)
+        with pytest.raises(ValueError, match=message):
+            evaluate_noise_runs([path], tmp_path / "out", files=[tmp_path / "theirs.csv"])
+    with pytest.raises(ValueError, match="no file"):
+        evaluate_noise_runs([path], tmp_path / "out", files=[tmp_path / "none.csv"])
+
+
+def test_leads_are_scored_with_their_group_where_it_was_scored(tmp_path):
+    table = score(ptbxl_leads(), 2.0)
+    whole = write_run(tmp_path / "a", table, whole_records=True)
+    part = write_run(tmp_path / "b", table)
+    report = evaluate_noise_runs([whole], tmp_path / "out", names=["a"], **FIFTY)
+    own, grouped = (value(report, "auroc", "static", name) for name in ("a", "a, with its group"))
+    assert own != grouped > 0.5
+    assert set(evaluate_noise_runs([part], tmp_path / "out", names=["a"], **FIFTY).table["method"]) == {"a"}
+    found = group_scores(np.array([[20.0], [26.0], [np.nan], [30.0], [18.0]]), ["I", "II", "III", "V1", "MCL1"])
+    np.testing.assert_array_equal(found[:, 0], [21.5, 24.5, np.nan, 30.0, 18.0])
 
 
 def test_records_with_one_label_only_are_refused(tmp_path):
