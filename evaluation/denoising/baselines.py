@@ -135,6 +135,24 @@ class NeuroKit:
 
 
 @dataclass(frozen=True)
+class DeepFade:
+    """DeepFADE, the network that ecgdatakit ships: a denoising autoencoder of single leads of ten seconds at 500 Hz.
+
+    It was trained on recordings that are not public, is told nothing, has no setting, and takes seconds a lead.
+    """
+
+    def __call__(self, y: np.ndarray, sampling_rate: float) -> np.ndarray:
+        """Cleans: see `Cleaner`."""
+        with extra("formats"):
+            from ecgdatakit.processing.clean import clean_ecg
+        flat = np.asarray(y, dtype=np.float64).reshape(-1, y.shape[-1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says for every lead that it is experimental
+            cleaned = [clean_ecg(lead, method="deepfade", fs=round(sampling_rate)).samples for lead in flat]
+        return np.asarray(cleaned, dtype=np.float64).reshape(y.shape)
+
+
+@dataclass(frozen=True)
 class WienerFilter:
     """The best linear denoiser: the Wiener filter of the eight leads, which knows the spectra of ECG and noise.
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from einthoven.ecg.leads import INDEPENDENT_LEADS, INDEPENDENT_ROWS, canonical_leads, lead_rows, to_twelve
 from einthoven.report.tables import markdown_table, results_table
-from evaluation.denoising.baselines import Chosen, WienerFilter, choose_baselines, mean_output_snr
+from evaluation.denoising.baselines import Chosen, DeepFade, WienerFilter, choose_baselines, mean_output_snr
 from evaluation.denoising.figures import draw_denoising, draw_snr_curves
 from evaluation.denoising.runs import Condition, DenoisingRun, open_denoising_runs
 from evaluation.denoising.scores import METRICS, find_all_beats, score_beats
@@ -20,7 +20,7 @@ from evaluation.scores import Estimate, best_of, means, record_values, report_ta
 from preprocessing.cohorts.nstdb import load_noise, mix_recorded_noise
 
 NOISY = "noisy"
-WIENER = "Wiener"
+WIENER, DEEPFADE = "Wiener", "DeepFADE"
 PICTURE_LEADS = ("II", "V2")
 N_VALIDATION = 32
 
@@ -38,6 +38,7 @@ class Settings:
     n_resamples: int
     seed: int
     n_measured: int
+    deepfade: bool
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def evaluate_denoising_runs(
     n_resamples: int = 1000,
     seed: int = 0,
     n_measured: int = 0,
+    deepfade: bool = False,
 ) -> Report:
     """Evaluates run folders of `reconstruction.denoise`, any noises, levels and methods, beside the baselines.
 
@@ -85,8 +87,10 @@ def evaluate_denoising_runs(
         n_resamples: Number of bootstrap draws over records.
         seed: Seed of the draws and of the validation records' noise.
         n_measured: Records whose rate, intervals, axes, amplitudes and ST levels are compared, in `measures.csv`.
+        deepfade: Adds ecgdatakit's DeepFADE to the baselines, which takes seconds a lead.
     """
-    settings = Settings(store, noise_path, n_validation, canonical_leads(beat_leads), n_resamples, seed, n_measured)
+    beats_in, draws = canonical_leads(beat_leads), (n_resamples, seed)
+    settings = Settings(store, noise_path, n_validation, beats_in, *draws, n_measured, deepfade)
     folder = Path(folder)
     found = [_evaluate(condition, runs, folder, settings) for condition, runs in open_denoising_runs(paths).items()]
     tables = report_tables([part.tables for part in found])
@@ -158,6 +162,8 @@ def _choose(condition: Condition, run: DenoisingRun, settings: Settings, notes: 
     chosen = choose_baselines(noisy, truth, rate)
     wiener = WienerFilter.fit(store, noisy, truth)
     chosen[WIENER] = Chosen(wiener, mean_output_snr(wiener, noisy, truth, rate))
+    if settings.deepfade:
+        chosen[DEEPFADE] = Chosen(DeepFade(), np.nan)  # nothing of it is chosen
     notes += [f"{name}: {_settings_text(baseline)}" for name, baseline in chosen.items() if baseline.settings]
     notes.append(f"baselines chosen on {len(rows)} records of val with noise of NSTDB's half fit")
     return chosen

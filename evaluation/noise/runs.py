@@ -245,9 +245,9 @@ def _with_groups(table: pd.DataFrame) -> pd.DataFrame:
     """Adds `group_score` to the leads of whole records."""
     usable = table["score"].where(~table["unusable"].astype(bool))
     wide = table.assign(score=usable).pivot(index="lead", columns="ecg_id", values="score")
-    groups = pd.DataFrame(group_scores(wide.to_numpy(dtype=np.float64), wide.index), wide.index, wide.columns)
-    found = groups.unstack().rename("group_score").reset_index()
-    return table.merge(found, on=["ecg_id", "lead"], validate="one_to_one")
+    groups = group_scores(wide.to_numpy(dtype=np.float64), wide.index.tolist())
+    places = wide.index.get_indexer(pd.Index(table["lead"])), wide.columns.get_indexer(pd.Index(table["ecg_id"]))
+    return table.assign(group_score=groups[places])
 
 
 def _record_columns(tables: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:

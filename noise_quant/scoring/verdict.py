@@ -116,6 +116,8 @@ def group_scores(scores: NDArray[np.float64], leads: Sequence[str]) -> NDArray[n
     for group in GROUPS:
         rows = [row for row, lead in enumerate(leads) if lead in group]
         if rows:
-            known = np.ma.masked_invalid(scores[rows])
-            found[rows] = (scores[rows] + np.ma.median(known, axis=0).filled(np.nan)) / 2
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # a segment in which no lead of the group is usable
+                median = np.nanmedian(scores[rows], axis=0)
+            found[rows] = (scores[rows] + median) / 2
     return found

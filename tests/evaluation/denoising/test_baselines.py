@@ -1,5 +1,7 @@
 """Filters with known answers, their choice, and the Wiener filter against the exact gain."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from scipy import signal
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 from evaluation.denoising.baselines import (
     BandPass,
+    DeepFade,
     HighPass,
     NeuroKit,
     WaveletShrinkage,
@@ -98,3 +101,26 @@ def test_wiener_filter_has_the_exact_gain(tmp_path):
     assert best - 0.1 < mine < best + 0.1
     with pytest.raises(ValueError, match="prepare it again"):
         WienerFilter.fit(store, noisy[:0], truth[:0])
+
+
+def test_deepfade_cleans_lead_by_lead(monkeypatch):
+    """The network itself takes seconds a lead; what it is given, and what becomes of it, does not."""
+    clean = pytest.importorskip("ecgdatakit.processing.clean")
+    asked = []
+
+    def half(lead, method, fs):
+        asked.append((lead.shape, method, fs))
+        return SimpleNamespace(samples=lead / 2)
+
+    monkeypatch.setattr(clean, "clean_ecg", half)
+    y = np.random.default_rng(0).standard_normal((2, 3, 1000))
+    np.testing.assert_array_equal(DeepFade()(y, 100.0), y / 2)
+    assert asked == [((1000,), "deepfade", 100)] * 6
+
+
+@pytest.mark.slow
+def test_deepfade_takes_noise_from_a_lead():
+    pytest.importorskip("ecgdatakit")
+    truth = simulate_ecg(1, 500, rhythm="sinus")[:, :1].astype(np.float64)
+    noisy = truth + 0.1 * np.random.default_rng(0).standard_normal(truth.shape)
+    assert output_snr(DeepFade()(noisy, 500.0), truth)[0] > output_snr(noisy, truth)[0] + 3
