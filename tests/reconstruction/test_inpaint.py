@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +17,7 @@ from reconstruction.recording_report import leads_to_keep, reconstruct_recording
 from reconstruction.samplers.amortised import AmortisedSampler
 from reconstruction.samplers.ddnm import DDNM
 from reconstruction.script_run import RestorationRun
+from tests.paths import ROOT
 from tests.scripts import run_script
 
 
@@ -97,6 +100,16 @@ def test_script_reconstructs_a_wfdb_record(tiny_weights, tmp_path):
         np.testing.assert_allclose(record.p_signal.T, file["mean"], atol=6e-4)
         assert tuple(file["leads"]) == tuple(record.sig_name) == LEADS
     assert (tmp_path / "run" / "reconstruction.png").stat().st_size > 10_000
+
+
+def test_one_recording_is_reconstructed_without_what_tables_take():
+    code = (
+        "import sys, reconstruction.script_run, reconstruction.samplers.amortised\n"
+        "import reconstruction.recording_report, einthoven.ecg.writers.wfdb\n"
+        "assert not {'pandas', 'wfdb', 'pyarrow'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_whole_recording_is_reconstructed_from_its_first_leads():
