@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from diffusion_prior.checkpoint import shared_denoiser
 from diffusion_prior.choosing import Told, choose_covariates
-from diffusion_prior.generation import GenerationSettings, check_settings, draw_ecgs, store_scale
+from diffusion_prior.generation import GenerationSettings, check_settings, draw_ecgs, in_batches, store_scale
 from diffusion_prior.result import Generation
 from diffusion_prior.sampler import SAMPLERS
 from einthoven.arguments import check_count, check_device, check_number, check_seed
@@ -40,8 +41,7 @@ def generate(
 ) -> Generation:
     """Draws twelve-lead ECGs from the prior.
 
-    With weights that take age, sex and rhythm, rate and irregularity are drawn for each ECG from what training records
-    of the same statements have (`einthoven fit_rhythms`), where they are not told.
+    Rate and irregularity, where not told, are drawn from training records of the same statements, if weights take them.
 
     Args:
         labels: SCP statements that all of them shall have, such as "AFIB" or ["LVH", "SR"]; none: any ECG.
@@ -72,20 +72,19 @@ def generate(
     check_seed(seed)
     check_device(device)
     check_choice("sampler", sampler, list(SAMPLERS))
-    told = Told(age, sex, heart_rate, rr_sd)
+    told = Told(age, sex, heart_rate, rr_sd)  # before the weights are read
     denoiser = shared_denoiser(weights, device)
-    length = round(duration * denoiser.sampling_rate)
-    settings = GenerationSettings(sampler, n_steps, guidance_scale, length, batch_size, seed)
+    n_samples = round(duration * denoiser.sampling_rate)
+    settings = GenerationSettings(sampler, n_steps, guidance_scale, n_samples, batch_size, seed)
     label = np.tile(encode(statements), (n, 1))
     check_settings(denoiser, label, settings)
-    covariates = choose_covariates(denoiser, label, range(n), seed, told)
-    batches = [range(first, min(first + batch_size, n)) for first in range(0, n, batch_size)]
-    ecgs = np.concatenate(
-        [
-            draw_ecgs(denoiser, label[list(one)], one, settings, None if covariates is None else covariates[list(one)])
-            for one in batches
-        ]
-    )
-    weak = store_scale(ecgs) < UNITS_PER_MV
-    doubt = f"not ECGs: they reach {np.abs(ecgs).max():.0f} mV; the prior is not trained, or needs more steps"
-    return Generation(ecgs, statements, LEADS, denoiser.sampling_rate, seed, (doubt,) if weak else ())
+    batches = in_batches(label, range(n), choose_covariates(denoiser, label, range(n), seed, told), batch_size)
+    ecgs = np.concatenate([draw_ecgs(denoiser, one, keys, settings, known) for keys, one, known in batches])
+    return Generation(ecgs, statements, LEADS, denoiser.sampling_rate, seed, _doubts(ecgs))
+
+
+def _doubts(ecgs: NDArray[np.float32]) -> tuple[str, ...]:
+    """Says where what was drawn cannot be ECGs."""
+    if store_scale(ecgs) == UNITS_PER_MV:
+        return ()
+    return (f"not ECGs: they reach {np.abs(ecgs).max():.0f} mV; the prior is not trained, or needs more steps",)

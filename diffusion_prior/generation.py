@@ -1,6 +1,6 @@
 """Drawing ECGs from the prior for a list of label vectors, in chunks that survive a kill."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -79,9 +79,7 @@ def generate_ecgs(
     """
     check_settings(denoiser, labels, settings)
     job = ChunkedJob(chunks.parent, fingerprint({"prior": denoiser, "settings": settings}), ".npy", chunks)
-    for first in range(0, len(keys), settings.batch_size):
-        batch = slice(first, first + settings.batch_size)
-        chosen, label, known = keys[batch], labels[batch], None if covariates is None else covariates[batch]
+    for chosen, label, known in in_batches(labels, keys, covariates, settings.batch_size):
         records = [[int(key), np.flatnonzero(one).tolist()] for key, one in zip(chosen, label, strict=True)]
         for record, values in zip(records, [] if known is None else known, strict=False):
             record.append([str(value) for value in values])
@@ -91,6 +89,15 @@ def generate_ecgs(
         ecgs = np.concatenate([np.load(chunk.part, allow_pickle=False) for chunk in job.chunks])
     job.check_joined(len(ecgs))
     return ecgs
+
+
+def in_batches(
+    labels: NDArray[np.float32], keys: Sequence[int], covariates: NDArray[np.float32] | None, size: int
+) -> Iterator[tuple[Sequence[int], NDArray[np.float32], NDArray[np.float32] | None]]:
+    """Yields keys, labels and covariates of so many ECGs at a time; arguments are those of `generate_ecgs`."""
+    for first in range(0, len(keys), size):
+        batch = slice(first, first + size)
+        yield keys[batch], labels[batch], None if covariates is None else covariates[batch]
 
 
 class GenerationWork:

@@ -1,6 +1,6 @@
 """How far the features of generated ECGs lie from those of real ones: Wasserstein-1 distances beside their floor."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -55,22 +55,12 @@ def compare_features(
         deviations of the real feature; `real_mean`, `real_sd`, `generated_mean`, `generated_sd` (of a wave: means over
         leads of their magnitudes); `n_real` and `n_generated`, how many have the feature.
     """
-    if len(training) < len(real):
-        raise ValueError(f"the floor needs {len(real)} training ECGs at least: raise evaluate.n_train")
     spread = np.array([spread_of(column) for column in real.T])
-    rng = np.random.default_rng(seed)
-    draws, floors = [], []
-    for _ in range(n_resamples):
-        chosen = rng.integers(0, len(real), len(real))
-        draws.append(_summed_up(column_distances(real[chosen], generated[chosen]), spread))
-        others = rng.permutation(len(training))[: len(real)]
-        floors.append(_summed_up(column_distances(real, training[others]), spread))
-    estimate = _summed_up(column_distances(real, generated), spread)
-    excess = np.mean(draws, axis=0) - estimate
-    lower, upper = np.quantile(draws, [0.025, 0.975], axis=0) - excess
-    columns = {"w1": estimate, "lower": np.maximum(lower, 0.0), "upper": upper}
-    columns["floor"] = np.mean(floors, axis=0)
-    columns["floor_lower"], columns["floor_upper"] = np.quantile(floors, [0.025, 0.975], axis=0)
+
+    def distances(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+        return _summed_up(column_distances(one, other), spread)
+
+    columns = with_floor(distances, real, generated, training, n_resamples, seed)
     names = [*(feature.name for feature in FEATURES), *WAVES, OVERALL]
     table = pd.DataFrame({"feature": names, "unit": [*(f.unit for f in FEATURES), *["mV"] * len(WAVES), ""]})
     for column, values in columns.items():
@@ -84,6 +74,50 @@ def compare_features(
             table[f"{name}_{statistic}"] = [*single, *waves, np.nan]
         table[f"n_{name}"] = [*found, *(found[_WAVE_COLUMNS[wave]].min() for wave in WAVES), found.min()]
     return table
+
+
+def with_floor(
+    distances: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
+    real: NDArray[np.float64],
+    generated: NDArray[np.float64],
+    training: NDArray[np.float64],
+    n_resamples: int,
+    seed: int,
+) -> dict[str, NDArray[np.float64]]:
+    """Measures distances with their intervals and the floor that real ECGs set, as `compare_features` says.
+
+    Args:
+        distances: Distances of two sets of rows, of any shape.
+        real: A row per real ECG, shape (N, F).
+        generated: Rows of their twins, shape (N, F).
+        training: Rows of real training ECGs, shape (M, F).
+        n_resamples: Number of draws, for intervals and floor.
+        seed: Seed of the draws.
+
+    Returns:
+        `w1`, `lower`, `upper`, `floor`, `floor_lower`, `floor_upper`, each of the shape that `distances` returns.
+
+    Raises:
+        ValueError: If M is below N.
+    """
+    if len(training) < len(real):
+        raise ValueError(f"the floor needs {len(real)} training ECGs at least: raise evaluate.n_train")
+    rng, draws, floors = np.random.default_rng(seed), [], []
+    for _ in range(n_resamples):
+        chosen = rng.integers(0, len(real), len(real))
+        draws.append(distances(real[chosen], generated[chosen]))
+        floors.append(distances(real, training[rng.permutation(len(training))[: len(real)]]))
+    estimate = distances(real, generated)
+    lower, upper = np.quantile(draws, [0.025, 0.975], axis=0) - (np.mean(draws, axis=0) - estimate)
+    floor_lower, floor_upper = np.quantile(floors, [0.025, 0.975], axis=0)
+    return {
+        "w1": estimate,
+        "lower": np.maximum(lower, 0.0),
+        "upper": upper,
+        "floor": np.mean(floors, axis=0),
+        "floor_lower": floor_lower,
+        "floor_upper": floor_upper,
+    }
 
 
 def column_distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:

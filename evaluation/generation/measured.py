@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from einthoven.ecg.leads import LEADS
 from einthoven.ecg.measures.values import BY_NAME, measure_signal
 from einthoven.run.progress import track
-from evaluation.generation.distances import column_distances, spread_of
+from evaluation.generation.distances import column_distances, spread_of, with_floor
 
 OVER_LEADS = ("heart_rate", "rr_sd", "pr", "qrs", "qt", "qtc_fridericia")
 PER_LEAD = ("p_amplitude", "r_amplitude", "t_amplitude")
@@ -69,22 +69,13 @@ def compare_measures(
         relative = column_distances(one, other) / spread
         return np.array([relative[columns].mean() for columns in groups.values()])
 
-    rng, draws, floors = np.random.default_rng(seed), [], []
-    for _ in range(n_resamples):
-        chosen = rng.integers(0, len(real), len(real))
-        draws.append(distances(real[chosen], generated[chosen]))
-        floors.append(distances(real, training[rng.permutation(len(training))[: len(real)]]))
-    estimate = distances(real, generated)
-    lower, upper = np.quantile(draws, [0.025, 0.975], axis=0) - (np.mean(draws, axis=0) - estimate)
     table = pd.DataFrame({"measure": list(groups), "unit": [BY_NAME[name].unit for name in groups]})
     for name, values in (("real", real), ("generated", generated)):
         table[f"{name}_mean"] = [_mean(np.abs(values[:, columns])) for columns in groups.values()]
         table[f"{name}_sd"] = [np.mean([spread_of(values[:, k]) for k in columns]) for columns in groups.values()]
         table[f"n_{name}"] = [int(np.isfinite(values[:, columns]).sum(axis=0).min()) for columns in groups.values()]
-    table["w1"], table["lower"], table["upper"] = estimate, np.maximum(lower, 0.0), upper
-    table["floor"] = np.mean(floors, axis=0)
-    table["floor_lower"], table["floor_upper"] = np.quantile(floors, [0.025, 0.975], axis=0)
-    return table
+    compared = with_floor(distances, real, generated, training, n_resamples, seed)
+    return table.assign(**compared)
 
 
 def compare_rhythms(

@@ -77,11 +77,7 @@ def read_ishne(path: Path, options: ReadOptions) -> Recording:
         values = np.where(digital == MISSING, np.nan, digital * np.array(scale)[:, None])
         signal[:, place - first :][:, : values.shape[1]] = values
         release(signal)
-    day = _date(days[3:6])
-    clock = days[9:12]
-    start = None
-    if day is not None and all(0 <= part < limit for part, limit in zip(clock, (24, 60, 60), strict=True)):
-        start = datetime(day.year, day.month, day.day, *clock)
+    day, start = _date(days[3:6]), _start(days[3:])
     patient = patient_of(age_between(_date(days[:3]), day), SEXES.get(sex))
     return Recording(
         signal,
@@ -94,6 +90,14 @@ def read_ishne(path: Path, options: ReadOptions) -> Recording:
         Source("ISHNE", path),
         (*notes, *choice.notes),
     )
+
+
+def _start(words: list[int]) -> datetime | None:
+    """Returns when it starts, of day, month, year, three words of no use here, hour, minute and second."""
+    day, clock = _date(words[:3]), words[6:9]
+    if day is None or not all(0 <= part < limit for part, limit in zip(clock, (24, 60, 60), strict=True)):
+        return None
+    return datetime(day.year, day.month, day.day, *clock)
 
 
 def _date(parts: list[int]) -> date | None:

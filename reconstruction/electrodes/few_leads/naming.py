@@ -5,7 +5,7 @@ alike, and which is which depends on the heart: so the answer is a probability f
 nothing else was fitted on. A lead whose sign is turned is not one of the twelve; its probabilities are meaningless.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,7 +120,7 @@ def name_lead(
     shares = softmax(FewLeads.load().naming(naming_inputs(features, in_mv)).mean(axis=0))
     ordered = sorted(zip(LEADS, shares.tolist(), strict=True), key=lambda each: -each[1])
     found = LeadName(ordered[0][0], dict(ordered), len(features))
-    return LeadName(found.best, found.probabilities, len(features), (_describe(found), *notes))
+    return replace(found, notes=(_describe(found), *notes))
 
 
 def _is_whole(ecg: ECGLike) -> bool:
