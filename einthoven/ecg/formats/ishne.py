@@ -97,7 +97,7 @@ def _start(words: list[int]) -> datetime | None:
     day, clock = _date(words[:3]), words[6:9]
     if day is None or not all(0 <= part < limit for part, limit in zip(clock, (24, 60, 60), strict=True)):
         return None
-    return datetime(day.year, day.month, day.day, *clock)
+    return datetime(day.year, day.month, day.day, clock[0], clock[1], clock[2])
 
 
 def _date(parts: list[int]) -> date | None:
