@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 
 from diffusion_prior.model.denoiser import AnyPrior, Conditions
+from einthoven.ecg.leads import INDEPENDENT_LEADS
 from einthoven.randomness import Generators
 from reconstruction.measurement.channels import only_whole_leads
 from reconstruction.measurement.likelihood import GaussianLikelihood
+from reconstruction.measurement.linear_estimate import RATE_HZ, bridge_short_gaps
 from reconstruction.measurement.operators import SamplewiseOperator
+from reconstruction.measurement.saturation import SaturatedLeads
 from reconstruction.samplers.base import Chain, Draws, GuidedSampler, fitted, need
 
 EXACT_MV = 0.02
@@ -27,12 +30,14 @@ class _Memory:
     """What is kept from step to step.
 
     Attributes:
+        known: Samples of the prior's leads that were measured all but exactly, bool of shape (B, C, L).
         complete: Records that need no guidance, bool of shape (B, 1, 1).
         trend: What is added to the denoised signal for the transition, in mV, shape (S, B, C, L).
         first: The first denoised signal, of that shape.
         before: That of the step before.
     """
 
+    known: Tensor
     complete: Tensor
     trend: Tensor
     first: Tensor | None = None
@@ -69,6 +74,8 @@ class DecoupledSampler(GuidedSampler):
         n_corrections: How often each step is repeated.
         look_ahead: Whether `z_hat` comes from a draw of the next state.
         conditional: Whether the network's conditional channels are used, where it has them.
+        bridge: Whether gaps of up to 30 ms are joined with the linear estimate from the samples around them: see
+            `reconstruction.measurement.linear_estimate`.
         spread: Factor by which samples of records without guidance are moved away from the posterior mean. None:
             as it was fitted for the weights, else 1, which changes nothing.
     """
@@ -82,24 +89,26 @@ class DecoupledSampler(GuidedSampler):
         n_corrections: int = 0,
         look_ahead: bool = False,
         conditional: bool = True,
+        bridge: bool = True,
         spread: float | None = None,
     ) -> None:
         fits = n_corrections >= 0 and order in (1, 2) and eta > 0
         need(fits, "n_corrections >= 0, order 1 or 2 and eta > 0", n_corrections, order, eta)
         super().__init__(denoiser, n_steps)
         self.eta, self.order, self.n_corrections = eta, order, n_corrections
-        self.look_ahead, self.conditional = look_ahead, conditional
+        self.look_ahead, self.conditional, self.bridge = look_ahead, conditional, bridge
         self.spread = fitted(denoiser, self.name, "spread", spread)
 
     def begin(self, likelihood: GaussianLikelihood, n_samples: int, generator: Generators) -> Chain:
         """Gives the network's channels what they can hold: see `GuidedSampler.begin`."""
         like = likelihood.operator.adjoint(likelihood.y)
-        known, complete = self._channels(likelihood, like)
+        known, complete = self._exactly_known(likelihood, like)
+        held = only_whole_leads(known) & (self.conditional and self.denoiser.takes_measurements)
         denoiser = self.denoiser.given()
-        if bool(known.any()):
-            denoiser = self.denoiser.given(Conditions(y=likelihood.operator.pinv(likelihood.y), observed=known))
+        if bool((known & held).any()):
+            denoiser = self.denoiser.given(Conditions(y=likelihood.operator.pinv(likelihood.y), observed=known & held))
         chain = Chain(self, denoiser, self.n_steps, likelihood, n_samples, generator)
-        chain.memory = _Memory(complete, like.new_zeros(chain.z_x.shape))
+        chain.memory = _Memory(known, complete & held, like.new_zeros(chain.z_x.shape))
         return chain
 
     def step(self, chain: Chain, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
@@ -121,8 +130,9 @@ class DecoupledSampler(GuidedSampler):
         return x_s
 
     def end(self, chain: Chain, x_t: Tensor, t: Tensor) -> Draws:
-        """Takes the last denoised signal, corrected; of records without guidance the mean is the first one."""
+        """Takes the last denoised signal, corrected, short gaps bridged; without guidance the mean is the first one."""
         samples, first = self.consistent(chain.proximal(x_t, t)), chain.memory.first
+        samples = self._bridged(samples, chain.likelihood, chain.memory.known)
         mean = torch.where(chain.memory.complete, first.mean(dim=0), samples.mean(dim=0))
         samples = torch.where(chain.memory.complete, torch.lerp(first, samples, self.spread), samples)
         return chain.draws(samples, mean)
@@ -147,15 +157,26 @@ class DecoupledSampler(GuidedSampler):
         ancestral_mu, ancestral_std = transition_of(1.0)
         return torch.where(memory.complete, ancestral_mu + ancestral_std * z, alpha_s * clean + sigma_s * z_hat)
 
-    def _channels(self, likelihood: GaussianLikelihood, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Finds which samples go into the channels, (B, C, L), and in which records these hold all, (B, 1, 1)."""
+    def _exactly_known(self, likelihood: GaussianLikelihood, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Finds samples that the measurement determines, noise aside, (B, C, L), and whether they are all of it.
+
+        The second, (B, 1, 1), says in which records they are all that was measured. Both are False where the noise is
+        above `EXACT_MV`.
+        """
         operator = likelihood.operator
-        known, complete = torch.zeros_like(like, dtype=torch.bool), like.new_zeros(len(like), 1, 1).bool()
-        use = self.conditional and self.denoiser.takes_measurements
-        if not use or not isinstance(operator, SamplewiseOperator):
-            return known, complete
+        if not isinstance(operator, SamplewiseOperator):
+            return torch.zeros_like(like, dtype=torch.bool), like.new_zeros(len(like), 1, 1).bool()
         rms = likelihood.noise.rms(likelihood.y).expand(likelihood.y.shape[:2])
         exact = (rms <= EXACT_MV).all(dim=-1)[:, None, None]
         determined, all_held = operator.identified(like)
-        held = exact & only_whole_leads(determined.expand(like.shape))
-        return determined.expand(like.shape) & held, all_held.all(dim=-1).expand(len(like))[:, None, None] & held
+        return determined.expand(like.shape) & exact, all_held.all(dim=-1).expand(len(like))[:, None, None] & exact
+
+    def _bridged(self, samples: Tensor, likelihood: GaussianLikelihood, known: Tensor) -> Tensor:
+        """Joins samples (S, B, C, L) with the linear estimate in short gaps, where it is known for the prior's leads.
+
+        Of cut peaks more is known than that they are missing.
+        """
+        fits = self.leads == INDEPENDENT_LEADS and self.sampling_rate == RATE_HZ
+        if not self.bridge or not fits or isinstance(likelihood.operator, SaturatedLeads):
+            return samples
+        return bridge_short_gaps(samples, likelihood.operator.pinv(likelihood.y), known)

@@ -8,6 +8,7 @@ from einthoven.ecg.filters import clean_signal
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 from einthoven.run.files import write_json
 from preprocessing.cohorts.simulator import simulate_ecg, simulate_store
+from reconstruction.measurement.linear_estimate import COVARIANCE
 from reconstruction.measurement.noise_model import SpectralNoise
 from reconstruction.measurement.noise_start import FLOOR_MV, NOISES, PIECE, SPECTRA, fit_spectra, initial_noise
 from tests.scripts import run_script
@@ -128,8 +129,11 @@ def test_script_makes_the_packaged_file(tmp_path):
         "dataset.n_records=2",
         f"noise_path={tmp_path / 'noise'}",
         f"spectra_path={tmp_path / 'spectra.npz'}",
+        f"covariance_path={tmp_path / 'ecg.npz'}",
     ]
     done = run_script("reconstruction.fit_spectra", *overrides)
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "spectra.npz") as made, np.load(SPECTRA) as packaged:
         assert set(made.files) == set(packaged.files)
+    with np.load(tmp_path / "ecg.npz") as made, np.load(COVARIANCE) as packaged:
+        assert made["covariance"].shape == packaged["covariance"].shape

@@ -144,3 +144,22 @@ def test_settings_are_checked(gaussian):
     for wrong in ({"n_steps": 0}, {"eta": 0.0}, {"order": 3}, {"n_corrections": -1}):
         with pytest.raises(ValueError, match="order 1 or 2|n_steps >= 1"):
             DecoupledSampler(gaussian, **wrong)
+
+
+def test_short_gaps_alone_are_bridged(tiny_denoiser):
+    observed = torch.ones(2, 8, 64, dtype=torch.bool)
+    observed[0, 2, 30:32] = observed[1, 3, 20:24] = False
+    y = 0.2 * torch.randn(2, 8, 64, generator=torch.Generator().manual_seed(0))
+    bridged, plain, noisy, noisy_plain = (
+        DecoupledSampler(tiny_denoiser, 3, bridge=bridge)(
+            GaussianLikelihood(Mask(observed), y, sigma), 3, torch.Generator().manual_seed(1)
+        )
+        for sigma in (0.01, 0.05)
+        for bridge in (True, False)
+    )
+    changed = (bridged.samples != plain.samples).any(dim=0)
+    expected = torch.zeros_like(observed)
+    expected[0, 2, 30:32] = True
+    assert torch.equal(changed, expected)
+    torch.testing.assert_close(bridged.mean, bridged.samples.mean(dim=0))
+    assert torch.equal(noisy.samples, noisy_plain.samples)
