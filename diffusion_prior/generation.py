@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from diffusion_prior.model.denoiser import ConditionalDenoiser, Conditions, Denoiser
 from diffusion_prior.retiming import REDRAWN_SIGMA, retime
+from diffusion_prior.retiming import SETTINGS as MOVING
 from diffusion_prior.sampler import SAMPLERS, Sampler
 from einthoven.ecg.leads import LEADS, consistent_matrix
 from einthoven.randomness import record_generators
@@ -22,6 +23,9 @@ from einthoven.run.fingerprint import fingerprint
 from einthoven.run.lock import held_folder
 from einthoven.run.progress import show_progress
 from preprocessing.store.files import UNITS_PER_MV
+
+AMPLITUDES = "amplitudes"
+"""Name among the facts of weights of what each lead is multiplied by (`diffusion_prior.amplitudes`)."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ def generate_ecgs(
         ValueError: If the prior is unconditional and labels are given, or it knows fewer noise levels than steps.
     """
     check_settings(denoiser, labels, settings)
-    job = ChunkedJob(chunks.parent, fingerprint({"prior": denoiser, "settings": settings}), ".npy", chunks)
+    moving = {"moving": MOVING} if _rhythms(denoiser, covariates) else {}
+    depends_on = fingerprint({"prior": denoiser, "settings": settings, **moving})
+    job = ChunkedJob(chunks.parent, depends_on, ".npy", chunks)
     for chosen, label, known in in_batches(labels, keys, covariates, settings.batch_size):
         records = [[int(key), np.flatnonzero(one).tolist()] for key, one in zip(chosen, label, strict=True)]
         for record, values in zip(records, [] if known is None else known, strict=False):
@@ -136,6 +142,8 @@ def draw_ecgs(
         again = sampler.redraw(torch.from_numpy(np.stack(moved))[None].to(device), REDRAWN_SIGMA, generators)
         stays = np.array([np.isnan(rhythm).all() for rhythm in rhythms])
         x = np.where(stays[:, None, None], x, again[0].cpu().numpy())
+    gains = denoiser.facts.get(AMPLITUDES, {})
+    x = x * np.array([[gains.get(lead, 1.0)] for lead in denoiser.leads], dtype=np.float32)
     return np.asarray(consistent_matrix(LEADS, denoiser.leads).astype(np.float32) @ x)
 
 

@@ -21,8 +21,10 @@ REDRAWN_SIGMA = 0.05
 REGULAR = 0.1
 """Standard deviation of the RR intervals over their mean, below which all beats are the most typical one."""
 LEAST_BEATS = 4
-_AFTER, _BEFORE = (0.40, 0.55), (0.24, 0.30)
+_AFTER, _BEFORE = (0.42, 0.55), (0.32, 0.36)
 """What belongs to a beat after and before its R peak: s, and at most that share of an interval."""
+SETTINGS = {"sigma": REDRAWN_SIGMA, "regular": REGULAR, "least": LEAST_BEATS, "after": _AFTER, "before": _BEFORE}
+"""What moved beats depend on, beside the draft and the rhythm."""
 
 
 def retime(x: NDArray[np.float32], sampling_rate: float, mean: float, sd: float) -> NDArray[np.float32]:

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffusion_prior.checkpoint import add_facts, load_denoiser
+from diffusion_prior.checkpoint import load_denoiser
 from diffusion_prior.model.covariates import measure_rhythm
+from diffusion_prior.model.denoiser import Denoiser
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 from einthoven.ecg.statements import RHYTHM
 from preprocessing.store.store import Store
@@ -67,11 +68,12 @@ def describe_rhythms(table: Rhythms) -> str:
     return "\n".join(lines)
 
 
-def write_rhythms(weights: str | Path | None, path: Path, table: Rhythms) -> None:
-    """Writes weights of the prior, with a table of rhythms among their facts; ValueError if they take none."""
-    if not {"rr_mean", "rr_sd"} <= set(load_denoiser(weights).covariates):
+def load_told(weights: str | Path | None) -> Denoiser:
+    """Loads a prior that can be told a rhythm; ValueError if the weights take none."""
+    denoiser = load_denoiser(weights)
+    if not {"rr_mean", "rr_sd"} <= set(denoiser.covariates):
         raise ValueError("these weights cannot be told a rhythm: train with the covariates rr_mean and rr_sd")
-    add_facts(weights, path, {FACT: dict(table)})
+    return denoiser
 
 
 def similar_rhythms(table: Rhythms, statements: Sequence[str]) -> NDArray[np.float64]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_prior.checkpoint import build_denoiser, load_denoiser, save_denoiser
-from diffusion_prior.rhythms import draw_rhythm, fit_rhythms, rhythm_kind, similar_rhythms, write_rhythms
+from diffusion_prior.checkpoint import build_denoiser, save_denoiser
+from diffusion_prior.rhythms import draw_rhythm, fit_rhythms, load_told, rhythm_kind, similar_rhythms
 from einthoven.randomness import seeded_generator
 from preprocessing.cohorts.simulator import simulate_store
 from tests.diffusion_prior.training.test_objective import TINY
@@ -42,15 +42,14 @@ def test_what_is_told_stays_and_the_other_is_of_the_nearest_records():
     assert np.isnan(draw(["PACE"])).all()
 
 
-def test_weights_keep_the_rhythms_of_a_store(tmp_path):
+def test_rhythms_are_measured_in_the_training_records_of_a_store(tmp_path):
     store = simulate_store(tmp_path / "store", n_records=12, seed=0)
-    table = fit_rhythms(store)
-    assert sum(map(len, table.values())) == len(store.rows("train"))
+    assert sum(map(len, fit_rhythms(store).values())) == len(store.rows("train"))
+
+
+def test_weights_that_cannot_be_told_a_rhythm_are_refused(tmp_path):
     torch.manual_seed(0)
-    weights, written = tmp_path / "weights.safetensors", tmp_path / "written.safetensors"
-    save_denoiser(weights, build_denoiser({**TINY, "covariates": ["age", "rr_mean", "rr_sd"]}), {"steps": 3})
-    write_rhythms(weights, written, table)
-    assert load_denoiser(written).facts == {"steps": 3, "rhythms": table}
-    save_denoiser(weights, build_denoiser(TINY))
+    weights = tmp_path / "weights.safetensors"
+    save_denoiser(weights, build_denoiser({**TINY, "covariates": ["age", "rr_mean"]}))
     with pytest.raises(ValueError, match="cannot be told a rhythm"):
-        write_rhythms(weights, written, table)
+        load_told(weights)
