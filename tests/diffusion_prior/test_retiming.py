@@ -38,3 +38,27 @@ def test_what_is_not_told_stays(ecg):
     assert faster[0] == pytest.approx(0.7 * mean, abs=0.06) and faster[1] == pytest.approx(0.7 * sd, rel=0.5)
     silent = np.zeros((8, 1000), dtype=np.float32)
     np.testing.assert_array_equal(retime(silent, 100.0, 0.8, 0.02), silent)
+
+
+def test_regular_beats_are_the_largest_of_those_that_are_alike():
+    ecg = simulate_records(1, 100.0, seed=3)[0][0, INDEPENDENT_ROWS]
+    peaks = find_beats(ecg, 100.0)
+    third, fourth = peaks[2], peaks[3]
+    ecg[:, third - 30 : third + 40] *= 1.6  # drawn better than the others
+    ecg[:, fourth - 12 : fourth + 12] = 3.0 * ecg[:, fourth + 12 : fourth - 12 : -1]  # large, and like none
+    moved = retime(ecg, 100.0, 0.9, 0.01)
+    places = find_beats(moved, 100.0)[1:-1]
+    for place in places:
+        np.testing.assert_allclose(
+            np.ptp(moved[:, place - 5 : place + 6]), np.ptp(ecg[:, third - 5 : third + 6]), rtol=0.05
+        )
+
+
+def test_a_long_pr_interval_stays():
+    ecg = simulate_records(1, 100.0, seed=3)[0][0, INDEPENDENT_ROWS]
+    for peak in find_beats(ecg, 100.0):
+        ecg[:, peak - 28 : peak - 5] = 0.0
+        ecg[:, peak - 26 : peak - 18] = 0.15  # a P wave that begins 0.26 s before the peak
+    moved = retime(ecg, 100.0, 1.0, 0.01)
+    place = find_beats(moved, 100.0)[4]
+    assert np.abs(moved[:, place - 26 : place - 18] - 0.15).max() < 0.03
