@@ -92,13 +92,14 @@ def _extents(rr: NDArray[np.int64], sampling_rate: float) -> tuple[NDArray[np.fl
 def _clearest(x: NDArray[np.float32], peaks: NDArray[np.int64], sampling_rate: float) -> int:
     """Returns the number of the beat to repeat, of those that lie within the signal.
 
-    Its mean correlation with the others, times the size of its QRS complex, is the largest: where the network could not
-    place a beat well, it drew a smaller one.
+    It is the one with the largest QRS complex of the half that the others are most like: where the network could not
+    place a beat well, it drew a smaller one; and an ectopic beat is like few others.
     """
     before, after, half = (round(span * sampling_rate) for span in (_BEFORE[0], _AFTER[0], _HALF_QRS_S))
     whole = [n for n, peak in enumerate(peaks) if before <= peak < x.shape[-1] - after]
     if len(whole) < 2:
         return len(peaks) // 2
     beats = [x[:, peaks[n] - before : peaks[n] + after].ravel() for n in whole]
-    sizes = [x[:, peaks[n] - half : peaks[n] + half + 1].std() for n in whole]
-    return whole[int((np.nan_to_num(np.corrcoef(beats)).mean(axis=0) * sizes).argmax())]
+    likeness = np.nan_to_num(np.corrcoef(beats)).mean(axis=0)
+    sizes = np.array([x[:, peaks[n] - half : peaks[n] + half + 1].std() for n in whole])
+    return whole[int(np.where(likeness >= np.median(likeness), sizes, 0.0).argmax())]
