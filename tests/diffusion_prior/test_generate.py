@@ -3,6 +3,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from diffusion_prior import generation
 from diffusion_prior.checkpoint import build_denoiser, save_denoiser
 from diffusion_prior.generation import GenerationSettings, generate_ecgs, store_scale
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LEADS, lead_matrix
@@ -37,6 +38,20 @@ def test_finished_chunks_are_not_drawn_again(denoiser, tmp_path):
     np.save(first, np.full((1, 12, 64), 7, dtype=np.float32))
     x = generate_ecgs(denoiser, labels, [1, 2], settings, tmp_path)
     assert (x[0] == 7).all() and not (x[1] == 7).any()
+
+
+def test_chunks_of_beats_that_were_moved_in_another_way_are_drawn_again(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    prior = build_denoiser({**TINY, "covariates": ["rr_mean", "rr_sd"]}).eval().requires_grad_(False)
+    settings, labels = GenerationSettings(n_steps=2, length=64), np.zeros((1, 71), dtype=np.float32)
+    told = np.array([[0.8, 0.02]], dtype=np.float32)
+    for covariates, n_files in ((None, 1), (told, 2), (told, 2)):
+        generate_ecgs(prior, labels, [1], settings, tmp_path, covariates)
+        assert len(list(tmp_path.glob("000000-*.npy"))) == n_files
+    monkeypatch.setattr(generation, "MOVING", {"redrawn_sigma": 0.1})
+    for covariates, n_files in ((None, 2), (told, 3)):
+        generate_ecgs(prior, labels, [1], settings, tmp_path, covariates)
+        assert len(list(tmp_path.glob("000000-*.npy"))) == n_files
 
 
 def test_a_third_limb_lead_agrees_with_the_others(tmp_path):
