@@ -103,7 +103,7 @@ class SpectralEM(NoiseEM):
         denoiser: Prior,
         n_rounds: int = 2,
         n_em_samples: int = 2,
-        strength: float = 20.0,
+        strength: float = 100.0,
         reach: int = 20,
         early: InnerSampler | None = None,
         final: InnerSampler | None = None,

@@ -8,6 +8,7 @@ from einthoven.ecg.filters import clean_signal
 from einthoven.ecg.leads import INDEPENDENT_LEADS
 from einthoven.run.files import write_json
 from preprocessing.cohorts.simulator import simulate_ecg, simulate_store
+from reconstruction.measurement import noise_start
 from reconstruction.measurement.linear_estimate import COVARIANCE
 from reconstruction.measurement.noise_model import SpectralNoise
 from reconstruction.measurement.noise_start import FLOOR_MV, NOISES, PIECE, SPECTRA, fit_spectra, initial_noise
@@ -53,6 +54,26 @@ def test_level_of_a_known_noise_is_found(packaged, clean, noise_type, level):
     # Lead by lead the power of one piece is known to a few coefficients only.
     assert (found / levels).log().mean().abs() < 0.35
     assert (found / levels).log().abs().median() < 0.35
+
+
+def test_what_an_ecg_has_of_its_own_is_not_taken_for_noise(packaged, clean):
+    y, levels = noisy(clean, packaged["bw"], 0.1)
+    y[:, 3] += 0.3 * torch.sin(2 * np.pi * 0.8 * torch.arange(y.shape[-1]) / RATE)
+    found = initial_noise(y, torch.ones_like(y, dtype=torch.bool), RATE, "bw").rms(y)
+    assert (found / levels)[:, 3].max() < 2
+
+
+def test_after_a_high_pass_the_drift_tells_nothing(packaged, clean, monkeypatch):
+    y, _ = noisy(clean, packaged["em"], 0.2)
+    seen = torch.ones_like(y, dtype=torch.bool)
+    drifting = initial_noise(y, seen, RATE, "em").spectrum
+    passed = torch.from_numpy(clean_signal(y.numpy(), RATE, RATE))
+    found = initial_noise(passed, seen, RATE, "em").spectrum
+    monkeypatch.setattr(noise_start, "ECG_BAND_WEIGHT", 1.0)
+    assert torch.equal(initial_noise(passed, seen, RATE, "em").spectrum, found)
+    assert not torch.equal(initial_noise(y, seen, RATE, "em").spectrum, drifting)
+    brief = initial_noise(y[..., :200], seen[..., :200], RATE, "em").spectrum  # too short to tell slow drift
+    assert brief.shape == (4, 8, 200) and bool((brief > 0).all())
 
 
 def test_noise_of_unknown_type_is_found(packaged, clean):
