@@ -74,7 +74,7 @@ _GROUPS = ("static", "baseline", "burst", "macro average", "all records", "recor
 _STATISTICS = ("value", "reference", "ratio", "difference")
 
 _RECONSTRUCTION = (
-    "mae_mean rmse_mean mae_sample rmse_sample pearson_mean crps crps_below_ridge coverage "
+    "mae_mean mae_median rmse_mean mae_sample rmse_sample pearson_mean crps crps_below_ridge coverage "
     "amplitude_variance_ratio_sample network_calls seconds"
 )
 _DENOISING = "output_snr snr_above_best ssd mad prd cosine rmse crps coverage network_calls seconds"
