@@ -21,9 +21,8 @@ from noise_quant.model.checkpoint import find_model, load_model
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.result import NoiseScores
-from noise_quant.scoring.acceptance import find_acceptance
+from noise_quant.scoring.rules.judge import find_judge
 from noise_quant.scoring.scorer import Key, Scorer, lead_names
-from noise_quant.scoring.verdict import find_thresholds, verdicts
 
 MIN_RATE_HZ = 100.0
 
@@ -126,15 +125,12 @@ def ecg_noise_quantification(
 def _score(
     scorer: Scorer, recording: Recording, key: Key, n_partitions: int, progress: Callable[[float], object] | None
 ) -> NoiseScores:
-    """Scores a recording, with verdicts by the thresholds that are known for the scorer's model and process."""
-    thresholds = find_thresholds(scorer.model, scorer.process)
-    rule = find_acceptance(scorer.model, scorer.process)
+    """Scores a recording, with what is known for the scorer's model and process."""
+    judge = find_judge(scorer.model, scorer.process)
     signal, rate = recording.signal, recording.sampling_rate
     scores = scorer.score(signal, rate, key, n_partitions, recording.leads, progress, recording.lost)
-    verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv, scores.missing_s)
     told: dict[str, Any] = {"leads": recording.leads, "given": recording, "notes": recording.notes}
-    acceptable = None if rule is None else rule.probability(scores.psnr, scores.beats, scores.unusable)
-    return NoiseScores(**vars(scores), verdict=verdict, acceptable_probability=acceptable, **told)
+    return NoiseScores(**vars(scores), **vars(judge(scores, recording.leads)), **told)
 
 
 def load_scorer_model(

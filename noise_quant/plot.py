@@ -22,10 +22,9 @@ def main(config: dict[str, Any]) -> Outcome:
     from noise_quant.model.checkpoint import find_model, load_model
     from noise_quant.model.reverse_process import ReverseProcess
     from noise_quant.scalogram.image import WINDOW_S
-    from noise_quant.scoring.acceptance import find_acceptance
     from noise_quant.scoring.recording_report import report_recording
+    from noise_quant.scoring.rules.judge import find_judge
     from noise_quant.scoring.scorer import Scorer
-    from noise_quant.scoring.verdict import find_thresholds
 
     plot, seed, device = config["plot"], config["seed"], config["device"]
     if config["n_threads"]:
@@ -38,11 +37,11 @@ def main(config: dict[str, Any]) -> Outcome:
     scorer = Scorer(model, process, seed, config["batch_size"], config["discretization"], **images)
     files = {"model": hash_weights(find_model(config["checkpoint"]))}
     run = RunFolder.create(folder, config, seed=seed, device=device, files=files)
-    thresholds = find_thresholds(model, process)
+    judge = find_judge(model, process)
     duration = recording.signal.shape[-1] / recording.sampling_rate
     with show_progress(round(duration), "second", shown=duration > WINDOW_S) as bar:
-        settings = find_acceptance(model, process), plot["max_windows"], plot["dpi"], bar.update
-        report = report_recording(recording, run.path, scorer, thresholds, *settings)
+        settings = judge, plot["max_windows"], plot["dpi"], bar.update
+        report = report_recording(recording, run.path, scorer, *settings)
     restore = [f"data.path={config['record']}" if config["record"] else "data.path=RECORD", "denoising.noise_type=auto"]
     made = [*report.pictures, folder / "scores.csv"]
     text = "\n".join([report.describe(), *recording.notes])

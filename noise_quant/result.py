@@ -13,39 +13,39 @@ from numpy.typing import NDArray
 from einthoven.ecg.recording import Recording
 from einthoven.ecg.showing import Shown, duration_in_words, save_arrays, to_xarray_dataset
 from einthoven.report.tables import write_csv, write_parquet
-from noise_quant.scoring.scorer import LeadScores
+from noise_quant.scoring.lead_scores import NOISES, Judgement, LeadScores
 from noise_quant.scoring.verdict import CLEAN, group_scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SCORES = ("psnr", "ssim", "mse", "mae", "unusable", "missing_s", "hum_mv", "beats")
+_SCORES = ("psnr", "ssim", "mse", "mae", "unusable", "missing_s", "hum_mv")
+_PROBABILITIES = tuple(f"{name}_probability" for name in NOISES)
 MOST_NAMED = 6
 """Leads whose scores a `repr` lists; of more it says the lowest and the highest."""
-_TABLE = ("lead", "segment", "start", "end", "psnr", "verdict", "reason", "acceptable_probability")
+_TABLE = ("lead", "segment", "start", "end", "psnr", "verdict", "reason", *_PROBABILITIES, "acceptable_probability")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class NoiseScores(Shown, LeadScores):
+class NoiseScores(Shown, Judgement, LeadScores):
     """How noisy a recording is; with one partition a segment is a window of ten seconds, the last one maybe shorter.
 
-    Beside what `LeadScores` holds, each of shape (leads, segments):
+    Beside what `LeadScores` and `Judgement` hold, each of shape (leads, segments) or (segments,):
 
     Attributes:
-        verdict: "clean", "partly noisy", "heavily noisy", "partly missing", "unusable", or "" where no
-            thresholds are known for these settings, shape (leads, segments).
-        acceptable_probability: Of all leads together in a segment, that a reader would accept them, shape (segments,);
-            NaN below five seconds; None where it is not known for these settings.
         leads: Names of the leads, or their numbers.
         given: What was scored.
         notes: What was noted of it, in words.
     """
 
-    verdict: NDArray[np.object_]
     leads: tuple[str, ...]
-    acceptable_probability: NDArray[np.float64] | None = None
     given: Recording | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def noisy_probability(self) -> NDArray[np.float64] | None:
+        """That a reader would note noise in a lead, shape (leads, segments); None where it is not known."""
+        return None if self.noise_probability is None else self.noise_probability[NOISES[0]]
 
     @property
     def group_psnr(self) -> NDArray[np.float64]:
@@ -117,10 +117,10 @@ class NoiseScores(Shown, LeadScores):
     def to_data_frame(self) -> pd.DataFrame:
         """Returns a row per lead and segment.
 
-        Its columns are `lead`, `segment`, `start`, `end` (s), `psnr`, `verdict`, `reason`, and of all leads together in
-        the segment `acceptable_probability`, NaN where it is not known.
+        Its columns are `lead`, `segment`, `start`, `end` (s), `psnr`, `verdict`, `reason`, `noisy_probability`, that of
+        each kind of noise, and of all leads together in the segment `acceptable_probability`, NaN where not known.
         """
-        table = self.to_table(self.leads, self.verdict, self.acceptable_probability)
+        table = self.to_table(self.leads, self)
         return table.rename(columns={"start_s": "start", "stop_s": "end"})[list(_TABLE)]
 
     def to_xarray(self) -> Any:  # noqa: ANN401 (xarray is optional)
@@ -130,13 +130,18 @@ class NoiseScores(Shown, LeadScores):
             ValueError: If xarray is not installed.
         """
         names = (*_SCORES, "reason", "verdict")
-        variables = {name: (("lead", "segment"), getattr(self, name)) for name in names}
+        of_leads = {**{name: getattr(self, name) for name in names}, **self.features, **self._probabilities()}
+        variables = {name: (("lead", "segment"), values) for name, values in of_leads.items()}
         together = [("start", self.start_s), ("end", self.stop_s)]
         if self.acceptable_probability is not None:
             together.append(("acceptable_probability", self.acceptable_probability))
         ends = {name: (("segment",), values) for name, values in together}
         coordinates = {"lead": list(self.leads), "segment": np.arange(len(self.segment))}
         return to_xarray_dataset({**variables, **ends}, coordinates)
+
+    def _probabilities(self) -> dict[str, NDArray[np.float64]]:
+        """Names the probabilities of noise that are known."""
+        return {f"{name}_probability": values for name, values in (self.noise_probability or {}).items()}
 
     def _save_content(self, path: Path) -> Path:
         """Writes a table as `.csv` or `.parquet`, or all arrays as `.npz`."""
@@ -147,5 +152,6 @@ class NoiseScores(Shown, LeadScores):
         else:
             names = (*_SCORES, "segment", "start_s", "stop_s", "levels", "cleaned", "acceptable_probability")
             words = {name: getattr(self, name).astype(str) for name in ("verdict", "reason")}
-            save_arrays(path, leads=self.leads, **words, **{name: getattr(self, name) for name in names})
+            arrays = {**{name: getattr(self, name) for name in names}, **self.features, **self._probabilities()}
+            save_arrays(path, leads=self.leads, **words, **arrays)
         return path

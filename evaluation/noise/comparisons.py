@@ -95,7 +95,8 @@ def compare_ptbxl(
         noisy = {kind: chosen for kind, chosen in noisy.items() if chosen.sum() >= MIN_LEADS}
         if clean.sum() < MIN_LEADS or not noisy:
             continue
-        intervals = _compare(scores, clean, noisy, leads["ecg_id"].to_numpy(), n_resamples, seed)
+        of_kind = {kind: _scores_of(scored, str(method), kind) for kind in noisy}
+        intervals = _compare(of_kind, clean, noisy, leads["ecg_id"].to_numpy(), n_resamples, seed)
         groups = noisy | ({MACRO: np.any(list(noisy.values()), axis=0)} if len(noisy) == len(NOISE_TYPES) else {})
         sizes = {kind: _sizes(scores, clean, chosen) for kind, chosen in groups.items()}
         largest = {("largest w1", kind): Interval(largest_w1(*sizes[kind][:2]), np.nan, np.nan) for kind in noisy}
@@ -104,12 +105,19 @@ def compare_ptbxl(
                 rows.append({"set": name, "method": method, **_row(metric, kind, found, sizes[kind])})
         for kind, chosen in noisy.items():
             auroc = intervals["auroc", kind].estimate
-            pictures.append(Histogram(str(method), kind, scores[clean], scores[chosen], auroc))
+            values = of_kind[kind]
+            pictures.append(Histogram(str(method), kind, values[clean], values[chosen], auroc))
     return pd.DataFrame(rows, columns=COLUMNS), pictures
 
 
+def _scores_of(scored: ScoredLeads, method: str, kind: str) -> NDArray[np.float64]:
+    """Returns the scores by which a method is tested on a type of noise."""
+    columns = scored.kinds.get(method)
+    return (scored.scores[method] if columns is None else columns[kind]).to_numpy()
+
+
 def _compare(
-    scores: NDArray[np.float64],
+    scores: Mapping[str, NDArray[np.float64]],
     clean: NDArray[np.bool_],
     noisy: Mapping[str, NDArray[np.bool_]],
     ecg_ids: NDArray[np.integer],
@@ -118,10 +126,10 @@ def _compare(
 ) -> dict[tuple[str, str], Interval]:
     """Compares clean leads with each kind of noisy ones, on the same draws of the records that have any of them."""
     used = np.any([clean, *noisy.values()], axis=0)
-    records = np.zeros(len(scores), dtype=np.int64)
+    records = np.zeros(len(clean), dtype=np.int64)
     records[used], names = pd.factorize(ecg_ids[used])
     both = {kind: clean | chosen for kind, chosen in noisy.items()}
-    groups = {kind: Comparison(scores[rows], clean[rows], records[rows]) for kind, rows in both.items()}
+    groups = {kind: Comparison(scores[kind][rows], clean[rows], records[rows]) for kind, rows in both.items()}
     return compare_groups(groups, len(names), n_resamples, seed)
 
 

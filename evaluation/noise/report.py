@@ -13,6 +13,7 @@ from evaluation.noise.comparisons import (
     FOLD_9,
     MIXTURE_SETS,
     PTBXL_SETS,
+    TEST,
     USABLE_RECORDS,
     compare_cinc2011,
     compare_mixtures,
@@ -23,8 +24,10 @@ from evaluation.noise.figures import draw_dose_response, draw_histograms
 from evaluation.noise.runs import (
     CINC2011,
     FITTED,
+    KIND,
     MIXTURES,
     NOISE_TYPES,
+    NOISY,
     PTBXL,
     ScoredLeads,
     join_source,
@@ -115,6 +118,8 @@ def _markdown(table: pd.DataFrame, rules: pd.DataFrame, notes: Sequence[str]) ->
             ]
             if FITTED in set(part["method"]) and name != FOLD_9:
                 remarks.append(f"{FITTED}: on noisy and clean leads of fold 9, which its own row leaves out")
+            if any(str(method).endswith(KIND) for method in part["method"]) and name == TEST:
+                remarks.append(f"*{NOISY}, *{KIND}: noisy leads of folds 1-8, on which they were fitted, are left out")
             sections += [f"## {title}\n", *(_grid(part, name, name.upper()) for name in METRICS), bullets(remarks)]
     if CINC2011_SET in parts:
         part = parts[CINC2011_SET]

@@ -11,7 +11,9 @@ import pandas as pd
 from einthoven.checked_files import intact, read_table
 from einthoven.extras import extra
 from einthoven.run.run_folder import RunFolder
+from noise_quant.scoring.lead_scores import NOISES
 from noise_quant.scoring.plain_quality import quality_features
+from noise_quant.scoring.rules.lead_noise import LABELS
 from noise_quant.scoring.verdict import group_scores
 
 with extra("train"):
@@ -28,6 +30,8 @@ RECORD = ", record verdict"
 """Ends the name of a model's probability that a record is acceptable."""
 GROUP = ", with its group"
 """Ends the name of a model's scores that are averaged with the median of limb or chest leads."""
+NOISY, KIND = ", noisy or not", ", kind of noise"
+"""End the names of a model's probabilities that a lead is noisy, and that it has the noise that it is tested on."""
 _WHOLE = ("whole_records", "include_all_folds", "split")
 """Settings of a run on PTB-XL that has all leads of its records."""
 
@@ -110,6 +114,7 @@ class ScoredLeads:
         left_out: A column per method, bool: the method was trained or fitted on the lead.
         notes: What was left out of the comparison.
         records: Methods that judge a record as a whole: all its usable leads have its score.
+        kinds: Of methods that judge each of `NOISE_TYPES` on its own, a column for each; `scores` has their lowest.
     """
 
     leads: pd.DataFrame
@@ -117,6 +122,7 @@ class ScoredLeads:
     left_out: pd.DataFrame
     notes: list[str] = field(default_factory=list)
     records: tuple[str, ...] = ()
+    kinds: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def method_name(config: Mapping[str, Any], path: Path) -> str:
@@ -203,7 +209,14 @@ def join_source(
     scores |= records
     left_out |= {name: left_out[name.removesuffix(RECORD)] for name in records}
     leads = next(iter(keyed.values()))[SOURCES[source].labels].reset_index()
-    return ScoredLeads(leads, pd.DataFrame(scores), pd.DataFrame(left_out), notes, tuple(records))
+    kinds = _kind_columns(keyed) if source == PTBXL else {}
+    for name, table in kinds.items():
+        method = name.removesuffix(KIND)
+        scores |= {method + NOISY: _lowest_if(-keyed[method][f"{NOISES[0]}_probability"], keyed[method]["unusable"])}
+        scores[name] = table.min(axis=1).to_numpy()
+        fitted = left_out[method] | (leads["split"] == "train").to_numpy()
+        left_out |= {method + NOISY: fitted, name: fitted}
+    return ScoredLeads(leads, pd.DataFrame(scores), pd.DataFrame(left_out), notes, tuple(records), kinds)
 
 
 def _of_source(files: Mapping[str, pd.DataFrame], source: str, leads: pd.Index) -> dict[str, pd.DataFrame]:
@@ -255,6 +268,19 @@ def _record_columns(tables: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]
     name = "acceptable_probability"
     known = {method: table for method, table in tables.items() if name in table and table[name].notna().any()}
     return {method + RECORD: _lowest_if(table[name], table["unusable"]) for method, table in known.items()}
+
+
+def _kind_columns(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Returns minus the probabilities of each of `NOISE_TYPES`, of the runs that have them, lead by lead."""
+    columns = {label: f"{kind}_probability" for kind, label in LABELS.items()}
+    known = {name: table for name, table in tables.items() if set(columns.values()) <= set(table)}
+    return {
+        name + KIND: pd.DataFrame(
+            {label: _lowest_if(-table[column], table["unusable"]) for label, column in columns.items()}
+        )
+        for name, table in known.items()
+        if table[list(columns.values())].notna().any(axis=None)
+    }
 
 
 def _regression(runs: Sequence[NoiseRun]) -> LogisticRegression | None:

@@ -20,7 +20,7 @@ from einthoven.run.files import write_json
 from einthoven.run.run_folder import RunFolder
 from noise_quant.model.checkpoint import load_model, save_model
 from noise_quant.model.reverse_process import ReverseProcess
-from noise_quant.scoring.acceptance import COLUMNS, AcceptanceFit, fit_acceptance
+from noise_quant.scoring.rules import acceptance, lead_noise
 from noise_quant.scoring.score_table import SCORES
 from noise_quant.scoring.verdict import Thresholds, verdicts
 
@@ -37,6 +37,7 @@ MIN_LEADS = 100
 THRESHOLDS = "thresholds.json"
 SHARES = "verdict_shares.csv"
 ACCEPTANCE = "acceptance.json"
+LEAD_NOISE = "lead_noise.json"
 SAME_SETTINGS = (
     *("method", "checkpoint", "timestep", "step_interval", "noise_scheduler_type", "discretization", "n_partitions"),
 )
@@ -112,7 +113,7 @@ def calibrate_runs(runs: Sequence[str | Path], folder: Path, write_to: str | Pat
 
 def calibrate_acceptance(
     run: str | Path, folder: Path, write_to: str | Path | None = None, checkpoint: str | Path | None = None
-) -> AcceptanceFit:
+) -> acceptance.AcceptanceFit:
     """Fits the rule for whole records on a run of `score_noise source=cinc2011`, writes `acceptance.json`.
 
     Args:
@@ -125,22 +126,47 @@ def calibrate_acceptance(
         ValueError: If the run is another one, or holds too few records.
     """
     _check_target(write_to)
+    table, settings, process = _open_labelled(run, {"source": "cinc2011"}, (*acceptance.COLUMNS, "half"))
+    fit = acceptance.fit_acceptance(table[table["half"] == "fit"])
+    write_json(folder / ACCEPTANCE, {"process": process, **fit.facts, "run": Path(run).name})
+    if write_to is not None:
+        _write_facts(checkpoint or settings["checkpoint"], Path(write_to), "acceptance", {process: fit.facts})
+    return fit
+
+
+def calibrate_lead_noise(
+    run: str | Path, folder: Path, write_to: str | Path | None = None, checkpoint: str | Path | None = None
+) -> lead_noise.LeadNoiseFit:
+    """Fits how likely a lead is noisy on a run of `score_noise source=ptbxl split=train`, writes `lead_noise.json`.
+
+    Arguments and errors as for `calibrate_acceptance`.
+    """
+    _check_target(write_to)
+    table, settings, process = _open_labelled(run, {"source": "ptbxl", "split": "train"}, lead_noise.COLUMNS)
+    fit = lead_noise.fit_lead_noise(table)
+    content = {"process": process, **fit.facts, "n_leads": fit.n_leads, "n_noisy": fit.n_noisy, "auroc": fit.auroc}
+    write_json(folder / LEAD_NOISE, {**content, "run": Path(run).name})
+    if write_to is not None:
+        _write_facts(checkpoint or settings["checkpoint"], Path(write_to), "lead_noise", {process: fit.facts})
+    return fit
+
+
+def _open_labelled(
+    run: str | Path, wanted: Mapping[str, str], columns: Sequence[str]
+) -> tuple[pd.DataFrame, dict[str, Any], str]:
+    """Returns scores, settings and key of the process of a run with `wanted` settings and these columns."""
     opened = RunFolder.open(run)
-    if opened.config.get("source") != "cinc2011" or not (opened.path / SCORES).is_file():
-        raise ValueError(f"{run} is no finished run of noise_quant.score_noise source=cinc2011")
     settings = opened.config
+    if any(settings.get(key) != value for key, value in wanted.items()) or not (opened.path / SCORES).is_file():
+        asked = " ".join(f"{key}={value}" for key, value in wanted.items())
+        raise ValueError(f"{run} is no finished run of noise_quant.score_noise {asked}")
     _check_whole_windows(settings)
     table = read_table(opened.path / SCORES)
-    missing = [name for name in (*COLUMNS, "half") if name not in table]
+    missing = [name for name in columns if name not in table]
     if missing:
         raise ValueError(f"{opened.path / SCORES} lacks {', '.join(missing)}: score again with noise_quant.score_noise")
-    fit = fit_acceptance(table[table["half"] == "fit"])
     process = ReverseProcess(*(settings[key] for key in ("timestep", "step_interval", "noise_scheduler_type")))
-    write_json(folder / ACCEPTANCE, {"process": process.key, **fit.facts, "run": opened.path.name})
-    if write_to is not None:
-        known = {process.key: fit.facts}
-        _write_facts(checkpoint or settings["checkpoint"], Path(write_to), "acceptance", known)
-    return fit
+    return table, settings, process.key
 
 
 def calibrate(clean: pd.DataFrame, mixtures: pd.DataFrame, process: str) -> Calibration:

@@ -14,7 +14,7 @@ from einthoven.report.figures import new_figure
 from einthoven.report.layouts import PULSE_S
 from einthoven.report.sheet import INK, MM_PER_INCH, PAPER, calibration_pulse, rule_paper
 from noise_quant.scalogram.image import MAX_LEVEL, WIDTH, WINDOW_S, ScalogramSettings
-from noise_quant.scoring.scorer import LeadScores
+from noise_quant.scoring.lead_scores import LeadScores
 from noise_quant.scoring.verdict import CLEAN, GAPPED, HEAVY, PARTLY, UNUSABLE
 from noise_quant.scoring.windows import Window
 

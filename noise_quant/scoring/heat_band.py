@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from einthoven.ecg.recording import Recording
 from einthoven.report.figures import new_figure
-from noise_quant.scoring.scorer import LeadScores
+from noise_quant.scoring.lead_scores import LeadScores
 
 LIMITS_DB = (15.0, 35.0)
 """Ends of the colours, the same in all pictures, so that these can be compared."""

@@ -12,10 +12,9 @@ from noise_quant.data.sources import SourceItem
 from noise_quant.model.checkpoint import load_model
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scalogram.image import WIDTH
-from noise_quant.scoring.acceptance import Acceptance, find_acceptance
 from noise_quant.scoring.plain_quality import lead_quality
+from noise_quant.scoring.rules.judge import Judge, find_judge
 from noise_quant.scoring.scorer import Scorer
-from noise_quant.scoring.verdict import Thresholds, find_thresholds, verdicts
 from noise_quant.scoring.windows import cut_windows
 
 SCORING_METHODS: tuple[str, ...] = ("diffusion", "baseline")
@@ -32,15 +31,13 @@ class DiffusionScoring:
 
     Attributes:
         scorer: The scorer.
-        thresholds: Of the verdict; None where the model has none for this process: the verdict is then empty.
+        judge: What the model's facts make of scores.
         n_partitions: Scores of each window.
-        acceptance: Rule for whole records; None where the model has none for this process.
     """
 
     scorer: Scorer
-    thresholds: Thresholds | None = None
+    judge: Judge = Judge()
     n_partitions: int = 1
-    acceptance: Acceptance | None = None
 
     def __call__(self, item: SourceItem, record: Recording) -> pd.DataFrame:
         """Returns the scores of a record."""
@@ -49,10 +46,7 @@ class DiffusionScoring:
         with show_progress(seconds, "second", record.name, shown=seconds >= LONG_S, keep=False) as bar:
             settings = (item.seed_key, self.n_partitions, record.leads, bar.update, record.lost)
             scores = self.scorer.score(record.signal, rate, *settings)
-        found = verdicts(scores.psnr, scores.unusable, self.thresholds, scores.hum_mv, scores.missing_s)
-        rule = self.acceptance
-        acceptable = None if rule is None else rule.probability(scores.psnr, scores.beats, scores.unusable)
-        return scores.to_table(record.leads, found, acceptable)
+        return scores.to_table(record.leads, self.judge(scores, record.leads))
 
 
 @dataclass(frozen=True)
@@ -113,4 +107,4 @@ def scoring_method(
         return PlainScoring()
     model = load_model(checkpoint, use_ldm)
     scorer = Scorer(model.to(device), process, seed, batch_size, discretization)
-    return DiffusionScoring(scorer, find_thresholds(model, process), n_partitions, find_acceptance(model, process))
+    return DiffusionScoring(scorer, find_judge(model, process), n_partitions)

@@ -9,10 +9,10 @@ import pandas as pd
 
 from einthoven.ecg.recording import Recording
 from einthoven.report.tables import write_csv
-from noise_quant.scoring.acceptance import Acceptance
 from noise_quant.scoring.figures import draw_scores
+from noise_quant.scoring.lead_scores import NOISES
+from noise_quant.scoring.rules.judge import Judge
 from noise_quant.scoring.scorer import Scorer
-from noise_quant.scoring.verdict import Thresholds, verdicts
 from noise_quant.scoring.windows import cut_windows
 
 
@@ -59,8 +59,7 @@ def report_recording(
     recording: Recording,
     folder: Path,
     scorer: Scorer,
-    thresholds: Thresholds | None = None,
-    acceptance: Acceptance | None = None,
+    judge: Judge,
     max_windows: int = 6,
     dpi: int = 100,
     progress: Callable[[float], object] | None = None,
@@ -71,24 +70,21 @@ def report_recording(
         recording: The recording; ValueError if it is too short.
         folder: Where to write.
         scorer: The scorer, which keeps its images.
-        thresholds: Of the verdict; None where none are known.
-        acceptance: Rule for all leads together; None where none is known.
+        judge: What the model's facts make of scores.
         max_windows: Most windows that are drawn.
         dpi: Resolution of the pictures.
         progress: Called with the seconds of the recording that are done since the last time.
     """
     signal, rate = recording.signal, recording.sampling_rate
     scores = scorer.score(signal, rate, recording.name, leads=recording.leads, progress=progress, lost=recording.lost)
-    verdict = verdicts(scores.psnr, scores.unusable, thresholds, scores.hum_mv, scores.missing_s)
-    rule = acceptance
-    acceptable = None if rule is None else rule.probability(scores.psnr, scores.beats, scores.unusable)
-    table = scores.to_table(recording.leads, verdict, acceptable)
-    named = ["psnr", "verdict", "reason", "missing_s", "acceptable_probability"]
-    table = table[["lead", "segment", "start_s", "stop_s", *named]]
+    judgement = judge(scores, recording.leads)
+    table = scores.to_table(recording.leads, judgement)
+    named = ["psnr", "verdict", "reason", "missing_s", *(f"{name}_probability" for name in NOISES)]
+    table = table[["lead", "segment", "start_s", "stop_s", *named, "acceptable_probability"]]
     write_csv(table, folder / "scores.csv")
     windows = cut_windows(recording.signal.shape[-1], recording.sampling_rate)
     pictures = []
     for number, window in enumerate(windows[:max_windows]):
         pictures.append(folder / f"{recording.name}_{window.start / recording.sampling_rate:05.0f}s.png")
-        draw_scores(pictures[-1], recording, window, number, scores, verdict, scorer.model.scalogram, dpi)
+        draw_scores(pictures[-1], recording, window, number, scores, judgement.verdict, scorer.model.scalogram, dpi)
     return RecordingReport(table, tuple(pictures), len(windows))

@@ -7,11 +7,10 @@ scored at the same time.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
@@ -25,6 +24,8 @@ from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
 from noise_quant.scalogram.image import HEIGHT, WIDTH, WINDOW_S, image_levels, scalogram_image
 from noise_quant.scoring.image_scores import ImageScores, image_scores
+from noise_quant.scoring.lead_scores import SCORE_NAMES, LeadScores
+from noise_quant.scoring.rules.lead_features import FEATURES
 from noise_quant.scoring.window_signal import MISSING, TOLD_GAP_S, WindowSignal, cut_signal, why_missing
 from noise_quant.scoring.windows import Columns, Window, cut_windows
 
@@ -35,68 +36,6 @@ HUM = "mains hum"
 """Begins the reason of a usable lead with hum, before its amplitude."""
 CPU_IMAGES = 32
 """Images that a processor restores at once: its caches hold no more, and 64 take a fifth longer each."""
-_FACTS = ("unusable", "reason", "missing_s", "hum_mv", "beats")
-SCORE_NAMES = tuple(field.name for field in fields(ImageScores))
-
-
-@dataclass(frozen=True)
-class LeadScores:
-    """Scores of a recording; S counts the partitions of all its windows that hold something to score.
-
-    Attributes:
-        psnr: In dB, higher is cleaner, shape (C, S), float64; NaN, as all scores, where a lead is not usable.
-        ssim: Structural similarity, shape (C, S).
-        mse: Mean squared difference of levels, shape (C, S).
-        mae: Mean absolute difference of levels, shape (C, S).
-        unusable: True where a lead is flat, saturated, clipped, out of range or not finite in a window, shape (C, S).
-        reason: Which of these, or of a usable lead "mains hum" with its amplitude, else "", shape (C, S), object.
-        missing_s: Seconds that count for nothing because samples are missing there or near, shape (C, S).
-        hum_mv: Amplitude of the mains' hum in mV, 0 where there is none, shape (C, S).
-        beats: How alike the beats of a lead are in its window, at most 1, shape (C, S): see `beat_likeness`.
-        segment: Number of the window of each column, shape (S,).
-        start_s: Start of what each column scores, in s, shape (S,).
-        stop_s: End of it in s, shape (S,).
-        levels: Levels of the scalograms, shape (C, windows, 32, 256), float32, or None where they were not kept.
-        cleaned: Levels of their reconstructions, or None.
-    """
-
-    psnr: NDArray[np.float64]
-    ssim: NDArray[np.float64]
-    mse: NDArray[np.float64]
-    mae: NDArray[np.float64]
-    unusable: NDArray[np.bool_]
-    reason: NDArray[np.object_]
-    missing_s: NDArray[np.float64]
-    hum_mv: NDArray[np.float64]
-    beats: NDArray[np.float64]
-    segment: NDArray[np.int64]
-    start_s: NDArray[np.float64]
-    stop_s: NDArray[np.float64]
-    levels: NDArray[np.float32] | None = None
-    cleaned: NDArray[np.float32] | None = None
-
-    def to_table(
-        self, leads: Sequence[str], verdict: NDArray[np.object_], acceptable: NDArray[np.float64] | None = None
-    ) -> pd.DataFrame:
-        """Lays out the scores of C leads, their verdicts, (C, S), and how acceptable all together are, (S,) or None.
-
-        Returns:
-            A row per lead and column: `lead`, `segment` (number of the column), `start_s`, `stop_s`, the scores,
-            `unusable`, `reason`, `missing_s`, `hum_mv`, `beats`, `verdict`, `acceptable_probability`.
-        """
-        n_leads, n_segments = self.psnr.shape
-        together = np.full(n_segments, np.nan) if acceptable is None else acceptable
-        return pd.DataFrame(
-            {
-                "lead": np.repeat(np.array(leads, dtype=object), n_segments),
-                "segment": np.tile(np.arange(n_segments), n_leads),
-                "start_s": np.tile(self.start_s, n_leads),
-                "stop_s": np.tile(self.stop_s, n_leads),
-                **{name: getattr(self, name).ravel() for name in (*SCORE_NAMES, *_FACTS)},
-                "verdict": verdict.ravel(),
-                "acceptable_probability": np.tile(together, n_leads),
-            }
-        )
 
 
 @dataclass
@@ -124,7 +63,8 @@ class _Job:
             self.result.reason[lead, places] = reason or hum[lead]
             self.result.unusable[lead, places] = reason != USABLE
         self.result.hum_mv[:, places] = piece.hum_mv[:, None]
-        self.result.beats[:, places] = piece.beats[:, None]
+        for name, values in piece.features.items():
+            self.result.features[name][:, places] = values[:, None]
         for place, (first, last) in zip(places, self.parts[number], strict=True):
             if piece.counted is None:
                 continue
@@ -258,7 +198,7 @@ class Scorer:
             reason=np.full(scored, USABLE, dtype=object),
             missing_s=np.zeros(scored),
             hum_mv=np.zeros(scored),
-            beats=np.zeros(scored),
+            features={name: np.zeros(scored) for name in FEATURES},
             segment=segment,
             start_s=starts + columns[:, 0],
             stop_s=starts + columns[:, 1],

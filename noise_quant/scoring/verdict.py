@@ -103,21 +103,25 @@ def verdicts(
 
 
 def group_scores(scores: NDArray[np.float64], leads: Sequence[str]) -> NDArray[np.float64]:
-    """Averages the scores of leads with the median of their group, one of `GROUPS`.
+    """Averages the scores of leads with the median of their group: arguments and result as of `group_medians`."""
+    return (scores + group_medians(scores, leads)) / 2
+
+
+def group_medians(values: NDArray[np.float64], leads: Sequence[str]) -> NDArray[np.float64]:
+    """Takes medians over the groups of leads, `GROUPS`.
 
     Args:
-        scores: Shape (C, S), NaN where a lead is not usable.
-        leads: Names of the C leads; one that is in no group keeps its score.
+        values: Shape (C, S), NaN where a lead is not usable.
+        leads: Names of the C leads; one that is in no group keeps its value.
 
     Returns:
-        Shape (C, S), NaN where a lead is not usable.
+        The median of each lead's group, shape (C, S), NaN where no lead of it is usable.
     """
-    found = np.array(scores, dtype=np.float64)
+    found = np.array(values, dtype=np.float64)
     for group in GROUPS:
         rows = [row for row, lead in enumerate(leads) if lead in group]
         if rows:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # a segment in which no lead of the group is usable
-                median = np.nanmedian(scores[rows], axis=0)
-            found[rows] = (scores[rows] + median) / 2
+                found[rows] = np.nanmedian(values[rows], axis=0)
     return found

@@ -15,7 +15,7 @@ from einthoven.ecg.filters import fill_gaps
 from einthoven.ecg.hum import mains_hum
 from einthoven.ecg.lost import Lost
 from noise_quant.scalogram.image import WIDTH, WINDOW_S
-from noise_quant.scoring.beats import beat_likeness
+from noise_quant.scoring.rules.lead_features import lead_features
 from noise_quant.scoring.windows import MIN_DURATION_S, Window
 
 SHORT_GAP_S = 0.2
@@ -39,14 +39,14 @@ class WindowSignal:
         reasons: Why each lead is unusable; "" where it is usable.
         counted: Columns of the image that count, shape (C, 256); None: all that the window scores.
         hum_mv: Amplitude of the mains' hum in mV, shape (C,).
-        beats: Likeness of the beats of all that there is of the window, shape (C,): see `beat_likeness`.
+        features: Plain features of all that there is of the window, each of shape (C,): see `lead_features`.
     """
 
     signal: NDArray[np.float64]
     reasons: list[str]
     counted: NDArray[np.bool_] | None
     hum_mv: NDArray[np.float64]
-    beats: NDArray[np.float64]
+    features: dict[str, NDArray[np.float64]]
 
 
 def cut_signal(ecg: NDArray[np.floating], window: Window, sampling_rate: float) -> WindowSignal:
@@ -68,7 +68,7 @@ def cut_signal(ecg: NDArray[np.floating], window: Window, sampling_rate: float) 
     filled = piece if np.isfinite(finite).all() else fill_gaps(finite)
     hum = mains_hum(filled[:, judged], sampling_rate).max(axis=-1)
     hum = np.where(np.array(reasons) == "", hum, 0.0)
-    return WindowSignal(window.padded(filled), reasons, counted, hum, beat_likeness(filled, sampling_rate))
+    return WindowSignal(window.padded(filled), reasons, counted, hum, lead_features(filled, sampling_rate))
 
 
 def why_missing(lost: Sequence[Lost], lead: str, first: int, last: int) -> str:

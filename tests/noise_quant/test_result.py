@@ -15,10 +15,11 @@ from noise_quant.result import NoiseScores
 def scores():
     given = read(leads=["I", "V2"])
     psnr = np.array([[30.0, 20.0], [np.nan, 29.0]])
-    other = {name: psnr / 100 for name in ("ssim", "mse", "mae", "missing_s", "hum_mv", "beats")}
+    other = {name: psnr / 100 for name in ("ssim", "mse", "mae", "missing_s", "hum_mv")}
     return NoiseScores(
         psnr=psnr,
         **other,
+        features={"beats": psnr / 100},
         unusable=np.isnan(psnr),
         reason=np.array([["", ""], ["flat", ""]], dtype=object),
         segment=np.array([0, 0]),
@@ -48,7 +49,9 @@ def test_repr_names_the_leads_that_are_not_clean(scores):
 
 def test_the_table_has_a_row_for_each_lead_and_segment(scores):
     table = scores.to_data_frame()
-    assert list(table) == ["lead", "segment", "start", "end", "psnr", "verdict", "reason", "acceptable_probability"]
+    first = ["lead", "segment", "start", "end", "psnr", "verdict", "reason", "noisy_probability"]
+    last = ["static_probability", "drift_probability", "burst_probability", "acceptable_probability"]
+    assert list(table) == [*first, *last]
     assert table.iloc[2].tolist()[:4] == ["V2", 0, 0.0, 5.0]
     assert table.iloc[2]["reason"] == "flat"
 

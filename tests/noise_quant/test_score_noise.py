@@ -11,6 +11,7 @@ from einthoven.run.run_folder import RunFolder
 from noise_quant.data.mixtures import mixture_source
 from noise_quant.data.sources import cinc2011_source, ptbxl_source
 from noise_quant.scoring.methods import DiffusionScoring, PlainScoring, scoring_method
+from noise_quant.scoring.rules.judge import Judge
 from noise_quant.scoring.score_table import score_source
 from noise_quant.scoring.scorer import Scorer
 from noise_quant.scoring.verdict import Thresholds
@@ -23,7 +24,7 @@ class Interrupted(BaseException):
 
 @pytest.fixture
 def scoring(tiny_model):
-    return DiffusionScoring(Scorer(tiny_model, seed=0), Thresholds(clean=15.0, heavy=10.0))
+    return DiffusionScoring(Scorer(tiny_model, seed=0), Judge(Thresholds(clean=15.0, heavy=10.0)))
 
 
 class CountedScoring:
@@ -149,7 +150,7 @@ def test_long_recordings_have_segments_and_partitions(tiny_model):
     class Item:
         seed_key = "mine"
 
-    table = DiffusionScoring(Scorer(tiny_model), None, n_partitions=2)(Item(), record)
+    table = DiffusionScoring(Scorer(tiny_model), n_partitions=2)(Item(), record)
     assert table["lead"].tolist() == ["II"] * 5 + ["V2"] * 5
     assert table["segment"].tolist() == [0, 1, 2, 3, 4] * 2
     np.testing.assert_allclose(table["stop_s"][:5], [5, 10, 15, 20, 25], atol=0.05)

@@ -224,6 +224,20 @@ def test_leads_are_scored_with_their_group_where_it_was_scored(tmp_path):
     np.testing.assert_array_equal(found[:, 0], [21.5, 24.5, np.nan, 30.0, 18.0])
 
 
+def test_probabilities_of_noise_are_rows_of_leads_that_they_were_not_fitted_on(tmp_path):
+    table = score(ptbxl_leads(), 0.5)
+    columns = {"static_probability": "static", "drift_probability": "baseline", "burst_probability": "burst"}
+    told = {name: np.where(table[label], 0.9, 0.1) for name, label in columns.items()}  # knows the kind of noise
+    run = write_run(tmp_path / "a", table.assign(**told, noisy_probability=np.where(table["burst"], 0.9, 0.1)))
+    report = evaluate_noise_runs([run], tmp_path / "out", names=["a"], **FIFTY)
+    assert all(value(report, "auroc", kind, "a, kind of noise") == 1 for kind in KINDS[1:])
+    assert value(report, "auroc", "burst", "a, noisy or not") == 1
+    assert value(report, "auroc", "static", "a, noisy or not") == 0.5
+    sizes = report.table[report.table["group"] == "static"].groupby("method")["n_noisy"].max()
+    assert sizes["a"] == 60 and sizes["a, kind of noise"] == sizes["a, noisy or not"] == 12  # of folds 9 and 10
+    assert "noisy leads of folds 1-8, on which they were fitted, are left out" in report.markdown
+
+
 def test_records_with_one_label_only_are_refused(tmp_path):
     table = cinc2011_scores()
     path = write_run(tmp_path / "a", table[table["acceptable"]])

@@ -6,6 +6,7 @@ from matplotlib.image import imread
 
 from einthoven.ecg.recording import Recording
 from noise_quant.scoring.recording_report import report_recording
+from noise_quant.scoring.rules.judge import Judge
 from noise_quant.scoring.scorer import Scorer
 from noise_quant.scoring.verdict import Thresholds
 from preprocessing.cohorts.simulator import simulate_ecg
@@ -23,7 +24,7 @@ def recording():
 
 def test_a_report_has_a_table_and_a_picture_of_each_window(recording, tiny_model, tmp_path):
     scorer = Scorer(tiny_model, keep_images=True)
-    report = report_recording(recording, tmp_path, scorer, Thresholds(50.0, 1.0), dpi=40)
+    report = report_recording(recording, tmp_path, scorer, Judge(Thresholds(50.0, 1.0)), dpi=40)
     table = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False)
     assert table[["lead", "segment"]].to_numpy().tolist() == [[lead, k] for lead in ("I", "II", "V1") for k in (0, 1)]
     assert table["reason"].tolist() == ["", "", "1.1 s missing", "", "flat", "flat"]
@@ -40,20 +41,20 @@ def test_a_report_has_a_table_and_a_picture_of_each_window(recording, tiny_model
 
 
 def test_windows_beyond_the_limit_are_told(recording, tiny_model, tmp_path):
-    report = report_recording(recording, tmp_path, Scorer(tiny_model, keep_images=True), max_windows=1, dpi=40)
+    report = report_recording(recording, tmp_path, Scorer(tiny_model, keep_images=True), Judge(), max_windows=1, dpi=40)
     assert len(report.pictures) == 1
     assert "1 more windows" in report.describe()
 
 
 def test_a_tail_too_short_for_a_score_is_left_out(recording, tiny_model, tmp_path):
     longer = Recording(np.pad(recording.signal, ((0, 0), (0, 1505))), 250.0, recording.leads, "longer")
-    report = report_recording(longer, tmp_path, Scorer(tiny_model, keep_images=True), max_windows=9, dpi=40)
+    report = report_recording(longer, tmp_path, Scorer(tiny_model, keep_images=True), Judge(), max_windows=9, dpi=40)
     assert report.n_windows == len(report.pictures) == 2
 
 
 def test_pictures_need_images(recording, tiny_model, tmp_path):
     with pytest.raises(ValueError, match="keep_images=True"):
-        report_recording(recording, tmp_path, Scorer(tiny_model))
+        report_recording(recording, tmp_path, Scorer(tiny_model), Judge())
 
 
 @pytest.mark.slow

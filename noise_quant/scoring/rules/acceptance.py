@@ -1,7 +1,7 @@
-"""The probability that a record is acceptable: a logistic rule on its lowest PSNR, its least alike beats, lost leads.
+"""The probability that a record is acceptable: a logistic rule on its worst leads.
 
 It was asked of readers of CinC 2011 whether a record of twelve leads and ten seconds can be interpreted. Each of the
-three inputs moves the probability one way only, so that more noise never makes a record better.
+four inputs moves the probability one way only, so that more noise never makes a record better.
 """
 
 from collections.abc import Mapping
@@ -11,65 +11,80 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.stats import rankdata
 
 from noise_quant.model.models import ScalogramDiffusion
 from noise_quant.model.reverse_process import ReverseProcess
+from noise_quant.scoring.rules.logistic import auroc, fit_logistic, held_out, probability
 
 PERFECT_DB = 60.0
 """A higher PSNR says nothing more; that of equal images is infinite."""
 LEAST_ALIKE = 0.4
 """Beats that are less alike than this hold no more news: from 0.3 to 0.5 the rule is as good on records held out."""
+LEAST_RANGE_MV = 1.0
+"""A lead that spans less holds no more news."""
 PENALTY = 1e-3
 """On the squares of the weights of standardised inputs: the fit is finite where records can be parted perfectly."""
 N_PARTS, N_DRAWS = 8, 6
 """Parts of the records that are held out in turn, and how often they are drawn."""
 MIN_RECORDS = 16
 """Fewest acceptable and unacceptable records that a rule is fitted on."""
-COLUMNS = ("ecg_id", "segment", "psnr", "beats", "unusable", "acceptable")
+INPUTS = ("psnr", "beats", "range_mv", "unusable")
+COLUMNS = ("ecg_id", "segment", *INPUTS, "acceptable")
 """What a table of scores needs for the fit."""
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """The rule: log odds = offset + psnr * (lowest PSNR) + beats * (lowest likeness) - unusable * log(1 + lost leads).
+    """The rule: log odds = offset + sum of weight times what `record_inputs` returns.
 
     Attributes:
         offset: Log odds.
         psnr: Of the lowest PSNR, per dB, 0 or more.
         beats: Of the lowest likeness of beats, 0 or more.
-        unusable: Of the log of 1 + the number of unusable leads, 0 or more.
+        unusable: Of minus the log of 1 + the number of unusable leads, 0 or more.
+        range_mv: Of minus the log of the largest range of a lead in mV, 0 or more.
     """
 
     offset: float
     psnr: float
     beats: float
     unusable: float
+    range_mv: float = 0.0
 
     def probability(
-        self, psnr: NDArray[np.float64], beats: NDArray[np.float64], unusable: NDArray[np.bool_]
+        self, psnr: NDArray[np.float64], features: Mapping[str, NDArray[np.float64]], unusable: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """Judges the segments of a record.
 
         Args:
             psnr: In dB, NaN where a lead is not usable, shape (C, S).
-            beats: Likeness of beats (`beat_likeness`), shape (C, S).
+            features: Among them `beats` and `range_mv` (`lead_features`), each of shape (C, S).
             unusable: Shape (C, S).
 
         Returns:
-            Probability, shape (S,): 0 where no lead is usable, NaN where the beats are not known.
+            Probability, shape (S,): 0 where no lead is usable, NaN where the features are not known.
         """
-        inputs = record_inputs(psnr, beats, unusable)
-        odds = self.offset + inputs @ np.array([self.psnr, self.beats, self.unusable])
-        return np.asarray(np.where(unusable.all(axis=0), 0.0, 1.0 / (1.0 + np.exp(-odds))))
+        inputs = record_inputs(psnr, features["beats"], features["range_mv"], unusable)
+        found = probability(self.offset + inputs @ np.array([getattr(self, name) for name in INPUTS]))
+        return np.where(unusable.all(axis=0), 0.0, found)
 
 
 def record_inputs(
-    psnr: NDArray[np.float64], beats: NDArray[np.float64], unusable: NDArray[np.bool_]
+    psnr: NDArray[np.float64],
+    beats: NDArray[np.float64],
+    range_mv: NDArray[np.float64],
+    unusable: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Sums leads up, each (C, S): lowest PSNR and likeness of the usable ones, minus log(1 + unusable ones), (S, 3)."""
-    bounded = np.minimum(psnr, PERFECT_DB), np.maximum(beats, LEAST_ALIKE)
+    """Sums leads up, each argument of shape (C, S), to `INPUTS`, all higher for better records, shape (S, 4).
+
+    They are the lowest PSNR and likeness of beats and minus the log of the largest range of the usable leads, and minus
+    the log of 1 + the number of the others.
+    """
+    bounded = (
+        np.minimum(psnr, PERFECT_DB),
+        np.maximum(beats, LEAST_ALIKE),
+        -np.log(np.maximum(range_mv, LEAST_RANGE_MV)),
+    )
     lowest = [np.where(unusable, np.inf, values).min(axis=0) for values in bounded]
     known = [np.where(np.isposinf(values), 0.0, values) for values in lowest]  # where all are unusable
     return np.stack([*known, -np.log1p(unusable.sum(axis=0))], axis=-1)
@@ -79,7 +94,9 @@ def find_acceptance(model: ScalogramDiffusion, process: ReverseProcess) -> Accep
     """Looks up the rule of a model for a reverse process, in `facts["acceptance"]` of its file; None: none is known."""
     known: Mapping[str, Any] = model.facts.get("acceptance") or {}
     rule = known.get(process.key)
-    return None if rule is None else Acceptance(*(float(rule[name]) for name in Acceptance.__dataclass_fields__))
+    if rule is None:
+        return None
+    return Acceptance(**{name: float(rule[name]) for name in Acceptance.__dataclass_fields__ if name in rule})
 
 
 @dataclass(frozen=True)
@@ -133,54 +150,26 @@ def fit_acceptance(scores: pd.DataFrame, seed: int = 0) -> AcceptanceFit:
             f"{MIN_RECORDS} acceptable and {MIN_RECORDS} unacceptable records are needed, not {least}: score all of "
             "CinC 2011 with source=cinc2011"
         )
-    columns = [[group[name].to_numpy()[:, None] for name in ("psnr", "beats", "unusable")] for group in usable]
+    columns = [[group[name].to_numpy(dtype=float)[:, None] for name in INPUTS] for group in usable]
     inputs = np.concatenate(
-        [record_inputs(psnr.astype(float), beats.astype(float), lost.astype(bool)) for psnr, beats, lost in columns]
+        [record_inputs(psnr, beats, range_mv, lost.astype(bool)) for psnr, beats, range_mv, lost in columns]
     )
-    whole = inputs[:, 2] == 0
-    held_out = [_held_out(inputs, acceptable, seed + draw) for draw in range(N_DRAWS)]
+    whole = inputs[:, -1] == 0
+    drawn = [held_out(inputs, acceptable, _parts(acceptable, seed + draw), PENALTY) for draw in range(N_DRAWS)]
+    offset, weights = fit_logistic(inputs, acceptable, PENALTY)
     return AcceptanceFit(
-        Acceptance(*_fit(inputs, acceptable)),
+        Acceptance(offset, **dict(zip(INPUTS, weights.tolist(), strict=True))),
         len(usable),
         int((~acceptable).sum()),
-        float(np.mean([_auroc(odds, acceptable) for odds in held_out])),
-        float(np.mean([_auroc(odds[whole], acceptable[whole]) for odds in held_out])),
+        float(np.mean([auroc(odds, acceptable) for odds in drawn])),
+        float(np.mean([auroc(odds[whole], acceptable[whole]) for odds in drawn])),
     )
 
 
-def _fit(inputs: NDArray[np.float64], acceptable: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Returns offset and weights, 0 or more, of the most likely rule on inputs of shape (n, 3)."""
-    centre, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-9)
-    z, sign = (inputs - centre) / spread, np.where(acceptable, 1.0, -1.0)
-
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        margin = sign * (z @ weights[1:] + weights[0])
-        slope = -sign / (1 + np.exp(margin))
-        gradient = np.concatenate([[slope.mean()], (z * slope[:, None]).mean(axis=0) + 2 * PENALTY * weights[1:]])
-        return float(np.logaddexp(0, -margin).mean() + PENALTY * (weights[1:] ** 2).sum()), gradient
-
-    bounds = [(None, None), *[(0.0, None)] * inputs.shape[1]]
-    found = minimize(loss, np.full(1 + inputs.shape[1], 0.5), jac=True, bounds=bounds).x
-    weights = found[1:] / spread
-    return float(found[0] - weights @ centre), *(float(weight) for weight in weights)
-
-
-def _held_out(inputs: NDArray[np.float64], acceptable: NDArray[np.bool_], seed: int) -> NDArray[np.float64]:
-    """Returns the log odds of records, each by the rule of the other parts, shape (n,)."""
-    order = np.random.default_rng(seed).permutation(len(inputs))
-    order = order[np.argsort(acceptable[order], kind="stable")]  # each part gets its share of unacceptable records
-    part = np.empty(len(inputs), dtype=np.int64)
-    part[order] = np.arange(len(inputs)) % N_PARTS
-    odds = np.empty(len(inputs))
-    for number in range(N_PARTS):
-        offset, *weights = _fit(inputs[part != number], acceptable[part != number])
-        odds[part == number] = offset + inputs[part == number] @ np.array(weights)
-    return odds
-
-
-def _auroc(values: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Returns the chance that a positive value lies above a negative one, NaN without both."""
-    n = int(positive.sum())
-    if n in (0, len(positive)):
-        return float("nan")
-    return float((rankdata(values)[positive].sum() - n * (n + 1) / 2) / (n * (len(positive) - n)))
+def _parts(acceptable: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """Draws the part of each record, shape (n,); each part gets its share of unacceptable ones."""
+    order = np.random.default_rng(seed).permutation(len(acceptable))
+    order = order[np.argsort(acceptable[order], kind="stable")]
+    part = np.empty(len(acceptable), dtype=np.int64)
+    part[order] = np.arange(len(acceptable)) % N_PARTS
+    return part

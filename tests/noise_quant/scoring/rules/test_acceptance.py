@@ -1,4 +1,4 @@
-"""Likeness of beats, and the rule for whole records: what they see, how they are fitted, kept and told."""
+"""The rule for whole records: what it sees, how it is fitted, kept and told."""
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,8 @@ from einthoven.run.run_folder import RunFolder
 from noise_quant.api import score
 from noise_quant.model.checkpoint import load_model, save_model
 from noise_quant.model.reverse_process import ReverseProcess
-from noise_quant.scoring.acceptance import Acceptance, find_acceptance, fit_acceptance
-from noise_quant.scoring.beats import beat_likeness
 from noise_quant.scoring.calibration import calibrate_acceptance
+from noise_quant.scoring.rules.acceptance import Acceptance, find_acceptance, fit_acceptance
 from noise_quant.scoring.verdict import find_thresholds
 from preprocessing.cohorts.simulator import simulate_ecg
 
@@ -23,31 +22,6 @@ def ecg():
     return simulate_ecg(1, 100, duration=10.0, rhythm="sinus")[0].astype(np.float64)
 
 
-def test_noise_makes_beats_less_alike(ecg):
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal(ecg[1].shape)
-    found = [beat_likeness(np.vstack([ecg[:1], ecg[1:2] + k * noise, ecg[2:]]), RATE) for k in (0.0, 0.1, 0.4, 2.0)]
-    assert (np.diff([row[1] for row in found]) < 0).all()
-    assert found[0].min() > 0.9 and found[-1][1] < 0.5
-    np.testing.assert_allclose(np.delete(found[1], 1), np.delete(found[0], 1), atol=0.02)
-
-
-def test_amplitude_and_rate_do_not_change_the_likeness(ecg):
-    fast = simulate_ecg(1, 500, duration=10.0, rhythm="sinus")[0].astype(np.float64)
-    slow = beat_likeness(ecg, RATE)
-    np.testing.assert_allclose(beat_likeness(3 * ecg, RATE), slow, atol=1e-3)
-    np.testing.assert_allclose(beat_likeness(fast, 500.0), slow, atol=0.05)
-
-
-def test_what_holds_no_beats_is_told(ecg):
-    assert np.isnan(beat_likeness(ecg[:, :400], RATE)).all()
-    assert (beat_likeness(np.zeros((2, 1000)), RATE) == 0).all()
-    broken = ecg.copy()
-    broken[3, 100:200] = np.nan
-    broken[4, 100] = np.inf
-    assert np.isfinite(beat_likeness(broken, RATE)).all()
-
-
 def record_table(n_records=160, seed=0):
     """Records of which every third is unacceptable: the PSNR of one lead and the beats of another tell it."""
     rng = np.random.default_rng(seed)
@@ -56,6 +30,7 @@ def record_table(n_records=160, seed=0):
     table["acceptable"] = table["ecg_id"] % 3 > 0
     table["psnr"] = 28.0 + rng.standard_normal(len(table)) - 5.0 * (~table["acceptable"] & (table["lead"] == "V1"))
     table["beats"] = 0.95 - 0.02 * rng.random(len(table)) - 0.3 * (~table["acceptable"] & (table["lead"] == "V2"))
+    table["range_mv"] = 2.0 + rng.random(len(table)) + 3.0 * (~table["acceptable"] & (table["lead"] == "V3"))
     table["unusable"] = ~table["acceptable"] & (table["lead"] == "I") & (table["ecg_id"] % 2 == 0)
     table.loc[table["unusable"], "psnr"] = np.nan
     table["half"] = np.where(table["ecg_id"] < 120, "fit", "test")
@@ -67,15 +42,17 @@ def test_the_fitted_rule_parts_records_and_is_monotone():
     fit = fit_acceptance(table[table["half"] == "fit"])
     assert (fit.n_records, fit.n_unacceptable) == (120, 40)
     assert fit.auroc > 0.95 and fit.auroc_usable > 0.95
-    assert min(fit.rule.psnr, fit.rule.beats, fit.rule.unusable) >= 0
-    psnr, beats = np.full((12, 1), 28.0), np.full((12, 1), 0.94)
-    lost = np.zeros((12, 1), dtype=bool)
-    good = fit.rule.probability(psnr, beats, lost)
-    for worse in ((psnr - 3, beats, lost), (psnr, beats - 0.2, lost), (psnr, beats, np.arange(12)[:, None] < 3)):
+    assert min(fit.rule.psnr, fit.rule.beats, fit.rule.unusable, fit.rule.range_mv) >= 0
+    psnr, lost = np.full((12, 1), 28.0), np.zeros((12, 1), dtype=bool)
+    plain = {"beats": np.full((12, 1), 0.94), "range_mv": np.full((12, 1), 2.5)}
+    good = fit.rule.probability(psnr, plain, lost)
+    alike, wide = plain | {"beats": plain["beats"] - 0.2}, plain | {"range_mv": plain["range_mv"] + 2.0}
+    few = np.arange(12)[:, None] < 3
+    for worse in ((psnr - 3, plain, lost), (psnr, alike, lost), (psnr, wide, lost), (psnr, plain, few)):
         assert fit.rule.probability(*worse) < good
-    assert fit.rule.probability(psnr, beats, ~lost) == 0
-    assert np.isnan(fit.rule.probability(psnr, beats * np.nan, lost))
-    assert fit.rule.probability(psnr * np.inf, beats, lost) > good
+    assert fit.rule.probability(psnr, plain, ~lost) == 0
+    assert np.isnan(fit.rule.probability(psnr, plain | {"beats": psnr * np.nan}, lost))
+    assert fit.rule.probability(psnr * np.inf, plain, lost) > good
 
 
 def test_inputs_that_say_nothing_or_the_wrong_way_get_no_weight():
@@ -108,6 +85,9 @@ def test_a_run_becomes_a_rule_in_a_copy_of_the_weights(tiny_model_file, tmp_path
     record_table().drop(columns="beats").to_parquet(run.path / "scores.parquet")
     with pytest.raises(ValueError, match="lacks beats: score again"):
         calibrate_acceptance(run.path, tmp_path)
+    old = {"acceptance": {ReverseProcess().key: {"offset": 1.0, "psnr": 0.1, "beats": 2.0, "unusable": 3.0}}}
+    save_model(tmp_path / "old.safetensors", model, old)  # as rules were before they saw ranges
+    assert find_acceptance(load_model(tmp_path / "old.safetensors"), ReverseProcess()).range_mv == 0
 
     ecg = np.concatenate([ecg, ecg], axis=-1)
     ecg[2, 1000:] = 0.0

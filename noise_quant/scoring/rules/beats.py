@@ -8,8 +8,6 @@ from einthoven.ecg.filters import resample
 
 RATE_HZ = 100.0
 """Rate that beats are looked at, so that recordings of any rate are comparable."""
-MIN_S = 5.0
-"""In less there are too few beats to compare."""
 FEWEST_BEATS = 3
 _LEAST_MV, _LARGEST_MV = 1e-3, 1e4
 _BAND_HZ, _QRS_HZ = (1.0, 40.0), (5.0, 30.0)
@@ -17,29 +15,30 @@ _PULSE_S, _REFRACTORY_S = 0.06, 0.25
 _BEFORE_S, _AFTER_S = 0.15, 0.3
 
 
-def beat_likeness(ecg: NDArray[np.float64], sampling_rate: float) -> NDArray[np.float64]:
+def slow_copy(ecg: NDArray[np.float64], sampling_rate: float) -> NDArray[np.float64]:
+    """Returns leads, (C, L), at `RATE_HZ`, bounded, without their medians; values that are not finite count as 0."""
+    x = np.clip(np.nan_to_num(ecg, nan=0.0, posinf=0.0, neginf=0.0), -_LARGEST_MV, _LARGEST_MV)
+    x = x if sampling_rate == RATE_HZ else resample(x, sampling_rate, RATE_HZ)
+    return np.asarray(x - np.median(x, axis=-1, keepdims=True))
+
+
+def beat_likeness(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Correlates the beats of each lead with their median.
 
     Where the beats are is told by all leads together, so that a noisy lead is measured at the true beats.
 
     Args:
-        ecg: ECG in mV, unfiltered, shape (C, L); values that are not finite count as 0.
-        sampling_rate: Sampling rate in Hz.
+        x: Leads as `slow_copy` returns them, in mV, shape (C, n).
 
     Returns:
-        Mean correlation over beats, at most 1, shape (C,): 0 where fewer than `FEWEST_BEATS` are found, NaN where the
-        ECG is shorter than `MIN_S`.
+        Mean correlation over beats, at most 1, shape (C,): 0 where fewer than `FEWEST_BEATS` are found.
     """
-    if ecg.shape[-1] < MIN_S * sampling_rate:
-        return np.full(len(ecg), np.nan)
-    x = np.clip(np.nan_to_num(ecg, nan=0.0, posinf=0.0, neginf=0.0), -_LARGEST_MV, _LARGEST_MV)
-    x = x if sampling_rate == RATE_HZ else resample(x, sampling_rate, RATE_HZ)
-    band = _band_pass(x - np.median(x, axis=-1, keepdims=True), _BAND_HZ)
+    band = _band_pass(x, _BAND_HZ)
     before, after = round(_BEFORE_S * RATE_HZ), round(_AFTER_S * RATE_HZ)
     peaks = _peaks(band)
     peaks = peaks[(peaks >= before) & (peaks + after <= band.shape[-1])]
     if len(peaks) < FEWEST_BEATS:
-        return np.zeros(len(ecg))
+        return np.zeros(len(x))
     beats = np.stack([band[:, peak - before : peak + after] for peak in peaks], axis=1)
     median = np.median(beats, axis=1, keepdims=True)
     beats, median = (y - y.mean(axis=-1, keepdims=True) for y in (beats, median))

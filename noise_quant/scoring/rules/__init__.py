@@ -1,0 +1,1 @@
+"""Fitted rules on scores and plain features: is a lead noisy, is a record acceptable."""
