@@ -150,8 +150,8 @@ def fit_lead_noise(scores: pd.DataFrame, seed: int = 0) -> LeadNoiseFit:
     """
     table = scores[scores["segment"] == 0].reset_index(drop=True)
     inputs = _table_inputs(table)
-    known = ~np.isnan(inputs).any(axis=1)
-    table, inputs = table.loc[known], inputs[known]
+    known = np.flatnonzero(~np.isnan(inputs).any(axis=1))
+    table, inputs = table.iloc[known], inputs[known]
     labels = {kind: table[column].to_numpy(dtype=bool) for kind, column in LABELS.items()}
     labels[_ANY] = np.any(list(labels.values()), axis=0)
     least = min(int(min(label.sum(), (~label).sum())) for label in labels.values())
