@@ -1,8 +1,8 @@
 """The probability that a reader would note noise in a lead: static noise, drift, bursts, or any of them.
 
-A logistic rule for each on the PSNR and plain features of the lead, and on their medians over the limb or chest leads:
-noise of an electrode or of a muscle is seldom in one lead alone. Each input moves each probability one way only. Fitted
-on the notes of PTB-XL's readers (Wagner et al., Scientific Data 7, 154, 2020).
+A logistic rule for each on the PSNR and plain features of the lead, and on their medians over the limb or chest
+leads: noise of an electrode or of a muscle is seldom in one lead alone. Each input moves each probability one way only.
+Fitted on the notes of PTB-XL's readers (Wagner et al., Scientific Data 7, 154, 2020).
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ N_PARTS = 8
 """Parts of the records that are held out in turn."""
 MIN_LEADS = 30
 """Fewest leads with and without a kind of noise that a rule is fitted on."""
-COLUMNS = ("ecg_id", "segment", "lead", "unusable", "clean", *LABELS.values(), *OWN)
+COLUMNS = ("ecg_id", "segment", "lead", "unusable", *LABELS.values(), *OWN)
 """What a table of scores needs for the fit."""
 
 
@@ -76,7 +76,7 @@ class LeadNoise:
             for name, weight in self.weights[kind].items():
                 odds = odds + weight * inputs[name]
             found[kind] = probability(odds)
-        return found
+        return _joined(found)
 
 
 def lead_inputs(
@@ -91,8 +91,10 @@ def lead_inputs(
         values = features[name]
         own[name] = np.log(np.maximum(values, LEAST_MV)) if name.endswith("_mv") else values
     own["beats"] = -own["beats"]
-    own = {name: np.where(unusable, np.nan, values) for name, values in own.items()}
-    return own | {f"group_{name}": group_medians(values, leads) for name, values in own.items()}
+    values = np.where(unusable, np.nan, np.stack(list(own.values())))
+    groups = np.moveaxis(values, 0, -1)
+    groups = group_medians(groups.reshape(len(groups), -1), leads).reshape(groups.shape)
+    return dict(zip(INPUTS, (*values, *np.moveaxis(groups, -1, 0)), strict=True))
 
 
 def find_lead_noise(model: ScalogramDiffusion, process: ReverseProcess) -> LeadNoise | None:
@@ -153,7 +155,6 @@ def fit_lead_noise(scores: pd.DataFrame, seed: int = 0) -> LeadNoiseFit:
     known = np.flatnonzero(~np.isnan(inputs).any(axis=1))
     table, inputs = table.iloc[known], inputs[known]
     labels = {kind: table[column].to_numpy(dtype=bool) for kind, column in LABELS.items()}
-    labels[_ANY] = np.any(list(labels.values()), axis=0)
     least = min(int(min(label.sum(), (~label).sum())) for label in labels.values())
     if least < MIN_LEADS:
         raise ValueError(
@@ -162,15 +163,23 @@ def fit_lead_noise(scores: pd.DataFrame, seed: int = 0) -> LeadNoiseFit:
         )
     records, names = pd.factorize(table["ecg_id"])
     part = (np.random.default_rng(seed).permutation(len(names)) % N_PARTS)[records]
-    clean = table["clean"].to_numpy(dtype=bool)
-    offsets, weights, found = {}, {}, {}
+    labels = {_ANY: np.any(list(labels.values()), axis=0), **labels}
+    offsets, weights, told = {}, {}, {}
     for kind, label in labels.items():
-        odds, compared = held_out(inputs, label, part, PENALTY), clean | label
-        found[kind] = auroc(odds[compared], label[compared])
+        told[kind] = probability(held_out(inputs, label, part, PENALTY))
         offsets[kind], values = fit_logistic(inputs, label, PENALTY)
         weights[kind] = {name: float(value) for name, value in zip(INPUTS, values, strict=True) if value > 0}
+    compared = {kind: ~labels[_ANY] | label for kind, label in labels.items()}
+    found = {
+        kind: auroc(values[compared[kind]], labels[kind][compared[kind]]) for kind, values in _joined(told).items()
+    }
     counts = {kind: int(label.sum()) for kind, label in labels.items()}
     return LeadNoiseFit(LeadNoise(offsets, weights), len(table), counts, found)
+
+
+def _joined(found: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Raises the probability of any noise to that of the likeliest kind."""
+    return {**found, _ANY: np.max(list(found.values()), axis=0)}
 
 
 def _table_inputs(table: pd.DataFrame) -> NDArray[np.float64]:
