@@ -86,12 +86,25 @@ class NoiseScores(Shown, Judgement, LeadScores):
             facts["acceptable"] = (
                 f"all leads together, with probability {self.acceptable_probability[worst]:.2f}{where}"
             )
+        if noisy := self._likely_noise():
+            facts["noise likely"] = ", ".join(noisy[:MOST_NAMED]) + (", ..." if len(noisy) > MOST_NAMED else "")
         for verdict, count in Counter(self.verdict[self.verdict != ""].tolist()).most_common():
             leads = [lead for lead, row in zip(self.leads, self.verdict, strict=True) if (row == verdict).any()]
             facts[verdict] = f"{count} of {self.psnr.size} segments" + (
                 "" if verdict == CLEAN else f": {', '.join(leads)}"
             )
         return title, facts
+
+    def _likely_noise(self) -> list[str]:
+        """Names the leads that a reader would sooner note noise in than not, with the likeliest kind, worst first."""
+        found = []
+        for row, lead in enumerate(self.leads if self.noise_probability else ()):
+            known = {name: values[row] for name, values in (self.noise_probability or {}).items()}
+            worst = {name: float(np.nanmax(values)) for name, values in known.items() if np.isfinite(values).any()}
+            if worst.get(NOISES[0], 0.0) >= 0.5:
+                kind = max(NOISES[1:], key=lambda name: worst[name])
+                found.append((worst[NOISES[0]], f"{lead} {worst[NOISES[0]]:.2f} ({kind})"))
+        return [text for _, text in sorted(found, key=lambda pair: -pair[0])]
 
     def _medians(self) -> list[float]:
         """Median PSNR of each lead in dB, NaN where it is never usable."""

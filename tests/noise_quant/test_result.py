@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from einthoven.ecg.reading import read
 from noise_quant.result import NoiseScores
+from noise_quant.scoring.lead_scores import NOISES
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,10 @@ def test_repr_names_the_leads_that_are_not_clean(scores):
     ]
     many = {name: np.repeat(getattr(scores, name), 4, axis=0) for name in ("psnr", "unusable", "verdict")}
     assert "PSNR           1 25.0 to 8 29.0 dB" in repr(replace(scores, leads=tuple("12345678"), **many))
+    noise = {
+        name: np.array([[0.1, value], [np.nan, 0.2]]) for name, value in zip(NOISES, (0.8, 0.3, 0.7, 0.1), strict=True)
+    }
+    assert "noise likely   I 0.80 (drift)\n" in repr(replace(scores, noise_probability=noise))
     lost = replace(scores, unusable=np.ones((2, 2), dtype=bool))
     assert "PSNR" not in repr(lost)
 
