@@ -47,6 +47,8 @@ from einthoven.run.weights_file import (
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "ptbxl_8leads_100Hz.safetensors"
 """The bundled prior."""
+DISTILLED = PRETRAINED.with_stem(f"{PRETRAINED.stem}_distilled")
+"""The bundled prior, distilled to four network calls a sample."""
 
 _COVARIATES = "backbone.embed_covariates.weight"
 """A weight that starts at zero: checkpoints of networks that take no covariates lack it."""

@@ -82,7 +82,8 @@ def reconstruct(
         saturation: Limits of the recorder, (lower, upper) in mV, or "auto" to find plateaus, to restore; None: none.
         sampler: A sampler of one's own settings, used as it is, in place of `method` and `weights`.
         weights: The prior's: a file, a training's folder, or RhythmDiff's `checkpoint.pkl`; None: the bundled ones.
-        preset: Steps of "amortised" where that is taken: "fast", 8 network calls, or "best", 19; None: "best".
+        preset: Steps of "amortised" where that is taken: "fastest", 4 network calls, with distilled weights and not for
+            noise; "fast", 8; or "best", 19; None: "best".
         sigma_y: Standard deviation of the measurement's noise in mV, where `noise` is None (not for "amortised").
         point_estimate: What `mean` of the result is: "mean", or "median", that of the samples: see `Reconstruction`.
         key: Key of the record, to which its random numbers belong; None: its name, 0 where it has none.

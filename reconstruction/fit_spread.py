@@ -20,14 +20,16 @@ def main(config: dict[str, Any]) -> Outcome:
     from einthoven.run.registry import check_choice
     from preprocessing.store.store import Store
     from reconstruction.batch import reconstruct_batch
-    from reconstruction.calibration.spread import fit_spread, write_spread
+    from reconstruction.calibration.spread import fit_spread, write_settings
     from reconstruction.measurement.missingness import HideSamples, Missingness
     from reconstruction.samplers.spec import SamplerSpec
 
     if config["n_threads"]:
         torch.set_num_threads(config["n_threads"])
     check_choice("method", config["method"], ("amortised", "decoupled"))
-    spec = SamplerSpec(config["method"], {"spread": 1.0}, config["checkpoint"])
+    is_amortised = config["method"] == "amortised"
+    plain = {"spread": 1.0, "amplitude_spread": 0.0} if is_amortised else {"spread": 1.0}
+    spec = SamplerSpec(config["method"], plain, config["checkpoint"])
     stores = {Path(name).name: Store.open(name) for name in config["stores"]}
     if len(stores) < len(config["stores"]):
         raise ValueError("two of the stores have the same folder name: rename one")
@@ -40,10 +42,11 @@ def main(config: dict[str, Any]) -> Outcome:
     for name, store in stores.items():
         rows = store.rows("val", config["n_records"])
         reconstruct_batch(store, rows, spec, run.path / name, task, **settings)
-    fit = fit_spread({name: run.path / name for name in stores})
+    amplitude_rate = store.sampling_rate if is_amortised and config["missingness_type"] == "lead" else None
+    fit = fit_spread({name: run.path / name for name in stores}, amplitude_rate)
     written = [] if config["write_to"] is None else [Path(config["write_to"])]
     for path in written:
-        write_spread(config["checkpoint"], path, config["method"], fit.best)
+        write_settings(config["checkpoint"], path, config["method"], fit.settings)
     then = (
         ["inpaint", f"checkpoint={written[0]}"]
         if written

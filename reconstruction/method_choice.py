@@ -32,7 +32,7 @@ class MethodChoice:
         sampler: A sampler to take as it is.
         weights: The prior's; None: the bundled ones.
         device: Device of the network.
-        preset: "fast" or "best", of "amortised" where that is taken; None: its default.
+        preset: "fastest", "fast" or "best", of "amortised" where that is taken; None: its default.
 
     Raises:
         ValueError: If the noise, the method or the preset is not known, or they do not go together.

@@ -6,17 +6,12 @@ Leading dimensions broadcast, so one sample or a mean `(N, C, L)`, or all sample
 `(N, 1, C, L)`, are scored by the same code.
 """
 
-import warnings
-
 import numpy as np
 
 from einthoven.statistics import mean_where
 
 FLAT = 1e-6
 """Peak-to-peak value in mV up to which a lead counts as constant."""
-
-AMPLITUDE_WINDOW = 1.25
-"""Length in seconds of the windows whose peak-to-peak values an amplitude is the median of."""
 
 
 def absolute_error(estimate: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
@@ -54,28 +49,6 @@ def _is_flat(values: np.ndarray, where: np.ndarray) -> np.ndarray:
 def coverage(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray, unobserved: np.ndarray) -> np.ndarray:
     """Share of the unobserved samples of each lead where the truth lies in the band, edges included."""
     return mean_where(((truth >= lower) & (truth <= upper)).astype(np.float64), unobserved)
-
-
-def amplitude(ecg: np.ndarray, unobserved: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Amplitude of each lead: the median over windows of the peak-to-peak value of its unobserved samples, in mV.
-
-    The windows are consecutive, about 1.25 s long (a whole number of them fills the record), so that most hold a QRS
-    complex down to 30 beats a minute, and the median ignores a lone artefact or extrasystole, which the range of the
-    record would not. Windows with fewer than half of their samples unobserved are left out; NaN where none is left.
-    """
-    length = ecg.shape[-1]
-    n_windows = max(1, round(length / (AMPLITUDE_WINDOW * sampling_rate)))
-    edges = np.linspace(0, length, n_windows + 1).astype(int)
-    where = np.broadcast_to(unobserved, ecg.shape)
-    heights = []
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
-        counted = where[..., start:stop]
-        window = ecg[..., start:stop]
-        height = np.where(counted, window, -np.inf).max(axis=-1) - np.where(counted, window, np.inf).min(axis=-1)
-        heights.append(np.where(counted.mean(axis=-1) >= 0.5, height, np.nan))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN leads are a documented outcome
-        return np.asarray(np.nanmedian(np.stack(heights), axis=0), dtype=np.float64)
 
 
 def amplitude_variance_ratio(estimate: np.ndarray, truth: np.ndarray) -> np.ndarray:

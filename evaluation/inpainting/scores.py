@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from einthoven.ecg.amplitude import amplitude
 from einthoven.ecg.leads import lead_rows
 from einthoven.statistics import crps, finite_mean, percent_below, predictive_band
 from evaluation.inpainting import metrics
@@ -99,9 +100,9 @@ root of the mean squared error over all of these (RhythmDiff's: per ECG over uno
 ECGs); of single samples it is the RMSE of each. Correlations are averaged over leads."""
 
 AMPLITUDES: dict[str, PerLead] = {
-    "amplitude_truth": lambda e: metrics.amplitude(e.truth, e.scored, e.sampling_rate),
-    "amplitude_mean": lambda e: metrics.amplitude(e.mean, e.scored, e.sampling_rate),
-    "amplitude_sample": lambda e: metrics.amplitude(e.drawn, e.scored[:, None], e.sampling_rate),
+    "amplitude_truth": lambda e: amplitude(e.truth, e.scored, e.sampling_rate),
+    "amplitude_mean": lambda e: amplitude(e.mean, e.scored, e.sampling_rate),
+    "amplitude_sample": lambda e: amplitude(e.drawn, e.scored[:, None], e.sampling_rate),
 }
 """Amplitudes of each record and lead in mV, which become statistics over records."""
 

@@ -19,10 +19,13 @@ from reconstruction.measurement.channels import measured_samples, only_whole_lea
 from reconstruction.measurement.likelihood import GaussianLikelihood
 from reconstruction.measurement.noise_model import WhiteNoise
 from reconstruction.measurement.operators import SamplewiseOperator
-from reconstruction.samplers.base import Calls, Draws, PosteriorSampler, fitted
+from reconstruction.samplers.amplitudes import draw_factors
+from reconstruction.samplers.base import Calls, Draws, PosteriorSampler, fitted, need
 
-PRESETS = {"fast": 8, "best": 18}
+PRESETS = {"fastest": 4, "fast": 8, "best": 18}
 """Sampling steps of each preset."""
+DISTILLED_PRESET = "fastest"
+"""The preset that needs distilled weights."""
 _LEAST_MV = 1e-3
 """Least noise that the network is told of, in mV."""
 _UNINFORMED_MV = 20.0
@@ -43,9 +46,12 @@ class AmortisedSampler(PosteriorSampler):
 
     The preset "best" walks down the prior's own grid. "fast" leaves out what lies between the largest noise level and
     `_UNINFORMED_MV`, where the denoiser returns the posterior mean all the time, and takes its first call, at the
-    largest, for the estimate of that mean too. Weights that were distilled (see
-    `diffusion_prior.training.distillation`) are called at the levels that they were distilled for, without
-    extrapolation, whatever the preset; the first call again gives the mean.
+    largest, for the estimate of that mean too. "fastest" needs weights that were distilled (see
+    `diffusion_prior.training.distillation`). Those are called at the levels that they were distilled for, without
+    extrapolation, whatever the preset; the first call again gives the mean. They know no noise.
+
+    Samples of records without gaps are then moved away from the mean (`spread`), and the amplitudes of their unmeasured
+    leads vary as patients' do (`amplitude_spread`, see `reconstruction.samplers.amplitudes`).
 
     Args:
         denoiser: A denoiser trained with measured samples as condition.
@@ -54,11 +60,18 @@ class AmortisedSampler(PosteriorSampler):
         order: Order of the sampler, 1 or 2 (see `diffusion_prior.sampler.Sampler`).
         spread: Factor by which samples of records without gaps are moved away from the posterior mean: a network that
             saw few records is too sure. None: as it was fitted for the weights, else 1, which changes nothing.
+        amplitude_spread: Factor on the standard deviation of the logarithms of amplitudes that was fitted for the
+            weights; 0 leaves the amplitudes as they were drawn. None: 1.
         exact_below: Noise with a smaller root mean square in all leads, in mV, is taken for a part of the ECG, as it
             was in training, and the measured samples for exact.
         blind_error: Largest root mean square error in mV of the estimate that knows no strength of the noise. None: as
             it was fitted for the weights, else infinity: the likelihood's root mean square is taken as it is.
-        preset: "best", or "fast": at most eight network calls, and one more to find the strength of noise.
+        preset: "best", or "fast": at most eight network calls, and one more to find the strength of noise; or, with
+            distilled weights, "fastest".
+
+    Raises:
+        ValueError: If the prior's network takes no measurement, a setting does not fit it, or distilled weights are
+            asked to remove noise.
     """
 
     takes_any_measurement = False
@@ -70,6 +83,7 @@ class AmortisedSampler(PosteriorSampler):
         eta: float = 0.0,
         order: int = 2,
         spread: float | None = None,
+        amplitude_spread: float | None = None,
         exact_below: float = 0.02,
         blind_error: float | None = None,
         preset: str = "best",
@@ -91,7 +105,14 @@ class AmortisedSampler(PosteriorSampler):
                     f"these weights were distilled for {len(self._levels)} steps: leave n_steps={n_steps} out"
                 )
             self.n_steps, self.order, self.eta = len(self._levels), 1, 0.0
+        elif preset == DISTILLED_PRESET:
+            raise ValueError(
+                f'preset="{preset}" needs distilled weights, which these are not: take preset="fast", or leave the '
+                "weights out (checkpoint=null) for the bundled distilled ones"
+            )
         self.spread = fitted(denoiser, self.name, "spread", spread)
+        self.amplitude_spread = 1.0 if amplitude_spread is None else amplitude_spread
+        need(self.amplitude_spread >= 0, "amplitude_spread >= 0", self.amplitude_spread)
         self.exact_below = exact_below
         self.blind_error = fitted(denoiser, self.name, "blind_error", blind_error, math.inf)
 
@@ -102,6 +123,10 @@ class AmortisedSampler(PosteriorSampler):
         shape = (n_samples, *y.shape)
         sigma_y, n_calls = None, 0
         if bool((likelihood.noise.rms(likelihood.y) > self.exact_below).any()):
+            if self._levels:
+                raise ValueError(
+                    'distilled weights know no noise: take preset="fast", or the weights that they were made of'
+                )
             sigma_y, n_calls = self._estimate_noise(likelihood, y, observed, shape, generator)
         denoiser = self.denoiser.given(Conditions(y=y, observed=observed, sigma_y=sigma_y))
         noted = _FirstEstimate(denoiser)
@@ -117,7 +142,12 @@ class AmortisedSampler(PosteriorSampler):
             estimate = self._mean(denoiser, shape, generator, y)
         else:
             estimate = self.consistent(noted.first).mean(dim=0)
-        samples = torch.where(whole, torch.lerp(estimate.expand_as(samples), samples, self.spread), samples)
+        moved = torch.lerp(estimate.expand_as(samples), samples, self.spread)
+        covariance = self._amplitude_covariance(samples)
+        if covariance is not None:
+            z = randn((*shape[:-1], 1), generator, y.dtype, y.device).squeeze(-1)
+            moved = self.consistent(moved * draw_factors(covariance, observed.all(dim=-1), z)[..., None])
+        samples = torch.where(whole, moved, samples)
         return Draws(samples, torch.where(whole, estimate, average), Calls(n_calls + denoiser.n_calls))
 
     def has_estimate(self, likelihood: GaussianLikelihood) -> bool:
@@ -132,6 +162,13 @@ class AmortisedSampler(PosteriorSampler):
         y, observed = measured_samples(likelihood.operator, likelihood.y)
         denoiser = self.denoiser.given(Conditions(y=y, observed=observed, sigma_y=None))
         return self._mean(denoiser, (n_samples, *y.shape), generator, y)
+
+    def _amplitude_covariance(self, like: Tensor) -> Tensor | None:
+        """Covariance (C, C) of the logarithms of amplitudes that samples lack; None where nothing was fitted."""
+        rows = self.denoiser.facts.get("fitted", {}).get(self.name, {}).get("amplitude_covariance")
+        if rows is None or self.amplitude_spread == 0:
+            return None
+        return self.amplitude_spread**2 * torch.tensor(rows, dtype=torch.float64, device=like.device)
 
     def _sampler(self, denoiser: "_FirstEstimate") -> Sampler:
         """Returns the sampler of the posterior; all but the plain one begin with a call that gives the mean."""

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from diffusion_prior.checkpoint import find_prior, shared_denoiser
+from diffusion_prior.checkpoint import DISTILLED, find_prior, shared_denoiser
 from diffusion_prior.model.denoiser import Denoiser
 from einthoven.run.weights_cache import hash_weights
 from einthoven.run.weights_file import find_weights
+from reconstruction.samplers.amortised import DISTILLED_PRESET
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.registry import ALL_METHODS, BLIND_METHODS
 
@@ -21,7 +22,8 @@ class SamplerSpec:
     Attributes:
         name: Name of the method, as in `reconstruction.samplers.registry`; others raise ValueError.
         settings: Its settings, plain data; a sampler inside it is a mapping with its own `name`.
-        weights: Weights of the prior, as for `load_denoiser` like the next two; None: the bundled ones.
+        weights: Weights of the prior, as for `load_denoiser` like the next two; None: the bundled ones, those for four
+            network calls where the settings ask for them.
         published_offset: See there.
         conjugate_pairs: See there.
         precision: As for `accelerate_denoiser`.
@@ -59,7 +61,7 @@ class SamplerSpec:
             ValueError: If there are no such weights, or the method or a setting is not for them.
         """
         denoiser = shared_denoiser(
-            self.weights,
+            self._own_weights,
             device,
             published_offset=self.published_offset,
             conjugate_pairs=self.conjugate_pairs,
@@ -80,6 +82,12 @@ class SamplerSpec:
         )
         return sampler
 
+    @property
+    def _own_weights(self) -> str | None:
+        """The weights, with the bundled ones that a setting asks for."""
+        distilled = self.weights is None and self.settings.get("preset") == DISTILLED_PRESET
+        return str(DISTILLED) if distilled else self.weights
+
     def blind(self) -> "SamplerSpec":
         """Returns what estimates the noise too: itself, or spectral EM around it where it takes the noise as given."""
         if self.name in BLIND_METHODS or self.name == "amortised":
@@ -89,7 +97,7 @@ class SamplerSpec:
 
     def identity(self) -> dict[str, Any]:
         """Returns all that the samples depend on, as plain data: the weights by the hash of their content."""
-        settings, hashes = dict(self.settings), {"prior": hash_weights(find_prior(self.weights))}
+        settings, hashes = dict(self.settings), {"prior": hash_weights(find_prior(self._own_weights))}
         if settings.get("weights") is not None:
             hashes["own"] = hash_weights(find_weights(settings.pop("weights")))
         return {**vars(self), "settings": settings, "weights": hashes}

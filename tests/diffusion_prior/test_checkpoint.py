@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from diffusion_prior.checkpoint import PRETRAINED, build_denoiser, load_denoiser, save_denoiser, take_weights
+from diffusion_prior.checkpoint import DISTILLED, PRETRAINED, build_denoiser, load_denoiser, save_denoiser, take_weights
 from diffusion_prior.model.denoiser import Conditions
 from tests.diffusion_prior.training.test_objective import TINY
 
@@ -37,12 +37,13 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         build_denoiser({"backbone": {"name": "sashimee"}})
 
 
-def test_bundled_weights_load_and_are_small():
-    denoiser = load_denoiser()
-    assert PRETRAINED.stat().st_size <= 16e6
+@pytest.mark.parametrize("path", [PRETRAINED, DISTILLED])
+def test_bundled_weights_load_and_are_small(path):
+    denoiser = load_denoiser(path)
+    assert path.stat().st_size <= 16e6
     assert denoiser.leads == ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
     assert denoiser.facts["steps"]
-    assert PRETRAINED.with_name("README.md").is_file()
+    assert path.with_name("README.md").is_file()
 
 
 def test_training_can_start_from_weights_of_the_same_network_only(tmp_path):

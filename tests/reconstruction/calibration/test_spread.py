@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from diffusion_prior.checkpoint import load_denoiser
-from reconstruction.calibration.spread import fit_spread, write_spread
+from einthoven.ecg.leads import LEADS
+from reconstruction.calibration.spread import fit_spread, write_settings
 from reconstruction.samplers.amortised import AmortisedSampler
 
 
@@ -32,9 +33,33 @@ def test_each_archive_counts_alike(tmp_path):
 
 def test_the_weights_keep_what_else_was_fitted(tiny_weights, tmp_path):
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
-    write_spread(tiny_weights, first, "decoupled", 1.3)
-    write_spread(first, second, "amortised", 1.4)
+    write_settings(tiny_weights, first, "decoupled", {"spread": 1.3})
+    write_settings(first, second, "amortised", {"spread": 1.4})
     written, before = load_denoiser(second), load_denoiser(tiny_weights)
     assert written.facts["fitted"] == {"decoupled": {"spread": 1.3}, "amortised": {"spread": 1.4}}
     assert AmortisedSampler(written).spread == 1.4
     assert all((a == b).all() for a, b in zip(written.parameters(), before.parameters(), strict=True))
+
+
+def test_what_amplitudes_lack_is_found_and_makes_the_truth_one_of_the_samples(tmp_path):
+    rng = np.random.default_rng(0)
+    n, n_samples, own, lacking = 400, 20, 0.1, 0.3
+    beats = np.exp(-0.5 * (((np.arange(500) % 100) - 50) / 3) ** 2)
+    logs = np.zeros((n, n_samples + 1, 12))
+    chest = [LEADS.index(lead) for lead in ("V1", "V2", "V3", "V4", "V5", "V6")]
+    logs[..., chest] = own * rng.standard_normal((n, n_samples + 1, 6))
+    logs[:, 0, chest] += lacking * rng.standard_normal((n, 1))  # all chest leads together
+    ecg = np.exp(logs[..., None]) * beats
+    observed = np.zeros((n, 12, 500), dtype=bool)
+    observed[:, :6] = True
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    arrays = {"samples": ecg[:, 1:], "mean": ecg[:, 1:].mean(axis=1), "truth": ecg[:, 0], "observed": observed}
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array if name == "observed" else array.astype(np.float32))
+    fit = fit_spread({"archive": folder}, amplitude_rate=100.0)
+    covariance = np.array(fit.settings["amplitude_covariance"])
+    assert not covariance[:2].any()
+    assert np.sqrt(covariance[2:, 2:].mean()) == pytest.approx(lacking, abs=0.04)
+    assert np.linalg.eigvalsh(covariance).min() > -1e-3
+    assert "log amplitudes lack" in fit.describe()

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -52,6 +54,35 @@ def test_the_fast_preset_goes_to_small_noise_at_once(gaussian, truth, observed):
     levels = gaussian.schedule(times)[1]
     assert levels[[0, 1, -1]].tolist() == pytest.approx([10.0, 5.0, 0.01])
     assert bool((levels.diff() < 0).all())
+
+
+def test_amplitudes_of_leads_that_were_not_measured_vary_more(gaussian, truth):
+    first_lead = torch.zeros_like(truth, dtype=torch.bool)
+    first_lead[0] = True
+    likelihood = GaussianLikelihood(Mask(first_lead), truth[None], 0.01)
+    fitted = copy.copy(gaussian)
+    fitted.facts = {"fitted": {"amortised": {"amplitude_covariance": (0.04 * torch.eye(len(truth))).tolist()}}}
+    samplers = [AmortisedSampler(prior, n_steps=4, amplitude_spread=k) for prior, k in ((gaussian, None), (fitted, 0))]
+    samplers += [AmortisedSampler(fitted, n_steps=4, amplitude_spread=k) for k in (None, 2.0)]
+    plain, none, one, two = (s(likelihood, 3, torch.Generator().manual_seed(1)) for s in samplers)
+    torch.testing.assert_close(none.samples, plain.samples)
+    torch.testing.assert_close(one.mean, plain.mean)
+    torch.testing.assert_close(one.samples[..., 0, :], plain.samples[..., 0, :])
+    logs, twice = ((x.samples / plain.samples)[..., 1:, :].log() for x in (one, two))
+    torch.testing.assert_close(logs, logs[..., :1].expand_as(logs))
+    torch.testing.assert_close(twice, 2 * logs)
+    assert logs.std() > 0.05
+
+
+def test_distilled_weights_are_needed_and_know_no_noise(gaussian, truth):
+    with pytest.raises(ValueError, match="needs distilled weights"):
+        AmortisedSampler(gaussian, preset="fastest")
+    distilled = copy.copy(gaussian)
+    distilled.facts = {"distilled": {"levels": [10.0, 2.0]}}
+    everything = torch.ones_like(truth, dtype=torch.bool)
+    sampler = AmortisedSampler(distilled, preset="fastest")
+    with pytest.raises(ValueError, match="know no noise"):
+        sampler(GaussianLikelihood(Mask(everything), truth[None], 0.2), 2, torch.Generator().manual_seed(1))
 
 
 def test_an_unknown_preset_is_refused(gaussian):

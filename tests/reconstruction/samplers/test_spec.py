@@ -3,8 +3,9 @@ import pickle
 import pytest
 import torch
 
-from diffusion_prior.checkpoint import build_denoiser, save_denoiser
+from diffusion_prior.checkpoint import DISTILLED, build_denoiser, save_denoiser
 from einthoven.run.launch import plain
+from einthoven.run.weights_cache import hash_weights
 from reconstruction.api import reconstruct
 from reconstruction.samplers.ddnm import DDNM
 from reconstruction.samplers.mgps import MGPS, GradientSchedule
@@ -36,6 +37,14 @@ def test_mistakes_are_reported(tiny_weights):
         SamplerSpec("mgps", {"steps": 1}, str(tiny_weights)).build()
     with pytest.raises(ValueError, match="did you mean 'ddnm'"):
         SamplerSpec("spectral_em", {"final": {"name": "ddmn"}}, str(tiny_weights)).build()
+
+
+def test_the_preset_of_four_calls_takes_its_own_bundled_weights(tiny_weights):
+    fastest, best = (SamplerSpec("amortised", {"preset": preset}) for preset in ("fastest", "best"))
+    assert fastest.identity()["weights"] == {"prior": hash_weights(DISTILLED)} != best.identity()["weights"]
+    assert fastest.build().n_steps == 4
+    with pytest.raises(ValueError, match="needs distilled weights"):
+        SamplerSpec("amortised", {"preset": "fastest"}, str(tiny_weights)).build()
 
 
 def test_blind_keeps_what_estimates_noise_and_wraps_the_rest():
