@@ -143,9 +143,9 @@ class AmortisedSampler(PosteriorSampler):
         else:
             estimate = self.consistent(noted.first).mean(dim=0)
         moved = torch.lerp(estimate.expand_as(samples), samples, self.spread)
-        covariance = self._amplitude_covariance(samples)
+        covariance = self._amplitude_covariance()
         if covariance is not None:
-            z = randn((*shape[:-1], 1), generator, y.dtype, y.device).squeeze(-1)
+            z = randn((*shape[:-1], 1), generator, y.dtype).squeeze(-1)
             moved = self.consistent(moved * draw_factors(covariance, observed.all(dim=-1), z)[..., None])
         samples = torch.where(whole, moved, samples)
         return Draws(samples, torch.where(whole, estimate, average), Calls(n_calls + denoiser.n_calls))
@@ -163,12 +163,12 @@ class AmortisedSampler(PosteriorSampler):
         denoiser = self.denoiser.given(Conditions(y=y, observed=observed, sigma_y=None))
         return self._mean(denoiser, (n_samples, *y.shape), generator, y)
 
-    def _amplitude_covariance(self, like: Tensor) -> Tensor | None:
+    def _amplitude_covariance(self) -> Tensor | None:
         """Covariance (C, C) of the logarithms of amplitudes that samples lack; None where nothing was fitted."""
         rows = self.denoiser.facts.get("fitted", {}).get(self.name, {}).get("amplitude_covariance")
         if rows is None or self.amplitude_spread == 0:
             return None
-        return self.amplitude_spread**2 * torch.tensor(rows, dtype=torch.float64, device=like.device)
+        return self.amplitude_spread**2 * torch.tensor(rows, dtype=torch.float64)
 
     def _sampler(self, denoiser: "_FirstEstimate") -> Sampler:
         """Returns the sampler of the posterior; all but the plain one begin with a call that gives the mean."""

@@ -17,17 +17,17 @@ def draw_factors(covariance: Tensor, known: Tensor, z: Tensor) -> Tensor:
     lead's median amplitude stays.
 
     Args:
-        covariance: Covariance of the logarithms, shape (C, C).
+        covariance: Covariance of the logarithms, shape (C, C), on the CPU as `z`.
         known: Leads that were measured, bool of shape (B, C).
         z: Standard normal numbers, shape (S, B, C).
 
     Returns:
-        Factors, shape (S, B, C).
+        Factors, shape (S, B, C), on the device of `known`.
     """
-    covariance, mask, z_logs = covariance.double().cpu(), known.double().cpu(), z.double().cpu()
+    covariance, mask = covariance.double(), known.cpu().double()
     values, vectors = torch.linalg.eigh(covariance)
-    logs = z_logs @ (vectors * values.clamp(min=0.0).sqrt()).T
+    logs = z.double() @ (vectors * values.clamp(min=0.0).sqrt()).T
     inner = mask[:, :, None] * covariance * mask[:, None]
     gain = covariance @ torch.linalg.pinv(inner, rtol=1e-9, hermitian=True)
     logs = logs - torch.einsum("bij,sbj->sbi", gain, mask * logs)
-    return torch.where(known, 1.0, logs.exp().to(z))
+    return torch.where(known, 1.0, logs.exp().to(known.device, z.dtype))

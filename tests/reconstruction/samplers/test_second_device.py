@@ -17,7 +17,9 @@ WAITS = {
     "reconstruction/measurement/likelihood.py: GaussianLikelihood._gram": "whether leads were measured throughout",
     "reconstruction/measurement/likelihood.py: GaussianLikelihood._gram_is_diagonal": "how it is solved, kept",
     "reconstruction/measurement/likelihood.py: GaussianLikelihood._log_determinant": "how it is summed, kept",
+    "reconstruction/measurement/linear_estimate.py: bridge_short_gaps": "whether there is a short gap",
     "reconstruction/samplers/amortised.py: AmortisedSampler.__call__": "whether the noise is small",
+    "reconstruction/samplers/amplitudes.py: draw_factors": "which leads were measured",
     "reconstruction/samplers/base.py: Chain.__init__": "the grid of times, for what the host decides",
     "reconstruction/samplers/decoupled.py: DecoupledSampler.begin": "whether the prior can be told a lead",
     # Once for an estimate of the noise, of which there are few:
@@ -58,6 +60,17 @@ def test_a_sampler(method, measurement, tiny_denoiser):
         assert torch.equal(local(found), expected)
     assert set(device.waits) <= set(WAITS), device.waits
     assert max(n for place, n in device.waits.items() if "linear_solver" not in place) <= 8, device.waits
+
+
+def test_amplitudes_that_were_fitted_are_drawn_there_too(tiny_denoiser):
+    fitted = copy.deepcopy(tiny_denoiser)
+    fitted.facts = {"fitted": {"amortised": {"amplitude_covariance": (0.04 * torch.eye(8)).tolist()}}}
+    ecg = MEASUREMENTS["lead I"][0](ecgs())
+    expected = draw(SAMPLERS["amortised"](fitted, n_steps=3), ecg, "lead I", "cpu")
+    with SecondDevice() as device:
+        found = draw(SAMPLERS["amortised"](copy.deepcopy(fitted).to(ELSEWHERE), n_steps=3), ecg, "lead I", ELSEWHERE)
+        assert torch.equal(local(found), expected)
+    assert set(device.waits) <= set(WAITS), device.waits
 
 
 def test_more_steps_are_no_more_waits(tiny_denoiser):
