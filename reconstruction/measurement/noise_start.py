@@ -80,9 +80,9 @@ def initial_noise(
     minimise the Itakura-Saito divergence, `sum_k p_k / v_k + log v_k` with `v_k = sum_j h_j s_jk`, which is the maximum
     of the likelihood of Gaussian signals. The spectrum of one ECG is far from the mean one, so frequencies that it has
     power at count little (`ECG_BAND_WEIGHT`): what lies in them would be taken for noise. Where the type is not known,
-    a record is given the one with the smallest divergence over its leads, all frequencies alike. The drift below the
-    ECG's band tells most, so the measurement should not have met a high-pass, even where the noise that one leaves is
-    asked for.
+    a record is given the one with the smallest divergence over its leads where all frequencies count alike. The drift
+    below the ECG's band tells most, so the measurement should not have met a high-pass, even where the noise that one
+    leaves is asked for.
 
     Args:
         y: Measurement in mV, as it was recorded, shape (B, m, L), that of the noise.
@@ -99,13 +99,12 @@ def initial_noise(
     power = (torch.from_numpy(fill_gaps(values)) @ cosine_basis(y.shape[-1]).T).square()
     measured = observed.any(dim=-1).cpu()
     types = (*packaged, MIX) if noise_type == AUTO else (noise_type,)
-    fits = []
-    for name in types:
-        spectra = _spectra_at(y.shape[-1], sampling_rate, name)
-        fits.append(_fit(power, _weight(power, measured, spectra[1], sampling_rate), spectra))
-    divergences = torch.stack([torch.where(measured, divergence, 0.0).sum(dim=-1) for _, divergence in fits])
-    best = divergences.argmin(dim=0)
-    noise = torch.stack([noise for noise, _ in fits])[best, torch.arange(len(y))]
+    spectra = [_spectra_at(y.shape[-1], sampling_rate, name) for name in types]
+    divergences = torch.stack([_fit(power, torch.ones_like(power[:, :1]), pair)[1] for pair in spectra])
+    best = torch.where(measured, divergences, 0.0).sum(dim=-1).argmin(dim=0)
+    weights = [_weight(power, measured, noise, sampling_rate) for _, noise in spectra]
+    fits = [_fit(power, weight, pair)[0] for weight, pair in zip(weights, spectra, strict=True)]
+    noise = torch.stack(fits)[best, torch.arange(len(y))]
     # An offset says nothing of an ECG.
     noise[..., 0] = torch.maximum(noise[..., 1], power[..., 0])
     if filtered:
@@ -171,8 +170,8 @@ def _weight(power: Tensor, measured: Tensor, noise: Tensor, sampling_rate: float
 def _fit(power: Tensor, weight: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
     """Scales the spectra (2, L) of clean ECGs and of a noise to fit powers (B, m, L), by multiplicative updates.
 
-    Returns the noise's variances, shape (B, m, L), and the divergence that is left with all frequencies alike, shape
-    (B, m); the scales are those of least divergence with frequencies weighted (B, 1, L).
+    The scales are those of least divergence with frequencies weighted (B, 1, L). Returns the noise's variances, shape
+    (B, m, L), and the divergence that is left with all frequencies alike, shape (B, m).
     """
     p, s, w = power[..., 1:].clamp(min=1e-12), spectra[:, 1:], weight[..., 1:]
     scales = p.mean(dim=-1, keepdim=True).expand(*p.shape[:-1], len(s))

@@ -63,6 +63,18 @@ def test_what_an_ecg_has_of_its_own_is_not_taken_for_noise(packaged, clean):
     assert (found / levels)[:, 3].max() < 2
 
 
+def test_the_type_does_not_depend_on_how_the_strength_is_told(packaged, clean, monkeypatch):
+    y, _ = noisy(clean, packaged["em"], 0.3)
+    seen, types = torch.ones_like(y, dtype=torch.bool), ("bw", "em", "ma", "mix")
+    chosen = []
+    for weight in (noise_start.ECG_BAND_WEIGHT, 1.0):
+        monkeypatch.setattr(noise_start, "ECG_BAND_WEIGHT", weight)
+        auto = initial_noise(y, seen, RATE, "auto").spectrum
+        starts = [initial_noise(y, seen, RATE, name).spectrum for name in types]
+        chosen.append([[torch.equal(start[n], auto[n]) for start in starts].index(True) for n in range(len(y))])
+    assert chosen[0] == chosen[1]
+
+
 def test_after_a_high_pass_the_drift_tells_nothing(packaged, clean, monkeypatch):
     y, _ = noisy(clean, packaged["em"], 0.2)
     seen = torch.ones_like(y, dtype=torch.bool)
