@@ -97,6 +97,13 @@ def test_noise_of_unknown_type_is_found(packaged, clean):
         assert (auto.spectrum == told.spectrum).all(dim=(1, 2)).sum() >= 3
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_type_is_told_by_all_frequencies_though_the_ecgs_count_little_for_the_scale(packaged, clean, seed):
+    y, _ = noisy(clean, packaged["em"], 0.05, seed)
+    auto, told = (initial_noise(y, torch.ones_like(y, dtype=torch.bool), RATE, name) for name in ("auto", "em"))
+    torch.testing.assert_close(auto.spectrum, told.spectrum)
+
+
 def test_clean_ecgs_have_little_noise(clean):
     for noise_type in NOISES:
         noise = initial_noise(clean, torch.ones_like(clean, dtype=torch.bool), RATE, noise_type)
