@@ -12,7 +12,7 @@ from diffusion_prior.checkpoint import shared_denoiser
 from einthoven.ecg.leads import INDEPENDENT_LEADS, LIMB_COEFFICIENTS
 from einthoven.run.registry import check_choice
 from reconstruction.measurement.noise_start import NOISES
-from reconstruction.samplers.amortised import PRESETS
+from reconstruction.samplers.amortised import DISTILLED_PRESET, PRESETS
 from reconstruction.samplers.base import PosteriorSampler
 from reconstruction.samplers.registry import BLIND_METHODS, METHODS, RIVALS
 from reconstruction.samplers.spec import SamplerSpec
@@ -61,6 +61,8 @@ class MethodChoice:
                     f'preset="{self.preset}" is for method="amortised", or where no method is named; with '
                     f"{'a sampler of your own' if self.sampler is not None else method} leave it out"
                 )
+            if self.preset == DISTILLED_PRESET and self.noise is not None:
+                raise ValueError(f'preset="{self.preset}" takes out no noise: take preset="fast", or leave it out')
         if self.noise is None and method in BLIND_METHODS:
             raise ValueError(
                 f'method="{method}" estimates noise, but noise is None: say which, noise="bw", "em", "ma" or "mix", or '

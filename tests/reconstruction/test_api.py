@@ -307,7 +307,9 @@ def test_the_method_of_a_sampler_is_reported(tiny_denoiser, tiny_weights):
 def test_the_fast_preset_makes_eight_calls_and_is_for_amortised(tiny_denoiser, tiny_weights):
     ecg = simulate_ecg(1, 100, DURATION, seed=2)[0, :1].astype(np.float64)
     assert reconstruct(ecg, 100, "I", n_samples=2, weights=tiny_weights, preset="fast").network_calls == 8
-    for wrong in ({"method": "mgps"}, {"sampler": DDNM(tiny_denoiser, n_steps=2)}, {"preset": "quick"}):
+    fastest = {"preset": "fastest"}  # whose weights know no noise, and are not these
+    own = {"sampler": DDNM(tiny_denoiser, n_steps=2)}
+    for wrong in ({"method": "mgps"}, own, {"preset": "quick"}, fastest, fastest | {"noise": "bw"}):
         with pytest.raises(ValueError, match="preset"):
             reconstruct(ecg, 100, "I", n_samples=2, weights=tiny_weights, **{"preset": "fast"} | wrong)
 
