@@ -43,23 +43,23 @@ def test_the_weights_keep_what_else_was_fitted(tiny_weights, tmp_path):
 
 def test_what_amplitudes_lack_is_found_and_makes_the_truth_one_of_the_samples(tmp_path):
     rng = np.random.default_rng(0)
-    n, n_samples, own, lacking = 400, 20, 0.1, 0.3
-    beats = np.exp(-0.5 * (((np.arange(500) % 100) - 50) / 3) ** 2)
+    n, n_samples, own, lacking = 200, 6, 0.1, 0.3
+    beats = np.exp(-0.5 * ((np.arange(25) - 12) / 3) ** 2)
     logs = np.zeros((n, n_samples + 1, 12))
     chest = [LEADS.index(lead) for lead in ("V1", "V2", "V3", "V4", "V5", "V6")]
     logs[..., chest] = own * rng.standard_normal((n, n_samples + 1, 6))
     logs[:, 0, chest] += lacking * rng.standard_normal((n, 1))  # all chest leads together
     ecg = np.exp(logs[..., None]) * beats
-    observed = np.zeros((n, 12, 500), dtype=bool)
+    observed = np.zeros((n, 12, 25), dtype=bool)
     observed[:, :6] = True
     folder = tmp_path / "archive"
     folder.mkdir()
     arrays = {"samples": ecg[:, 1:], "mean": ecg[:, 1:].mean(axis=1), "truth": ecg[:, 0], "observed": observed}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array if name == "observed" else array.astype(np.float32))
-    fit = fit_spread({"archive": folder}, amplitude_rate=100.0)
+    fit = fit_spread({"archive": folder}, amplitude_rate=20.0)
     covariance = np.array(fit.settings["amplitude_covariance"])
     assert not covariance[:2].any()
-    assert np.sqrt(covariance[2:, 2:].mean()) == pytest.approx(lacking, abs=0.04)
+    assert np.sqrt(covariance[2:, 2:].mean()) == pytest.approx(lacking, abs=0.05)
     assert np.linalg.eigvalsh(covariance).min() > -1e-3
     assert "log amplitudes lack" in fit.describe()
