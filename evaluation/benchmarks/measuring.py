@@ -110,19 +110,19 @@ def measure_alone(case: Case) -> list[dict[str, Any]]:
 
     Returns:
         One row a call; of a case that failed one row with a `note`. `peak_memory_mb` is the largest resident memory of
-        the process and of each that it started, added up (without /proc: of the process alone); it holds the imports of
-        whoever measures, about 0.4 GB with torch. `working_memory_mb` is by how much it rose since the case was built.
-        On a GPU both are what torch's allocator held.
+        the process, and of those that it had started and that ran at one time, added up (without /proc: of the process
+        alone); it holds the imports of whoever measures, about 0.4 GB with torch. `working_memory_mb` is by how much it
+        rose since the case was built. On a GPU both are what torch's allocator held.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=run_case, args=(sender, case))
     process.start()
     sender.close()
-    peaks: dict[int, float] = {}
+    of_others = 0.0
     try:
         while not receiver.poll(0.1):
-            peaks.update({pid: peak_memory_mb(pid) for pid in descendants(process.pid or 0)})
+            of_others = max(of_others, sum(map(peak_memory_mb, descendants(process.pid or 0))))
         rows: list[dict[str, Any]] = receiver.recv()
     except EOFError:
         rows = [{"case": case.build.__name__, "note": "its process died: perhaps memory ran out"}]
@@ -130,7 +130,7 @@ def measure_alone(case: Case) -> list[dict[str, Any]]:
         process.join()
     for row in rows:
         if "peak_memory_mb" in row:
-            row["peak_memory_mb"] += sum(peaks.values())
+            row["peak_memory_mb"] += of_others
     return rows
 
 
