@@ -171,7 +171,7 @@ def store_scale(ecgs: NDArray[np.float32]) -> float:
 
 def check_settings(denoiser: Denoiser, labels: NDArray[np.float32], settings: GenerationSettings) -> None:
     """Refuses what a prior cannot draw; arguments and errors as for `generate_ecgs`."""
-    if "distilled" in denoiser.facts:
+    if denoiser.distilled_levels:
         raise ValueError("the prior's weights were distilled to complete ECGs: generate with what they were made of")
     if labels.any() and not denoiser.n_labels:
         raise ValueError(

@@ -14,7 +14,7 @@ from einthoven.run.run_folder import RunFolder
 
 @script("fit_spread")
 def main(config: dict[str, Any]) -> Outcome:
-    """Reconstructs validation records of each store, and chooses the factor of least CRPS."""
+    """Reconstructs validation records of each store; fits the factor of least CRPS, and what amplitudes then lack."""
     import torch
 
     from einthoven.run.registry import check_choice
@@ -37,12 +37,13 @@ def main(config: dict[str, Any]) -> Outcome:
     files = {**spec.identity()["weights"], **hashes}
     run = RunFolder.create(run_path(config), config, seed=config["seed"], device=config["device"], files=files)
     hidden = Missingness(config["missingness_type"], config["missingness"], None)
-    task = HideSamples(hidden, spec.build(config["device"]).leads, config["seed"])
+    sampler = spec.build(config["device"])
+    task = HideSamples(hidden, sampler.leads, config["seed"])
     settings = {name: config[name] for name in ("n_samples", "seed", "batch_size", "device")}
     for name, store in stores.items():
         rows = store.rows("val", config["n_records"])
         reconstruct_batch(store, rows, spec, run.path / name, task, **settings)
-    amplitude_rate = store.sampling_rate if is_amortised and config["missingness_type"] == "lead" else None
+    amplitude_rate = sampler.sampling_rate if is_amortised and config["missingness_type"] == "lead" else None
     fit = fit_spread({name: run.path / name for name in stores}, amplitude_rate)
     written = [] if config["write_to"] is None else [Path(config["write_to"])]
     for path in written:

@@ -93,6 +93,11 @@ class Prior(ABC):
     def __call__(self, x_t: Tensor, t: Tensor, conditions: Conditions = NOTHING) -> Tensor:
         """Returns E[x given x_t and conditions], in mV, shape of `x_t` (B, C, L), at times `t` of shape () or (B,)."""
 
+    @property
+    def distilled_levels(self) -> tuple[float, ...]:
+        """Noise levels in mV that it was distilled for, descending: at others it is no denoiser. Empty: not distilled."""
+        return tuple(self.facts.get("distilled", {}).get("levels", ()))
+
     def has_slope(self, t: Tensor) -> bool:
         """Tells whether the derivative of the estimate by the noised signal at time `t` (shape ()) is good to go by."""
         return True

@@ -119,6 +119,8 @@ def _missing_covariance(folder: Path, spread: float, sampling_rate: float) -> ND
         np.load(folder / f"{name}.npy", mmap_mode="r")[..., rows, :]
         for name in ("samples", "mean", "truth", "observed")
     )
+    if len(truth) < 2:
+        raise ValueError(f"{folder}: amplitudes are fitted on two records or more: raise n_records")
     hidden = np.flatnonzero(~observed.any(axis=(0, 2)))
     drawn = mean[:, None] + np.float32(spread) * (samples - mean[:, None])
     everywhere = np.ones((1, 1), dtype=bool)

@@ -71,6 +71,8 @@ def check_electrodes(
         raise ValueError(
             "check_electrodes needs weights of a prior of the eight independent leads: see the bundled ones"
         )
+    if denoiser.distilled_levels:
+        raise ValueError("check_electrodes needs the weights that distilled ones were made of")
     eight = eight_leads(recording, denoiser.sampling_rate)
     if bool(eight.measured[:2].all()) and not bool(eight.measured.all()):
         return judge_limbs(recording, eight, denoiser.sampling_rate, FewLeads.load())

@@ -62,7 +62,7 @@ class WindowRepairer:
     ) -> None:
         if not denoiser.takes_measurements or independent_part(denoiser.leads) != denoiser.leads:
             raise ValueError("repair needs weights whose network takes measured samples of the eight independent leads")
-        if "distilled" in denoiser.facts:
+        if denoiser.distilled_levels:
             raise ValueError("repair needs the weights that distilled ones were made of: these know no noise")
         self.denoiser, self.n_samples, self.seed, self.n_steps = denoiser, n_samples, seed, n_steps
         self.rate, self._takes_median = denoiser.sampling_rate, takes_median

@@ -98,7 +98,7 @@ class AmortisedSampler(PosteriorSampler):
         super().__init__(denoiser)
         self.denoiser, self.eta, self.order = denoiser, eta, order
         self.preset, self.n_steps = preset, PRESETS[preset] if n_steps is None else n_steps
-        self._levels: list[float] = denoiser.facts.get("distilled", {}).get("levels", [])
+        self._levels = denoiser.distilled_levels
         if self._levels:
             if n_steps not in (None, len(self._levels)):
                 raise ValueError(

@@ -1,7 +1,7 @@
 """How much more the amplitudes of leads differ between patients than between samples of a network.
 
 A network that saw few patients draws leads whose amplitudes agree too well with each other. What its samples lack is a
-covariance of logarithms, fitted for its weights (see `reconstruction.calibration.amplitudes`): each sample gets one
+covariance of logarithms, fitted for its weights (see `reconstruction.calibration.spread`): each sample gets one
 factor a lead, drawn with it, so that neighbouring chest leads grow and shrink together. Where further leads were
 measured, theirs need no factor, and the factors of the others are drawn given that.
 """

@@ -72,7 +72,7 @@ class SamplerSpec:
 
     def on(self, denoiser: Denoiser) -> PosteriorSampler:
         """Makes the sampler for a prior that is there already, in place of `weights` and of what is said of them."""
-        if "distilled" in denoiser.facts and self.name != "amortised":
+        if denoiser.distilled_levels and self.name != "amortised":
             raise ValueError(
                 f"the prior's weights were distilled for amortised, and {self.name} needs what they were made of: "
                 "take these, or method=amortised (algo=amortised)"

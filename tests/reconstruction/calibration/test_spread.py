@@ -31,6 +31,14 @@ def test_each_archive_counts_alike(tmp_path):
     assert "b: CRPS" in fit.describe()
 
 
+def test_one_record_is_too_few_for_amplitudes(tmp_path):
+    folder = folder_of(tmp_path / "a", 1.2, 1)
+    for name in ("samples", "mean", "truth", "observed"):
+        np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy")[:1])
+    with pytest.raises(ValueError, match="raise n_records"):
+        fit_spread({"a": folder}, amplitude_rate=100.0)
+
+
 def test_the_weights_keep_what_else_was_fitted(tiny_weights, tmp_path):
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     write_settings(tiny_weights, first, "decoupled", {"spread": 1.3})

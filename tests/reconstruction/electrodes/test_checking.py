@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import einthoven
+from diffusion_prior.checkpoint import DISTILLED
 from einthoven.ecg.leads import LEADS
 from reconstruction.electrodes.checking import electrodes_note
 from reconstruction.electrodes.eight_leads import corrected_signal, derivable
@@ -41,6 +42,12 @@ def test_a_swap_is_found_and_put_right_when_asked(demo, tmp_path):
     assert found.to_data_frame()["hypothesis"][0] == "RA/LA"
     assert found.save(tmp_path / "check.csv").is_file()
     assert found.save(tmp_path / "check.png").is_file()
+
+
+@pytest.mark.parametrize("user", [einthoven.check_electrodes, einthoven.repair])
+def test_distilled_weights_are_refused_by_what_needs_the_whole_prior(demo, user):
+    with pytest.raises(ValueError, match="distilled"):
+        user(demo, weights=DISTILLED)
 
 
 def test_a_repair_notes_it_when_asked(demo):
