@@ -95,7 +95,7 @@ class Prior(ABC):
 
     @property
     def distilled_levels(self) -> tuple[float, ...]:
-        """Noise levels in mV that it was distilled for, descending: at others it is no denoiser. Empty: not distilled."""
+        """Noise levels in mV that it was distilled for, descending: at others it is no denoiser. Empty: none."""
         return tuple(self.facts.get("distilled", {}).get("levels", ()))
 
     def has_slope(self, t: Tensor) -> bool:
